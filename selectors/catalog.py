@@ -1,0 +1,236 @@
+"""The named methods: each is a composition of a score, an order, a tuning and a pool of candidates.
+
+A selector's fields are its settings and the schema of its entry in an experiment file; their defaults are the papers'.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.edgewise import decide_edges, leave_as_it_is
+from opselect.selectors.orders import ORDERS
+from opselect.selectors.proxies.measuring import Proxy
+from opselect.selectors.scores import (
+    alpha_strength,
+    average_accuracy,
+    best_accuracy,
+    discretization,
+    perturbation,
+    proxy_quality,
+    random_strength,
+    validation_accuracy,
+)
+from opselect.selectors.task import Score, SearchState, Selection, SupernetState, Task, shuffled_batches
+from opselect.selectors.training import SupernetTraining, initial_alpha, tuner, uniform_alpha
+from opselect.spaces import registry
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.seeds import seed_for
+from opselect.spaces.space import Architecture
+
+OrderName = Literal[
+    "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
+]
+
+
+def _registered_proxy(name: str) -> str:
+    if name not in registry.names("proxies"):
+        raise ValueError(f"no proxy named {name!r}{registry.did_you_mean(name, registry.names('proxies'))}")
+    return name
+
+
+ProxyName = Annotated[str, AfterValidator(_registered_proxy)]
+
+
+class Settings(BaseModel):
+    """What all selectors have in common: immutable, checked settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    supernet_state: ClassVar[SupernetState] = "none"
+
+
+def start(task: Task, candidate: int = 0) -> SearchState:
+    """The state in which nothing is decided; alpha is the task's, or uniform where it has none."""
+    decisions = Decisions.none_yet(task.space.edges)
+    alpha = uniform_alpha(decisions) if task.alpha is None else task.alpha
+    return SearchState(task, decisions, alpha, candidate=candidate)
+
+
+def decide_once(task: Task, score: Score, order: OrderName) -> Selection:
+    """One pass of the loop without tuning."""
+    state, steps = decide_edges(start(task), score, ORDERS[order])
+    return Selection(state.decisions.architecture(), steps)
+
+
+class Magnitude(Settings):
+    """DARTS: keep the operation with the largest architecture parameter.
+
+    Source: Liu et al., DARTS, ICLR 2019, section 2.4; on NAS-Bench-201 `none` takes part, as in both published codes.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained"
+
+    def __call__(self, task: Task) -> Selection:
+        """Read off alpha; the order of the edges does not matter."""
+        return decide_once(task, alpha_strength, "fixed")
+
+
+class DartsPT(Settings):
+    """DARTS-PT: keep the operation whose removal hurts the validation accuracy most, tune, go on to the next edge.
+
+    Source: Wang et al., Rethinking Architecture Selection in Differentiable NAS, ICLR 2021, algorithm 1.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained"
+    learn_alpha: ClassVar[bool] = True
+
+    edge_order: OrderName = "random"
+    tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
+    training: SupernetTraining = Field(default=SupernetTraining(), description="of the tuning; the experiment's own")
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide with tuning."""
+        return self._decide(task, perturbation(validation_accuracy))
+
+    def _decide(self, task: Task, score: Score) -> Selection:
+        state = start(task)
+        tune = tuner(state, self.training, self.tuning_epochs, self.learn_alpha) if self.tuning_epochs else leave_as_it_is
+        state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
+        return Selection(state.decisions.architecture(), steps)
+
+
+class DartsPTFixedAlpha(DartsPT):
+    """DARTS-PT on a supernet whose alpha was never learnt: uniform and frozen, in training and in tuning.
+
+    Source: Wang et al., section 4.3.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with fixed alpha"
+    learn_alpha: ClassVar[bool] = False
+
+
+class DiscretizationAccuracy(DartsPT):
+    """Keep the operation that gives the best validation accuracy when it is alone on its edge, tune, go on.
+
+    Source: Wang et al., section 3.2, where this is the reference that alpha is compared with.
+    """
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide with tuning."""
+        return self._decide(task, discretization(validation_accuracy))
+
+
+class ZeroCostPT(Settings):
+    """Zero-Cost-PT: perturbation with a proxy on the untrained supernet, several candidates, the best by the proxy.
+
+    The candidates share the supernet's initial parameters and differ in alpha's random start, edge order and batches.
+
+    Source: Xiang et al., Zero-Cost Operation Scoring, arXiv 2106.06799, algorithm 1 (N = 10, V = 100).
+    """
+
+    supernet_state: ClassVar[SupernetState] = "initial"
+
+    proxy: ProxyName = "nwot"
+    edge_order: OrderName = "random"
+    candidates: int = Field(default=10, ge=1, description="N, the number of proposals")
+    validation_batches: int = Field(default=100, ge=1, description="V, batches that a distinct candidate is scored on")
+    batch_size: int = Field(default=256, ge=2, description="images a batch")
+
+    def __call__(self, task: Task) -> Selection:
+        """Propose and validate."""
+        return self._propose_and_validate(task, perturbation(proxy_quality(self._proxy())))
+
+    def _proxy(self) -> Proxy:
+        proxy: Proxy = registry.load("proxies", self.proxy)
+        return proxy
+
+    def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
+        return shuffled_batches(task.images.weights_half, self.batch_size, task.torch_generator(*purpose))
+
+    def _propose_and_validate(self, task: Task, score: Score) -> Selection:
+        proposals: list[Architecture] = []
+        first_steps = None
+        for candidate in range(self.candidates):
+            state = start(task, candidate)
+            alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
+            state, steps = decide_edges(
+                replace(state, alpha=alpha),
+                score,
+                ORDERS[self.edge_order],
+                batches=self._batches(task, "proxy batches", candidate),
+            )
+            proposals.append(state.decisions.architecture())
+            first_steps = first_steps or steps
+        distinct = list(dict.fromkeys(proposals))
+        validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
+        # One proposal needs no validation; nor do many equal ones.
+        if len(distinct) > 1:
+            with task.ledger.phase("validation"):
+                validated = {architecture: self._validate(task, architecture) for architecture in distinct}
+        finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
+        chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
+        assert first_steps is not None
+        return Selection(chosen, first_steps, tuple((a, validated[a]) for a in proposals))
+
+    def _validate(self, task: Task, architecture: Architecture) -> float:
+        """Sum of the proxy of the stand-alone network over V batches, the same for every candidate."""
+        network = task.space.network(
+            architecture,
+            task.images.weights_half.images.shape[1],
+            task.classes,
+            seed_for(task.space.name, task.seed, "validated network"),
+        )
+        proxy, batches = self._proxy(), self._batches(task, "validation batches")
+        task.ledger.evaluations += self.validation_batches
+        return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
+
+
+class ZeroCostDisc(ZeroCostPT):
+    """Zero-Cost-Disc: the proxy of the supernet with only the operation on its edge, largest first.
+
+    Source: Xiang et al., section 4 (disc-zc in the published logs).
+    """
+
+    def __call__(self, task: Task) -> Selection:
+        """Propose and validate."""
+        return self._propose_and_validate(task, discretization(proxy_quality(self._proxy())))
+
+
+class Random(Settings):
+    """Every operation of every edge equally likely: the floor."""
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by random scores."""
+        return decide_once(task, random_strength, "fixed")
+
+
+class BestAccuracy(Settings):
+    """Oracle: the operation that the best architecture of the table has, given the decided edges; the ceiling.
+
+    It reads validation accuracies only. Source: Xiang et al., section 3.
+    """
+
+    edge_order: OrderName = "random"
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the table."""
+        return decide_once(task, best_accuracy, self.edge_order)
+
+
+class AverageAccuracy(Settings):
+    """Oracle: the operation whose architectures are the best on average in the table, given the decided edges.
+
+    It reads validation accuracies only. Source: Xiang et al., section 3.
+    """
+
+    edge_order: OrderName = "random"
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the table."""
+        return decide_once(task, average_accuracy, self.edge_order)
+
+

@@ -1,0 +1,108 @@
+"""What every proxy shares: the interface, and ways to look into a network that leave it exactly as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.space import Weights
+
+
+@runtime_checkable
+class Proxy(Protocol):
+    """How promising a network is, without training it. A larger value is better, whatever the published form says.
+
+    A proxy works on a stand-alone network and on a supernet with given weights (`Weighted`) alike. It leaves
+    parameters, buffers, gradients, hooks, modes and the global random state as they were.
+    """
+
+    def __call__(self, network: nn.Module, batch: LabelledImages) -> float:
+        """The score of the network on one batch; infinite or NaN where it is undefined."""
+        ...
+
+
+class UnscorableNetwork(ValueError):
+    """The network has nothing that the proxy could measure."""
+
+
+class Weighted(nn.Module):
+    """A supernet under fixed weights: an ordinary network of images."""
+
+    def __init__(self, supernet: nn.Module, weights: Weights) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.weights = weights
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `[batch, classes]`."""
+        logits: Tensor = self.supernet(images, self.weights)
+        return logits
+
+
+@contextmanager
+def mode(network: nn.Module, training: bool) -> Iterator[None]:
+    """Switch a network to train or eval mode for the block; every module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def layer_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Copies of the weights of all convolutions and linear layers by name, ready to be differentiated."""
+    return {
+        f"{name}.weight": module.weight.detach().clone().requires_grad_()
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def loss_gradients(network: nn.Module, batch: LabelledImages) -> list[tuple[Tensor, Tensor]]:
+    """(weight, gradient) of every convolution and linear layer that the cross entropy of one batch reaches.
+
+    In train mode, as the published proxies measure: batch norm uses the batch's statistics. Layers of operations that
+    are not computed are left out.
+    """
+    weights = layer_weights(network)
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    with mode(network, training=True):
+        logits = functional_call(network, weights | buffers, (batch.images,))
+        return weight_gradients(functional.cross_entropy(logits, batch.labels), weights)
+
+
+def weight_gradients(loss: Tensor, weights: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """(weight, gradient) of every weight that the loss depends on.
+
+    Raises:
+        UnscorableNetwork: it depends on none.
+    """
+    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    pairs = [(weight.detach(), gradient) for weight, gradient in zip(weights.values(), found, strict=True) if gradient is not None]
+    if not pairs:
+        raise UnscorableNetwork("no convolution or linear layer takes part in the network's output")
+    return pairs
+
+
+def reached_leaves(network: nn.Module, images: Tensor) -> list[tuple[nn.Module, Tensor]]:
+    """(module, output) of every module without children that one forward pass in eval mode reaches, in order."""
+    reached: list[tuple[nn.Module, Tensor]] = []
+    hooks = [
+        module.register_forward_hook(lambda module, _, output: reached.append((module, output)))
+        for module in network.modules()
+        if not any(True for _ in module.children())
+    ]
+    try:
+        with mode(network, training=False), torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return reached

@@ -1,0 +1,113 @@
+"""NASWOT: how differently the ReLUs of an untrained network see the images of one batch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from opselect.selectors.proxies.measuring import UnscorableNetwork, mode
+from opselect.spaces.cellnet import EdgeOperations
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.operations import ReLUConvBN
+
+
+def nwot(network: nn.Module, batch: LabelledImages) -> float:
+    """Log-determinant of the agreement of ReLU codes; larger is better.
+
+    With c_i the on/off code of image i over all ReLUs that are computed, the score is log |det K|, where K_ij is the
+    number of units on which c_i and c_j agree. Every ReLU counts once; an operation that is not computed contributes
+    nothing. Eval mode, so that batch norm uses its initial statistics, as in the published code. Labels are not used.
+
+    Args:
+        network: left as found.
+        batch: at least two images; two images with one code give minus infinity, since K is then singular.
+
+    Raises:
+        UnscorableNetwork: no ReLU was reached.
+
+    Source: Mellor et al., Neural Architecture Search without Training, ICML 2021, section 3.
+    """
+    return _log_determinant(_summed(network, batch, lambda module, kernels: _relu_hook(module, kernels)))
+
+
+def nwot_reference(network: nn.Module, batch: LabelledImages) -> float:
+    """The "jacob" score of the published Zero-Cost-PT code, which counts convolutions twice; larger is better.
+
+    As `nwot`, with two differences that are needed to reproduce its numbers. (1) The code hooks every module whose
+    class name contains "ReLU", so the input of a ReLU-conv-BN block counts once for its ReLU and once for the block.
+    (2) On NAS-Bench-201 a removed operation still runs, on an input of zeros: its block sees the real input, and its
+    ReLU sees zeros, on which all images agree. Determinants are in double precision, not single.
+
+    Source: zerocost_operation_score, nasbench201/op_score.py (the proxy behind the numbers of arXiv 2106.06799).
+    """
+
+    def hook(module: nn.Module, kernels: list[Tensor]) -> Callable[..., None] | None:
+        match module:
+            case EdgeOperations():
+                return _removed_operations_hook(module, kernels)
+            case ReLUConvBN():
+                return lambda _, inputs, __: kernels.append(agreement(inputs[0]))
+            case _:
+                return _relu_hook(module, kernels)
+
+    return _log_determinant(_summed(network, batch, hook))
+
+
+def agreement(features: Tensor) -> Float[Tensor, "batch batch"]:
+    """On how many units two images agree in being above zero or not, for all pairs.
+
+    With codes in {-1, +1} the number is (units + s s^T) / 2: one product, and exact, since it holds integers only.
+
+    Args:
+        features: what a ReLU receives, `[batch, ...]`.
+    """
+    signs = (features.flatten(1) > 0).to(torch.float32).mul_(2).sub_(1)
+    return (signs.shape[1] + signs @ signs.T) / 2
+
+
+def _relu_hook(module: nn.Module, kernels: list[Tensor]) -> Callable[..., None] | None:
+    if not isinstance(module, nn.ReLU):
+        return None
+    return lambda _, inputs, __: kernels.append(agreement(inputs[0]))
+
+
+def _removed_operations_hook(edge: EdgeOperations, kernels: list[Tensor]) -> Callable[..., None]:
+    def hook(_: nn.Module, inputs: tuple[Tensor, object, list[bool]], __: object) -> None:
+        value, _, computed = inputs
+        for name, is_computed in zip(edge.names, computed, strict=True):
+            if not is_computed and isinstance(edge.operations[name] if name in edge.operations else None, ReLUConvBN):
+                kernels.append(agreement(value))
+                kernels.append(agreement(torch.zeros_like(value)))
+
+    return hook
+
+
+@contextmanager
+def _hooks(network: nn.Module, make: Callable[[nn.Module], Callable[..., None] | None]) -> Iterator[None]:
+    made = [(module, make(module)) for module in network.modules()]
+    handles = [module.register_forward_hook(hook) for module, hook in made if hook is not None]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _summed(
+    network: nn.Module,
+    batch: LabelledImages,
+    make: Callable[[nn.Module, list[Tensor]], Callable[..., None] | None],
+) -> Float[Tensor, "batch batch"]:
+    """The sum of the kernels that the hooks collect in one pass, in eval mode."""
+    kernels: list[Tensor] = []
+    with _hooks(network, lambda module: make(module, kernels)), mode(network, training=False), torch.no_grad():
+        network(batch.images)
+    if not kernels:
+        raise UnscorableNetwork("nwot: the network has no ReLU that is computed")
+    return torch.stack(kernels).to(torch.float64).sum(0)
+
+
+def _log_determinant(kernel: Float[Tensor, "batch batch"]) -> float:
+    return float(torch.linalg.slogdet(kernel).logabsdet)

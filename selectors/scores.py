@@ -1,0 +1,135 @@
+"""What makes an operation good: every score is a few lines, and a larger score is a better operation.
+
+Perturbation and discretization are two questions about a *quality* of the supernet under given weights. Its validation
+accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-Disc.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from opselect.selectors.decisions import only, without
+from opselect.selectors.proxies.measuring import Proxy, Weighted
+from opselect.selectors.task import Score, SearchState
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.seeds import numpy_generator
+from opselect.spaces.space import Weights
+
+Quality: TypeAlias = Callable[[SearchState, Weights], float]
+"""`(state, weights) -> how good the supernet is under these weights`, larger is better."""
+
+ACCURACY_BATCH = 256
+
+
+class MissingIngredient(ValueError):
+    """A score needs something that its task does not hold."""
+
+
+def alpha_strength(state: SearchState, edge: int) -> Tensor:
+    """The softmax of alpha (DARTS, Liu et al. 2019, section 2.2)."""
+    return state.decisions.weights(state.alpha)[edge, : _operations(state, edge)].detach()
+
+
+def perturbation(quality: Quality) -> Score:
+    """Minus the quality of the supernet without the operation: the best operation is the one that is missed most.
+
+    Sources: Wang et al. (arXiv 2108.04392), section 4; Xiang et al. (arXiv 2106.06799), section 4.
+    """
+
+    def score(state: SearchState, edge: int) -> Tensor:
+        weights = state.decisions.weights(state.alpha).detach()
+        return torch.tensor(
+            [-quality(state, without(weights, edge, o)) for o in range(_operations(state, edge))], dtype=torch.float64
+        )
+
+    return score
+
+
+def discretization(quality: Quality) -> Score:
+    """The quality of the supernet with nothing but the operation on its edge (Wang et al., section 3.2; disc-zc)."""
+
+    def score(state: SearchState, edge: int) -> Tensor:
+        weights = state.decisions.weights(state.alpha).detach()
+        return torch.tensor(
+            [quality(state, only(weights, edge, o)) for o in range(_operations(state, edge))], dtype=torch.float64
+        )
+
+    return score
+
+
+def validation_accuracy(state: SearchState, weights: Weights) -> float:
+    """Percent of the alpha half that the supernet classifies correctly under these weights.
+
+    Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
+    supernet. Unlike there, measuring does not change the running statistics.
+    """
+    return accuracy(_supernet(state), weights, state.task.images.alpha_half)
+
+
+@torch.no_grad()
+def accuracy(supernet: nn.Module, weights: Weights, images: LabelledImages) -> float:
+    """Percent of correctly classified images, with batch statistics; the supernet is left exactly as it was."""
+    buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
+    was_training = supernet.training
+    supernet.train()
+    correct = 0
+    parts = max(1, round(len(images) / ACCURACY_BATCH))
+    for chosen in torch.arange(len(images)).tensor_split(parts):
+        part = images[chosen]
+        logits = functional_call(supernet, buffers, (part.images, weights))
+        correct += int((logits.argmax(1) == part.labels).sum())
+    supernet.train(was_training)
+    return 100 * correct / len(images)
+
+
+def proxy_quality(proxy: Proxy) -> Quality:
+    """The proxy of the supernet under given weights, on the batch of the step."""
+
+    def quality(state: SearchState, weights: Weights) -> float:
+        if state.batch is None:
+            raise MissingIngredient("a proxy needs a batch of images, and this state has none")
+        return proxy(Weighted(_supernet(state), weights), state.batch)
+
+    return quality
+
+
+def random_strength(state: SearchState, edge: int) -> Tensor:
+    """Random numbers that depend on the trial's seed, the edge and what is decided: the floor of every comparison."""
+    generator = numpy_generator("random score", state.task.space.name, state.task.seed, edge, state.decisions.chosen)
+    return torch.from_numpy(generator.random(_operations(state, edge)))
+
+
+def best_accuracy(state: SearchState, edge: int) -> Tensor:
+    """Largest validation accuracy of all architectures with the operation on the edge, given the decided edges."""
+    return _over_table(state, edge, np.nanmax)
+
+
+def average_accuracy(state: SearchState, edge: int) -> Tensor:
+    """Mean validation accuracy of all architectures with the operation on the edge, given the decided edges."""
+    return _over_table(state, edge, np.nanmean)
+
+
+def _over_table(state: SearchState, edge: int, summary: Callable[..., np.ndarray]) -> Tensor:
+    accuracies = state.task.valid_accuracies
+    if accuracies is None:
+        raise MissingIngredient("best-acc and avg-acc read validation accuracies; name a table in the experiment file")
+    sizes = [len(e.operations) for e in state.decisions.edges]
+    # Enumeration is the product of the edges' operations, so the table is an array with one axis an edge.
+    grid = accuracies.reshape(sizes)
+    decided = tuple(slice(None) if chosen is None else slice(chosen, chosen + 1) for chosen in state.decisions.chosen)
+    others = tuple(axis for axis in range(len(sizes)) if axis != edge)
+    return torch.from_numpy(np.asarray(summary(grid[decided], axis=others), dtype=np.float64))
+
+
+def _operations(state: SearchState, edge: int) -> int:
+    return len(state.decisions.edges[edge].operations)
+
+
+def _supernet(state: SearchState) -> nn.Module:
+    if state.task.supernet is None:
+        raise MissingIngredient("this score needs a supernet, and the task has none")
+    return state.task.supernet

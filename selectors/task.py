@@ -1,0 +1,167 @@
+"""What a selector is given, and what it returns."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.ledger import Ledger
+from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.seeds import numpy_generator, torch_generator
+from opselect.spaces.space import Architecture, SearchSpace
+
+SupernetState = Literal["none", "initial", "trained", "trained with fixed alpha"]
+"""What a selector needs of the supernet before it starts."""
+
+
+@dataclass(frozen=True)
+class SearchImages:
+    """The two halves of the training images, as DARTS uses them; nothing else is visible to a search.
+
+    Attributes:
+        weights_half: what the supernet's parameters are trained on, and what zero-cost batches are drawn from.
+        alpha_half: what alpha is trained on and validation accuracy is measured on.
+        crop_padding: pixels of padding for random crops in training, 0 for none.
+        flip: whether training mirrors images at random.
+    """
+
+    weights_half: LabelledImages
+    alpha_half: LabelledImages
+    crop_padding: int = 0
+    flip: bool = False
+
+    @classmethod
+    def halves(cls, data: ImageData) -> "SearchImages":
+        """The first and the second half of the training images, in their given order (the reference does not shuffle)."""
+        middle = len(data.train) // 2
+        return cls(data.train[:middle], data.train[middle:], data.crop_padding, data.flip)
+
+
+def shuffled_batches(images: LabelledImages, batch_size: int, generator: torch.Generator) -> Iterator[LabelledImages]:
+    """Full batches for ever: one shuffle after the other, a last short batch of a shuffle left out.
+
+    Raises:
+        ValueError: there are fewer images than one batch needs.
+    """
+    if len(images) < batch_size:
+        raise ValueError(f"a batch of {batch_size} images was asked for, but there are only {len(images)}")
+    while True:
+        order = torch.randperm(len(images), generator=generator)
+        for chosen in order.split(batch_size):
+            if len(chosen) == batch_size:
+                yield images[chosen]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One selection problem: everything is here, and nothing else may be read.
+
+    Attributes:
+        space: what is decided about.
+        images: the two halves of the training images.
+        classes: number of classes.
+        seed: the trial's seed; every stream of random numbers is derived from it and from its purpose, so that all
+            selectors with one seed see the same edge orders and batches.
+        supernet: in the state that the selector asked for; it belongs to this trial alone.
+        alpha: architecture parameters, `[edges, operations]`.
+        valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
+            the oracles use it. There is no test accuracy here.
+        ledger: where costs are written.
+        observe: whether to score every open edge at every step for the report, not just the edge to decide.
+    """
+
+    space: SearchSpace
+    images: SearchImages
+    classes: int
+    seed: int
+    supernet: nn.Module | None = None
+    alpha: Float[Tensor, "edges operations"] | None = None
+    valid_accuracies: np.ndarray | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    observe: bool = False
+
+    def numpy_generator(self, *purpose: object) -> np.random.Generator:
+        """A stream that depends on the space, the trial's seed and the purpose."""
+        return numpy_generator(self.space.name, self.seed, *purpose)
+
+    def torch_generator(self, *purpose: object) -> torch.Generator:
+        """A stream that depends on the space, the trial's seed and the purpose."""
+        return torch_generator(self.space.name, self.seed, *purpose)
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """Where a search stands: what a score may look at.
+
+    Attributes:
+        task: the problem.
+        decisions: what is decided so far.
+        alpha: architecture parameters now.
+        batch: the images of this step, for proxies; all operations scored in one step see the same ones.
+        candidate: which of the proposed candidates is being decided.
+    """
+
+    task: Task
+    decisions: Decisions
+    alpha: Tensor
+    batch: LabelledImages | None = None
+    candidate: int = 0
+
+    def decide(self, edge: int, operation: int) -> "SearchState":
+        """The state with one more edge decided."""
+        return replace(self, decisions=self.decisions.decide(edge, operation))
+
+
+Score: TypeAlias = Callable[[SearchState, int], Tensor]
+"""`(state, edge number) -> one score an operation`, `[operations of the edge]`; a larger score is a better operation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision.
+
+    Attributes:
+        edge: number of the decided edge.
+        operation: number of the chosen operation.
+        scores: by edge number, the scores of its operations before the decision, larger is better. The decided edge is
+            always there; the other open edges are there if the order or the task's `observe` scored them.
+        tied: how many other operations had the winning score; the first one is kept.
+    """
+
+    edge: int
+    operation: int
+    scores: dict[int, tuple[float, ...]]
+    tied: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a selector returns.
+
+    Attributes:
+        architecture: the selected one.
+        steps: how it was decided, in order.
+        candidates: every proposed architecture in order of proposal, with its validation score; one without a pool.
+    """
+
+    architecture: Architecture
+    steps: tuple[Step, ...]
+    candidates: tuple[tuple[Architecture, float | None], ...] = ()
+
+
+class Selector(Protocol):
+    """A method: settings as fields, the choice as a call."""
+
+    @property
+    def supernet_state(self) -> SupernetState:
+        """What it needs of the supernet."""
+        ...
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide every edge."""
+        ...

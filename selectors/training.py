@@ -1,0 +1,194 @@
+"""Training the supernet: weights and architecture parameters in turn, and the tuning between DARTS-PT's decisions."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam, SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.task import SearchImages, SearchState, shuffled_batches
+from opselect.spaces.images import LabelledImages
+
+
+class SupernetTraining(BaseModel):
+    """How a supernet is trained. The defaults are the papers' (DARTS, first order; REFERENCE values of both codes).
+
+    One epoch passes once over the weights half, in full batches; the published code draws every batch independently
+    instead, and calls as many batches an epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=100, ge=1, description="passes over the weights half")
+    batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")
+    learning_rate: float = Field(default=0.025, gt=0, description="of SGD for the weights, at the start")
+    final_learning_rate: float = Field(default=0.001, ge=0, description="of SGD, at the end of a half cosine")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=3e-4, ge=0)
+    gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the weights' gradient")
+    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="of Adam for alpha")
+    alpha_weight_decay: float = Field(default=1e-3, ge=0)
+    tuning_learning_rate: float = Field(default=0.0025, gt=0, description="of SGD between decisions, constant")
+
+
+ALPHA_BETAS = (0.5, 0.999)
+ALPHA_SPREAD = 1e-3
+
+
+def initial_alpha(decisions: Decisions, generator: torch.Generator) -> Tensor:
+    """Architecture parameters at the start, normal with standard deviation 1e-3, `[edges, operations]`."""
+    operations = max(len(edge.operations) for edge in decisions.edges)
+    return ALPHA_SPREAD * torch.randn(len(decisions.edges), operations, generator=generator)
+
+
+def uniform_alpha(decisions: Decisions) -> Tensor:
+    """Architecture parameters that give every operation of an edge the same weight.
+
+    The published code's fixed variant freezes the random start instead, which differs from this by about 0.1 %.
+    """
+    return torch.zeros(len(decisions.edges), max(len(edge.operations) for edge in decisions.edges))
+
+
+class SupernetTrainer:
+    """Trains one supernet in place; keeps the optimizers' state between calls.
+
+    Args:
+        supernet: its parameters are changed.
+        alpha: where alpha starts; the given tensor is not changed.
+        images: the two halves.
+        training: the settings.
+        learn_alpha: whether alpha is trained; otherwise it stays as given and costs nothing.
+        learning_rate: of the weights' SGD at the start.
+        generator: of batches and augmentation.
+    """
+
+    def __init__(
+        self,
+        supernet: nn.Module,
+        alpha: Tensor,
+        images: SearchImages,
+        training: SupernetTraining,
+        learn_alpha: bool,
+        learning_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.supernet = supernet
+        self.alpha = alpha.clone().requires_grad_(learn_alpha)
+        self.training = training
+        self.learn_alpha = learn_alpha
+        self.images = images
+        self.generator = generator
+        self.weight_batches = shuffled_batches(images.weights_half, training.batch_size, generator)
+        self.alpha_batches = shuffled_batches(images.alpha_half, training.batch_size, generator)
+        self.sgd = SGD(
+            supernet.parameters(), learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
+        )
+        self.adam = Adam(
+            [self.alpha], training.alpha_learning_rate, betas=ALPHA_BETAS, weight_decay=training.alpha_weight_decay
+        )
+
+    def train_epochs(self, decisions: Decisions, epochs: int, after_epoch: Callable[[], None] = lambda: None) -> None:
+        """Train for some epochs with the given decisions; the rows of decided edges get no gradient."""
+        self.supernet.train()
+        steps = len(self.images.weights_half) // self.training.batch_size
+        for _ in range(epochs):
+            for _ in range(steps):
+                if self.learn_alpha:
+                    self._alpha_step(decisions)
+                self._weights_step(decisions)
+            after_epoch()
+
+    def _loss(self, batch: LabelledImages, weights: Tensor) -> Tensor:
+        images = augment(batch.images, self.images.crop_padding, self.images.flip, self.generator)
+        return functional.cross_entropy(self.supernet(images, weights), batch.labels)
+
+    def _alpha_step(self, decisions: Decisions) -> None:
+        loss = self._loss(next(self.alpha_batches), decisions.weights(self.alpha))
+        # Asking for this gradient alone spares the weights' gradients, which the published code computes and discards.
+        (self.alpha.grad,) = torch.autograd.grad(loss, [self.alpha])
+        self.adam.step()
+
+    def _weights_step(self, decisions: Decisions) -> None:
+        self.sgd.zero_grad()
+        self._loss(next(self.weight_batches), decisions.weights(self.alpha).detach()).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.supernet.parameters(), self.training.gradient_clip)
+        self.sgd.step()
+
+
+def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """Random crops of zero-padded images and random mirroring, every image on its own; `[batch, channels, h, w]`."""
+    if flip:
+        mirrored = torch.rand(len(images), generator=generator) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if crop_padding:
+        height, width = images.shape[2:]
+        padded = functional.pad(images, [crop_padding] * 4)
+        rows, columns = torch.randint(0, 2 * crop_padding + 1, (2, len(images)), generator=generator)
+        images = torch.stack(
+            [
+                image[:, row : row + height, column : column + width]
+                for image, row, column in zip(padded, rows.tolist(), columns.tolist(), strict=True)
+            ]
+        )
+    return images
+
+
+def train_supernet(
+    supernet: nn.Module,
+    decisions: Decisions,
+    images: SearchImages,
+    training: SupernetTraining,
+    learn_alpha: bool,
+    alpha_generator: torch.Generator,
+    batch_generator: torch.Generator,
+) -> Tensor:
+    """Train an initialised supernet by DARTS's first-order alternation, in place.
+
+    Args:
+        supernet: at initialisation; trained when this returns.
+        decisions: with all edges open.
+        images: the two halves.
+        training: the settings.
+        learn_alpha: whether alpha is learnt; otherwise it is uniform and frozen (DARTS-PT, section 4.3, fixed alpha).
+        alpha_generator: of alpha's start.
+        batch_generator: of batches and augmentation.
+
+    Returns:
+        The trained (or uniform) alpha, `[edges, operations]`.
+
+    Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
+    """
+    alpha = initial_alpha(decisions, alpha_generator) if learn_alpha else uniform_alpha(decisions)
+    trainer = SupernetTrainer(
+        supernet, alpha, images, training, learn_alpha, training.learning_rate, batch_generator
+    )
+    schedule = CosineAnnealingLR(trainer.sgd, training.epochs, training.final_learning_rate)
+    trainer.train_epochs(decisions, training.epochs, schedule.step)
+    return trainer.alpha.detach()
+
+
+def tuner(
+    state: SearchState, training: SupernetTraining, epochs: int, learn_alpha: bool
+) -> Callable[[SearchState], SearchState]:
+    """The `Tune` of DARTS-PT: some epochs at a small constant learning rate after each decision (section 4.2)."""
+    assert state.task.supernet is not None
+    trainer = SupernetTrainer(
+        state.task.supernet,
+        state.alpha,
+        state.task.images,
+        training,
+        learn_alpha,
+        training.tuning_learning_rate,
+        state.task.torch_generator("tuning batches"),
+    )
+
+    def tune(current: SearchState) -> SearchState:
+        trainer.train_epochs(current.decisions, epochs)
+        return replace(current, alpha=trainer.alpha.detach().clone())
+
+    return tune

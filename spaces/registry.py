@@ -1,0 +1,42 @@
+"""Names and what they stand for: entry points, ours declared in pyproject.toml exactly as a stranger's would be."""
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+KINDS = ("spaces", "images", "tables", "selectors", "proxies")
+
+
+class UnknownName(LookupError):
+    """A name that nothing is registered under; the message offers the nearest ones."""
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Every registered name of a kind, sorted.
+
+    Args:
+        kind: one of `KINDS`.
+    """
+    return tuple(sorted({entry.name for entry in entry_points(group=f"opselect.{kind}")}))
+
+
+def load(kind: str, name: str) -> Any:
+    """The object that is registered under a name; importing it happens here and no earlier.
+
+    Raises:
+        UnknownName: nothing has this name, or two packages claim it.
+    """
+    found: list[EntryPoint] = [entry for entry in entry_points(group=f"opselect.{kind}") if entry.name == name]
+    if not found:
+        raise UnknownName(f"no {kind.removesuffix('s')} named {name!r}{did_you_mean(name, names(kind))}")
+    targets = {entry.value for entry in found}
+    if len(targets) > 1:
+        raise UnknownName(f"the name {name!r} is claimed by {' and '.join(sorted(targets))}; uninstall one of them")
+    return found[0].load()
+
+
+def did_you_mean(given: str, known: tuple[str, ...]) -> str:
+    """`; did you mean 'x'? known are x, y, z`: the end of every message about an unknown name."""
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{hint} known are {', '.join(known) if known else 'none'}"

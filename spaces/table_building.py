@@ -1,0 +1,323 @@
+"""Making a complete tabular benchmark: every distinct cell of digits201, trained with every seed.
+
+The three trainings of a cell run side by side, as the groups of one network's convolutions: the arithmetic of each is
+its own (`stack_networks`), but the kernels are launched once. That is what makes the table affordable on a laptop.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from opselect.spaces.cellnet import Cell, CellNetwork, stack_networks
+from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.machine import in_parallel
+from opselect.spaces.nasbench201 import NASBench201Space
+from opselect.spaces.operations import AveragePooling, ReLUConvBN
+from opselect.spaces.seeds import seed_for, torch_generator
+from opselect.spaces.space import Architecture
+
+
+@dataclass(frozen=True)
+class TrainingProtocol:
+    """How one stand-alone network is trained. The defaults are digits201's.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step; the last batch of an epoch may be smaller.
+        learning_rate: at the first step; it falls to 0 along a half cosine, step by step.
+        momentum: of SGD, Nesterov's form.
+        weight_decay: on every parameter.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training gave.
+
+    Attributes:
+        seed: the seed of initial parameters and batch order.
+        valid_accuracy: percent of the validation images, after the last epoch.
+        test_accuracy: percent of the test images, after the last epoch.
+        seconds: wall time of the joint training divided by the number of members.
+    """
+
+    seed: int
+    valid_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+def train_cell(
+    space: NASBench201Space,
+    architecture: Architecture,
+    data: ImageData,
+    protocol: TrainingProtocol,
+    seeds: Sequence[int],
+) -> list[Outcome]:
+    """Train one architecture with several seeds side by side; the result of a seed depends on that seed alone.
+
+    Returns:
+        One outcome a seed, in the given order.
+
+    Raises:
+        ValueError: the data have no validation split.
+    """
+    if data.valid is None:
+        raise ValueError(f"{data.name} has no validation split, which a table needs")
+    started = time.perf_counter()
+    text = space.format(architecture)
+    networks = [
+        space.network(architecture, data.channels, data.classes, seed_for("cell", text, seed)) for seed in seeds
+    ]
+    network = share_inputs(stack_networks(networks)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generators = [torch_generator("batches", text, seed) for seed in seeds]
+    _train(network, data.train, data.classes, protocol, generators)
+    network.eval()
+    valid = _accuracies(network, data.valid, data.classes)
+    test = _accuracies(network, data.test, data.classes)
+    seconds = (time.perf_counter() - started) / len(seeds)
+    return [Outcome(seed, v, t, seconds) for seed, v, t in zip(seeds, valid, test, strict=True)]
+
+
+class SharedInputCell(nn.Module):
+    """The function of a `Cell` with one operation an edge, in fewer kernels: every node is rectified and pooled once.
+
+    The plain cell rectifies a node once for every convolution that leaves it, because the proxies count those ReLUs;
+    a training need not. Sums are made in place where their first term is not needed elsewhere.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.routes = cell.routes
+        self.operations = nn.ModuleList(
+            next(iter(edge.operations.values()), nn.Module()) for edge in cell.edges  # type: ignore[union-attr,arg-type]
+        )
+
+    def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:
+        """Feature maps `[batch, channels, height, width]` in and out; the two other arguments are not used."""
+        nodes: list[Tensor | None] = [images] + [None] * self.routes[-1][1]
+        owned = [False] * len(nodes)  # whether nothing but the node itself refers to its tensor
+        rectified: dict[int, Tensor] = {}
+        pooled: dict[int, Tensor] = {}
+        for (source, target), operation in zip(self.routes, self.operations, strict=True):
+            value = nodes[source]
+            if value is None:
+                continue
+            match operation:
+                case ReLUConvBN():
+                    if source not in rectified:
+                        rectified[source] = functional.relu(value)
+                    term, fresh = operation.norm(operation.convolution(rectified[source])), True
+                case AveragePooling():
+                    if source not in pooled:
+                        pooled[source] = operation(value)
+                    term, fresh = pooled[source], False
+                case nn.Identity():
+                    term, fresh = value, False
+                case _:
+                    continue
+            present = nodes[target]
+            if present is None:
+                nodes[target], owned[target] = term, fresh
+            elif owned[target]:
+                present.add_(term)
+            else:
+                nodes[target], owned[target] = (term.add_(present) if fresh else term + present), True
+        return torch.zeros_like(images) if nodes[-1] is None else nodes[-1]
+
+
+def share_inputs(network: CellNetwork) -> CellNetwork:
+    """Replace the cells of a network with one operation an edge by `SharedInputCell`s of the same parameters."""
+    for position, block in enumerate(network.body):
+        if isinstance(block, Cell):
+            network.body[position] = SharedInputCell(block)
+    return network
+
+
+def _train(
+    network: CellNetwork,
+    images: LabelledImages,
+    classes: int,
+    protocol: TrainingProtocol,
+    generators: Sequence[torch.Generator],
+) -> None:
+    network.train()
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=protocol.learning_rate,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+        nesterov=True,
+        fused=True,
+    )
+    steps_per_epoch = math.ceil(len(images) / protocol.batch_size)
+    total_steps = protocol.epochs * steps_per_epoch
+    step = 0
+    for _ in range(protocol.epochs):
+        orders = torch.stack([torch.randperm(len(images), generator=generator) for generator in generators])
+        for chosen in orders.split(protocol.batch_size, dim=1):
+            for group in optimizer.param_groups:
+                group["lr"] = protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+            logits = network(_side_by_side(images.images, chosen)).unflatten(1, (len(generators), classes))
+            # The sum over members of their mean losses: each member's gradient is that of its own loss alone.
+            loss = functional.cross_entropy(
+                logits.flatten(0, 1), images.labels[chosen].T.flatten(), reduction="sum"
+            ) / chosen.shape[1]
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            step += 1
+
+
+def _side_by_side(images: Tensor, chosen: Tensor) -> Tensor:
+    """Member m's images `chosen[m]`, stacked along the channels: `[batch, members * channels, height, width]`."""
+    picked = images[chosen].transpose(0, 1).flatten(1, 2)
+    return picked.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _accuracies(network: CellNetwork, images: LabelledImages, classes: int, batch_size: int = 256) -> list[float]:
+    """Percent of correctly classified images, one number a member."""
+    correct = torch.zeros(network.members)
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        batch = part.images.repeat(1, network.members, 1, 1).contiguous(memory_format=torch.channels_last)
+        logits = network(batch).unflatten(1, (network.members, classes))
+        correct += (logits.argmax(2) == part.labels[:, None]).sum(0)
+    return [100 * float(number) / len(images) for number in correct]
+
+
+class ForeignCheckpoint(ValueError):
+    """A checkpoint of trained cells that was made by another protocol, space or set of seeds."""
+
+
+@dataclass(frozen=True)
+class TableRecipe:
+    """Everything that determines a table: the same recipe gives the same accuracies on the same kind of machine.
+
+    Attributes:
+        space: the registered space; its canonical architectures are trained.
+        data_hash: `content_hash` of the training, validation and test images.
+        protocol: how each network is trained.
+        seeds: how often, and from which seeds.
+    """
+
+    space: str
+    data_hash: str
+    protocol: TrainingProtocol
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CellTraining:
+    """One unit of work: a canonical architecture by index, with everything needed to train it elsewhere."""
+
+    space: NASBench201Space
+    index: int
+    data: Callable[[], ImageData]
+    recipe: TableRecipe
+
+    def __call__(self) -> tuple[int, list[Outcome]]:
+        """Train the architecture with every seed of the recipe."""
+        architecture = self.space.at(self.index)
+        return self.index, train_cell(self.space, architecture, self.data(), self.recipe.protocol, self.recipe.seeds)
+
+
+def _run_training(training: CellTraining) -> tuple[int, list[Outcome]]:
+    return training()
+
+
+def training_order(space: NASBench201Space) -> list[int]:
+    """Indices of the canonical architectures, in the order in which random architectures first need them.
+
+    So the beginning of a table is a fair sample of all architectures, large classes included.
+    """
+    drawn = space.representatives[np.random.default_rng(0).permutation(len(space.representatives))]
+    return list(dict.fromkeys(drawn.tolist()))
+
+
+def build(
+    space: NASBench201Space,
+    data: Callable[[], ImageData],
+    recipe: TableRecipe,
+    checkpoint: Path,
+    indices: Sequence[int],
+    workers: int,
+) -> Iterator[int]:
+    """Train the given architectures, appending each finished one to the checkpoint; those already there are skipped.
+
+    Args:
+        space: the space of the recipe.
+        data: makes the images, in every worker anew; importable by name.
+        recipe: what the checkpoint must have been made with.
+        checkpoint: a JSON-lines file, created with its folder where it does not exist.
+        indices: canonical architectures, in the order of training.
+        workers: worker processes.
+
+    Yields:
+        The number of architectures in the checkpoint, at once and after every further one.
+
+    Raises:
+        ForeignCheckpoint: the checkpoint belongs to another recipe.
+    """
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    if not checkpoint.exists() or not checkpoint.read_bytes().strip():
+        checkpoint.write_text(json.dumps(_header(recipe)) + "\n")
+    done = read_checkpoint(checkpoint, recipe)
+    yield len(done)
+    remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
+    # A line that a kill cut off has no newline; the next line must not continue it.
+    separator = b"" if checkpoint.read_bytes().endswith(b"\n") else b"\n"
+    with checkpoint.open("ab") as stream:
+        stream.write(separator)
+        for count, (index, outcomes) in enumerate(in_parallel(_run_training, remaining, workers), start=len(done) + 1):
+            line = {"index": index, "outcomes": [asdict(outcome) for outcome in outcomes]}
+            stream.write(json.dumps(line).encode() + b"\n")
+            stream.flush()
+            yield count
+
+
+def _header(recipe: TableRecipe) -> dict[str, object]:
+    return {"format": "opselect trained cells", "version": 1, "recipe": json.loads(json.dumps(asdict(recipe)))}
+
+
+def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Outcome]]:
+    """The trained architectures of a checkpoint by index; a line that a kill cut off is left out.
+
+    Raises:
+        ForeignCheckpoint: it belongs to another recipe, or is no checkpoint at all.
+    """
+    header, *lines = checkpoint.read_bytes().splitlines()
+    if _parsed(header) != _header(recipe):
+        raise ForeignCheckpoint(
+            f"{checkpoint}: made by another recipe than {_header(recipe)['recipe']}; "
+            "move it away to start anew, or build with the recipe that it was made by"
+        )
+    done = {}
+    for line in lines:
+        if (entry := _parsed(line)) is not None:
+            done[entry["index"]] = [Outcome(**outcome) for outcome in entry["outcomes"]]
+    return done
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -25,7 +25,7 @@ from opselect.selectors.scores import (
     validation_accuracy,
 )
 from opselect.selectors.task import Score, SearchState, Selection, SupernetState, Task, shuffled_batches
-from opselect.selectors.training import SupernetTraining, initial_alpha, tuner, uniform_alpha
+from opselect.selectors.training import initial_alpha, tuner, uniform_alpha
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import seed_for
@@ -90,7 +90,6 @@ class DartsPT(Settings):
 
     edge_order: OrderName = "random"
     tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
-    training: SupernetTraining = Field(default=SupernetTraining(), description="of the tuning; the experiment's own")
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
@@ -98,7 +97,7 @@ class DartsPT(Settings):
 
     def _decide(self, task: Task, score: Score) -> Selection:
         state = start(task)
-        tune = tuner(state, self.training, self.tuning_epochs, self.learn_alpha) if self.tuning_epochs else leave_as_it_is
+        tune = tuner(state, self.tuning_epochs, self.learn_alpha) if self.tuning_epochs else leave_as_it_is
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
         return Selection(state.decisions.architecture(), steps)
 
@@ -232,5 +231,3 @@ class AverageAccuracy(Settings):
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
         return decide_once(task, average_accuracy, self.edge_order)
-
-

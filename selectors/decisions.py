@@ -63,7 +63,11 @@ class Decisions:
         if self.open_edges:
             raise ValueError(f"{len(self.open_edges)} edge(s) still open")
         return Architecture(
-            tuple(edge.operations[number] for edge, number in zip(self.edges, self.chosen, strict=True) if number is not None)
+            tuple(
+                edge.operations[number]
+                for edge, number in zip(self.edges, self.chosen, strict=True)
+                if number is not None
+            )
         )
 
 

@@ -5,14 +5,15 @@ accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-D
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from opselect.selectors.decisions import only, without
+from opselect.selectors.decisions import Decisions, only, without
 from opselect.selectors.proxies.measuring import Proxy, Weighted
 from opselect.selectors.task import Score, SearchState
 from opselect.spaces.images import LabelledImages
@@ -105,24 +106,42 @@ def random_strength(state: SearchState, edge: int) -> Tensor:
 
 def best_accuracy(state: SearchState, edge: int) -> Tensor:
     """Largest validation accuracy of all architectures with the operation on the edge, given the decided edges."""
-    return _over_table(state, edge, np.nanmax)
+    return table_scores(_valid_accuracies(state), state.decisions, edge, "best-acc")
 
 
 def average_accuracy(state: SearchState, edge: int) -> Tensor:
     """Mean validation accuracy of all architectures with the operation on the edge, given the decided edges."""
-    return _over_table(state, edge, np.nanmean)
+    return table_scores(_valid_accuracies(state), state.decisions, edge, "avg-acc")
 
 
-def _over_table(state: SearchState, edge: int, summary: Callable[..., np.ndarray]) -> Tensor:
-    accuracies = state.task.valid_accuracies
-    if accuracies is None:
-        raise MissingIngredient("best-acc and avg-acc read validation accuracies; name a table in the experiment file")
-    sizes = [len(e.operations) for e in state.decisions.edges]
+def table_scores(
+    accuracies: Float[np.ndarray, " architectures"],
+    decisions: Decisions,
+    edge: int,
+    summary: Literal["best-acc", "avg-acc"],
+) -> Tensor:
+    """How good the operations of an edge are by a table of accuracies, given the decided edges; missing ones are left out.
+
+    Args:
+        accuracies: in the order of the space's `enumerate`, NaN where missing.
+        decisions: what is decided; only architectures that agree with it count.
+        edge: an open edge.
+        summary: the largest or the mean accuracy of the architectures with an operation.
+
+    Source: Xiang et al. (arXiv 2106.06799), section 3; here conditioned on the decided edges.
+    """
     # Enumeration is the product of the edges' operations, so the table is an array with one axis an edge.
-    grid = accuracies.reshape(sizes)
-    decided = tuple(slice(None) if chosen is None else slice(chosen, chosen + 1) for chosen in state.decisions.chosen)
-    others = tuple(axis for axis in range(len(sizes)) if axis != edge)
-    return torch.from_numpy(np.asarray(summary(grid[decided], axis=others), dtype=np.float64))
+    grid = accuracies.reshape([len(each.operations) for each in decisions.edges])
+    decided = tuple(slice(None) if chosen is None else slice(chosen, chosen + 1) for chosen in decisions.chosen)
+    others = tuple(axis for axis in range(grid.ndim) if axis != edge)
+    summarize = np.nanmax if summary == "best-acc" else np.nanmean
+    return torch.from_numpy(np.asarray(summarize(grid[decided], axis=others), dtype=np.float64))
+
+
+def _valid_accuracies(state: SearchState) -> np.ndarray:
+    if state.task.valid_accuracies is None:
+        raise MissingIngredient("best-acc and avg-acc read validation accuracies; name a table in the experiment file")
+    return state.task.valid_accuracies
 
 
 def _operations(state: SearchState, edge: int) -> int:

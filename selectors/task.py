@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.ledger import Ledger
+from opselect.selectors.recipe import SupernetTraining
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
@@ -71,6 +72,7 @@ class Task:
         alpha: architecture parameters, `[edges, operations]`.
         valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
+        training: how supernets are trained in this experiment, for selectors that tune.
         ledger: where costs are written.
         observe: whether to score every open edge at every step for the report, not just the edge to decide.
     """
@@ -82,6 +84,7 @@ class Task:
     supernet: nn.Module | None = None
     alpha: Float[Tensor, "edges operations"] | None = None
     valid_accuracies: np.ndarray | None = None
+    training: SupernetTraining = field(default_factory=SupernetTraining)
     ledger: Ledger = field(default_factory=Ledger)
     observe: bool = False
 

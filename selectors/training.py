@@ -4,36 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
+from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, shuffled_batches
 from opselect.spaces.images import LabelledImages
-
-
-class SupernetTraining(BaseModel):
-    """How a supernet is trained. The defaults are the papers' (DARTS, first order; REFERENCE values of both codes).
-
-    One epoch passes once over the weights half, in full batches; the published code draws every batch independently
-    instead, and calls as many batches an epoch.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(default=100, ge=1, description="passes over the weights half")
-    batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")
-    learning_rate: float = Field(default=0.025, gt=0, description="of SGD for the weights, at the start")
-    final_learning_rate: float = Field(default=0.001, ge=0, description="of SGD, at the end of a half cosine")
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=3e-4, ge=0)
-    gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the weights' gradient")
-    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="of Adam for alpha")
-    alpha_weight_decay: float = Field(default=1e-3, ge=0)
-    tuning_learning_rate: float = Field(default=0.0025, gt=0, description="of SGD between decisions, constant")
 
 
 ALPHA_BETAS = (0.5, 0.999)
@@ -164,26 +143,22 @@ def train_supernet(
     Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
     """
     alpha = initial_alpha(decisions, alpha_generator) if learn_alpha else uniform_alpha(decisions)
-    trainer = SupernetTrainer(
-        supernet, alpha, images, training, learn_alpha, training.learning_rate, batch_generator
-    )
+    trainer = SupernetTrainer(supernet, alpha, images, training, learn_alpha, training.learning_rate, batch_generator)
     schedule = CosineAnnealingLR(trainer.sgd, training.epochs, training.final_learning_rate)
     trainer.train_epochs(decisions, training.epochs, schedule.step)
     return trainer.alpha.detach()
 
 
-def tuner(
-    state: SearchState, training: SupernetTraining, epochs: int, learn_alpha: bool
-) -> Callable[[SearchState], SearchState]:
+def tuner(state: SearchState, epochs: int, learn_alpha: bool) -> Callable[[SearchState], SearchState]:
     """The `Tune` of DARTS-PT: some epochs at a small constant learning rate after each decision (section 4.2)."""
     assert state.task.supernet is not None
     trainer = SupernetTrainer(
         state.task.supernet,
         state.alpha,
         state.task.images,
-        training,
+        state.task.training,
         learn_alpha,
-        training.tuning_learning_rate,
+        state.task.training.tuning_learning_rate,
         state.task.torch_generator("tuning batches"),
     )
 

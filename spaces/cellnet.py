@@ -175,8 +175,3 @@ def stack_networks(networks: Sequence[CellNetwork]) -> CellNetwork:
         joint[name] = parts[0] if target.ndim == 0 else torch.cat(parts).reshape(target.shape)
     stacked.load_state_dict(joint)
     return stacked
-
-
-def is_search_convolution(module: nn.Module) -> bool:
-    """Whether the module is one of the ReLU-conv-BN containers that the published nwot code counts as a ReLU."""
-    return isinstance(module, ReLUConvBN)

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from opselect.spaces.errors import UserError
 
-class MissingData(FileNotFoundError):
+
+class MissingData(UserError, FileNotFoundError):
     """A dataset that is not where it was looked for; the message says where and how to get it."""
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -24,14 +23,13 @@ def available_cores() -> int:
 
 
 def settle() -> None:
-    """Prepare this process for tiny networks: one torch thread, freed memory kept, long-lived objects left alone.
+    """Prepare this process for tiny networks: one torch thread, freed memory kept.
 
     More threads make tiny networks slower, up to 20 times under load. glibc returns every freed tensor of a few hundred
     kilobytes to the system, and touching fresh pages again cost an eighth of a training; with the thresholds at their
     maximum it keeps them. Elsewhere than on glibc the allocator stays as it is.
     """
     torch.set_num_threads(1)
-    gc.freeze()
     with contextlib.suppress(OSError, AttributeError):
         allocator = ctypes.CDLL("libc.so.6")
         allocator.mallopt(_MMAP_THRESHOLD, 32 * 2**20)

@@ -18,7 +18,13 @@ class ReLUConvBN(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, affine: bool = True, members: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        affine: bool = True,
+        members: int = 1,
     ) -> None:
         super().__init__()
         self.relu = nn.ReLU()

@@ -4,10 +4,12 @@ import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from opselect.spaces.errors import UserError
+
 KINDS = ("spaces", "images", "tables", "selectors", "proxies")
 
 
-class UnknownName(LookupError):
+class UnknownName(UserError, LookupError):
     """A name that nothing is registered under; the message offers the nearest ones."""
 
 

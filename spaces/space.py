@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from opselect.spaces.errors import UserError
+
 Weights: TypeAlias = Float[Tensor, "edges operations"]
 """How much of each operation every edge carries; zero means that the operation is not computed."""
 
 
-class InvalidArchitecture(ValueError):
+class InvalidArchitecture(UserError, ValueError):
     """A text or a tuple that does not describe an architecture of the space it was read for."""
 
 

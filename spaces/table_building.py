@@ -9,21 +9,27 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from opselect.spaces.cellnet import Cell, CellNetwork, stack_networks
+from opselect.spaces.counting import multiply_adds, parameter_count
+from opselect.spaces.digits import HASH, digits, training_images
+from opselect.spaces.errors import UserError
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import in_parallel
-from opselect.spaces.nasbench201 import NASBench201Space
+from opselect.spaces.nasbench201 import NASBench201Space, digits201
 from opselect.spaces.operations import AveragePooling, ReLUConvBN
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture
+from opselect.spaces.table import COLUMNS, Table
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,23 @@ class Outcome:
     seconds: float
 
 
+@dataclass(frozen=True)
+class TableData:
+    """The images of a table. The functions are importable by name, so that every worker process makes its own.
+
+    Attributes:
+        images: the dataset; validation and test images are measured on.
+        training_images: what an epoch trains on, epoch 0 being the dataset's own training images.
+    """
+
+    images: Callable[[], ImageData]
+    training_images: Callable[[int], LabelledImages]
+
+
 def train_cell(
     space: NASBench201Space,
     architecture: Architecture,
-    data: ImageData,
+    data: TableData,
     protocol: TrainingProtocol,
     seeds: Sequence[int],
 ) -> list[Outcome]:
@@ -77,25 +96,24 @@ def train_cell(
     Raises:
         ValueError: the data have no validation split.
     """
-    if data.valid is None:
-        raise ValueError(f"{data.name} has no validation split, which a table needs")
+    images, classes = data.images(), data.images().classes
+    if images.valid is None:
+        raise ValueError(f"{images.name} has no validation split, which a table needs")
     started = time.perf_counter()
     text = space.format(architecture)
-    networks = [
-        space.network(architecture, data.channels, data.classes, seed_for("cell", text, seed)) for seed in seeds
-    ]
+    networks = [space.network(architecture, images.channels, classes, seed_for("cell", text, seed)) for seed in seeds]
     network = share_inputs(stack_networks(networks)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generators = [torch_generator("batches", text, seed) for seed in seeds]
-    _train(network, data.train, data.classes, protocol, generators)
+    _train(network, data.training_images, classes, protocol, generators)
     network.eval()
-    valid = _accuracies(network, data.valid, data.classes)
-    test = _accuracies(network, data.test, data.classes)
+    valid = _accuracies(network, images.valid, classes)
+    test = _accuracies(network, images.test, classes)
     seconds = (time.perf_counter() - started) / len(seeds)
     return [Outcome(seed, v, t, seconds) for seed, v, t in zip(seeds, valid, test, strict=True)]
 
 
 class SharedInputCell(nn.Module):
-    """The function of a `Cell` with one operation an edge, in fewer kernels: every node is rectified and pooled once.
+    """The function of a canonical `Cell` with one operation an edge, in fewer kernels: nodes rectified and pooled once.
 
     The plain cell rectifies a node once for every convolution that leaves it, because the proxies count those ReLUs;
     a training need not. Sums are made in place where their first term is not needed elsewhere.
@@ -105,7 +123,8 @@ class SharedInputCell(nn.Module):
         super().__init__()
         self.routes = cell.routes
         self.operations = nn.ModuleList(
-            next(iter(edge.operations.values()), nn.Module()) for edge in cell.edges  # type: ignore[union-attr,arg-type]
+            next(iter(edge.operations.values()), nn.Module())
+            for edge in cell.edges  # type: ignore[union-attr,arg-type]
         )
 
     def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:
@@ -151,7 +170,7 @@ def share_inputs(network: CellNetwork) -> CellNetwork:
 
 def _train(
     network: CellNetwork,
-    images: LabelledImages,
+    training_images: Callable[[int], LabelledImages],
     classes: int,
     protocol: TrainingProtocol,
     generators: Sequence[torch.Generator],
@@ -165,19 +184,20 @@ def _train(
         nesterov=True,
         fused=True,
     )
-    steps_per_epoch = math.ceil(len(images) / protocol.batch_size)
-    total_steps = protocol.epochs * steps_per_epoch
+    total_steps = protocol.epochs * math.ceil(len(training_images(0)) / protocol.batch_size)
     step = 0
-    for _ in range(protocol.epochs):
+    for epoch in range(protocol.epochs):
+        images = training_images(epoch)
         orders = torch.stack([torch.randperm(len(images), generator=generator) for generator in generators])
         for chosen in orders.split(protocol.batch_size, dim=1):
             for group in optimizer.param_groups:
                 group["lr"] = protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
             logits = network(_side_by_side(images.images, chosen)).unflatten(1, (len(generators), classes))
             # The sum over members of their mean losses: each member's gradient is that of its own loss alone.
-            loss = functional.cross_entropy(
-                logits.flatten(0, 1), images.labels[chosen].T.flatten(), reduction="sum"
-            ) / chosen.shape[1]
+            loss = (
+                functional.cross_entropy(logits.flatten(0, 1), images.labels[chosen].T.flatten(), reduction="sum")
+                / chosen.shape[1]
+            )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -202,7 +222,7 @@ def _accuracies(network: CellNetwork, images: LabelledImages, classes: int, batc
     return [100 * float(number) / len(images) for number in correct]
 
 
-class ForeignCheckpoint(ValueError):
+class ForeignCheckpoint(UserError, ValueError):
     """A checkpoint of trained cells that was made by another protocol, space or set of seeds."""
 
 
@@ -212,7 +232,7 @@ class TableRecipe:
 
     Attributes:
         space: the registered space; its canonical architectures are trained.
-        data_hash: `content_hash` of the training, validation and test images.
+        data_hash: `content_hash` of the images of all epochs, validation and test.
         protocol: how each network is trained.
         seeds: how often, and from which seeds.
     """
@@ -229,13 +249,13 @@ class CellTraining:
 
     space: NASBench201Space
     index: int
-    data: Callable[[], ImageData]
+    data: TableData
     recipe: TableRecipe
 
     def __call__(self) -> tuple[int, list[Outcome]]:
         """Train the architecture with every seed of the recipe."""
         architecture = self.space.at(self.index)
-        return self.index, train_cell(self.space, architecture, self.data(), self.recipe.protocol, self.recipe.seeds)
+        return self.index, train_cell(self.space, architecture, self.data, self.recipe.protocol, self.recipe.seeds)
 
 
 def _run_training(training: CellTraining) -> tuple[int, list[Outcome]]:
@@ -253,7 +273,7 @@ def training_order(space: NASBench201Space) -> list[int]:
 
 def build(
     space: NASBench201Space,
-    data: Callable[[], ImageData],
+    data: TableData,
     recipe: TableRecipe,
     checkpoint: Path,
     indices: Sequence[int],
@@ -263,7 +283,7 @@ def build(
 
     Args:
         space: the space of the recipe.
-        data: makes the images, in every worker anew; importable by name.
+        data: the images.
         recipe: what the checkpoint must have been made with.
         checkpoint: a JSON-lines file, created with its folder where it does not exist.
         indices: canonical architectures, in the order of training.
@@ -321,3 +341,80 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def assemble(space: NASBench201Space, data: ImageData, recipe: TableRecipe, trained: dict[int, list[Outcome]]) -> Table:
+    """The table of all architectures from the trainings of the canonical ones; a class shares its accuracies.
+
+    Parameters and multiply-adds are those of the architecture itself, dead branches included, as in NAS-Bench-201.
+
+    Raises:
+        KeyError: a canonical architecture was not trained.
+    """
+    sizes = _sizes(space, data)
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
+    for index, architecture in enumerate(space.enumerate()):
+        text = space.format(architecture)
+        parameters, products = (int(count) for count in sizes[index])
+        for outcome in trained[int(space.representatives[index])]:
+            for split, accuracy in (("valid", outcome.valid_accuracy), ("test", outcome.test_accuracy)):
+                row = (text, data.name, split, recipe.protocol.epochs, outcome.seed, accuracy, outcome.seconds)
+                for name, value in zip(COLUMNS.names, (*row, parameters, products), strict=True):
+                    columns[name].append(value)
+    arrays = [pa.array(columns[field.name], field.type) for field in COLUMNS]
+    provenance = asdict(recipe) | {
+        "images": f"train {len(data.train)}, valid {len(data.valid or ())}, test {len(data.test)}",
+        "trained": f"{len(trained)} distinct cells of {len(space.representatives)}, each with {len(recipe.seeds)} seeds "
+        "side by side; equal cells share one training, and its seconds",
+        "software": {name: version(name) for name in ("opselect", "torch", "numpy", "scikit-learn")},
+        "command": f"opselect table build {recipe.space}",
+    }
+    return Table(space, pa.Table.from_arrays(arrays, schema=COLUMNS), provenance)
+
+
+def _sizes(space: NASBench201Space, data: ImageData) -> np.ndarray:
+    """Parameters and multiply-adds of all architectures, `[architectures, 2]`.
+
+    Both are sums over the edges, so the cells that have one operation on one edge and none elsewhere tell them all.
+    """
+    image = data.train.images[:1]
+
+    def count(architecture: Architecture) -> np.ndarray:
+        network = space.network(architecture, data.channels, data.classes, seed=0)
+        return np.array([parameter_count(network, image), multiply_adds(network, image)])
+
+    empty = ("none",) * len(space.edges)
+    base = count(Architecture(empty))
+    added = [
+        {name: count(Architecture((*empty[:number], name, *empty[number + 1 :]))) - base for name in edge.operations}
+        for number, edge in enumerate(space.edges)
+    ]
+    return np.array(
+        [
+            base + sum(costs[name] for costs, name in zip(added, architecture.operations, strict=True))
+            for architecture in space.enumerate()
+        ]
+    )
+
+
+def build_digits201(checkpoint: Path, limit: int, workers: int, progress: Callable[[int, int], None]) -> Table | None:
+    """Train the cells of digits201, or go on with it, and make the table when all are trained.
+
+    Args:
+        checkpoint: where finished trainings are kept.
+        limit: train no more than so many cells in all.
+        workers: worker processes.
+        progress: told how many cells are trained, and of how many.
+
+    Returns:
+        The table, or None where the limit left cells untrained.
+
+    Raises:
+        ForeignCheckpoint: the checkpoint belongs to another recipe.
+    """
+    recipe = TableRecipe(digits201.name, HASH, TrainingProtocol(), seeds=(0, 1, 2))
+    order = training_order(digits201)
+    for done in build(digits201, TableData(digits, training_images), recipe, checkpoint, order[:limit], workers):
+        progress(done, min(limit, len(order)))
+    trained = read_checkpoint(checkpoint, recipe)
+    return assemble(digits201, digits(), recipe, trained) if len(trained) == len(order) else None

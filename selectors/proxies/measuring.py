@@ -1,7 +1,5 @@
 """What every proxy shares: the interface, and ways to look into a network that leave it exactly as it was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.space import Weights
 
@@ -44,18 +43,6 @@ class Weighted(nn.Module):
         return logits
 
 
-@contextmanager
-def mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Switch a network to train or eval mode for the block; every module gets its own mode back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
-
-
 def layer_weights(network: nn.Module) -> dict[str, Tensor]:
     """Copies of the weights of all convolutions and linear layers by name, ready to be differentiated."""
     return {
@@ -85,24 +72,11 @@ def weight_gradients(loss: Tensor, weights: dict[str, Tensor]) -> list[tuple[Ten
         UnscorableNetwork: it depends on none.
     """
     found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    pairs = [(weight.detach(), gradient) for weight, gradient in zip(weights.values(), found, strict=True) if gradient is not None]
+    pairs = [
+        (weight.detach(), gradient)
+        for weight, gradient in zip(weights.values(), found, strict=True)
+        if gradient is not None
+    ]
     if not pairs:
         raise UnscorableNetwork("no convolution or linear layer takes part in the network's output")
     return pairs
-
-
-def reached_leaves(network: nn.Module, images: Tensor) -> list[tuple[nn.Module, Tensor]]:
-    """(module, output) of every module without children that one forward pass in eval mode reaches, in order."""
-    reached: list[tuple[nn.Module, Tensor]] = []
-    hooks = [
-        module.register_forward_hook(lambda module, _, output: reached.append((module, output)))
-        for module in network.modules()
-        if not any(True for _ in module.children())
-    ]
-    try:
-        with mode(network, training=False), torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return reached

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.measuring import UnscorableNetwork, mode
+from opselect.selectors.proxies.measuring import UnscorableNetwork
 from opselect.spaces.cellnet import EdgeOperations
+from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.operations import ReLUConvBN
 

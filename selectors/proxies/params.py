@@ -2,18 +2,15 @@
 
 from torch import nn
 
-from opselect.selectors.proxies.measuring import reached_leaves
+from opselect.spaces.counting import parameter_count
 from opselect.spaces.images import LabelledImages
 
 
 def params(network: nn.Module, batch: LabelledImages) -> float:
     """Parameters of all modules that are computed; larger is better.
 
-    A module that is used several times counts once. Operations with weight zero do not count.
+    Operations with weight zero do not count. Only the shape of the images is used.
 
-    Args:
-        network: left as found.
-        batch: only the shape of its images is used.
+    Source: the baseline of Abdelfattah et al., Zero-Cost Proxies, ICLR 2021, and of White et al., NeurIPS 2021.
     """
-    reached = {id(module): module for module, _ in reached_leaves(network, batch.images[:1])}
-    return float(sum(parameter.numel() for module in reached.values() for parameter in module.parameters()))
+    return float(parameter_count(network, batch.images[:1]))

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from opselect.selectors.proxies.measuring import layer_weights, mode, weight_gradients
+from opselect.selectors.proxies.measuring import layer_weights, weight_gradients
+from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
 
 

@@ -1,0 +1,351 @@
+"""The command line. Nothing heavy is imported before a command needs it, so that help comes at once."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opselect.spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from opselect.bench.experiment import Experiment
+    from opselect.bench.runner import Progress
+    from opselect.spaces.table import Table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compare operation selectors for differentiable architecture search on the same supernets.\n\n"
+    "Example: `opselect run digits201 && opselect report runs/digits201`",
+)
+table_app = typer.Typer(
+    no_args_is_help=True,
+    help="Tables of accuracies.\n\nExample: `opselect table info digits201`",
+    rich_markup_mode="markdown",
+)
+app.add_typer(table_app, name="table")
+
+ExperimentArgument = Annotated[
+    str,
+    typer.Argument(metavar="EXPERIMENT", help="A TOML file, or the name of one that the package ships (digits201)."),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", "-w", min=0, help="Worker processes, one thread each; 0 means one a core.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@app.command()
+def run(
+    experiment: ExperimentArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the records; runs/NAME by default.")
+    ] = None,
+    workers: WorkersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an experiment, or go on with it: every finished trial is kept at once, and a second run does what is missing.
+
+    Exits with 1 if a trial failed; its reason is recorded, and the next run tries it again.
+
+    Example: `opselect run my_experiment.toml --output runs/mine --workers 2`
+    """
+    from opselect.bench import runner
+    from opselect.bench.records import FILE_NAME
+
+    loaded, text = _load_experiment(experiment)
+    folder = output or Path("runs") / loaded.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "experiment.toml").write_text(text)
+    with _progress() as progress:
+        summary = runner.run(loaded, folder, _worker_count(workers), progress)
+    if as_json:
+        failed = [{"label": r.label, "seed": r.trial.seed, "reason": r.reason} for r in summary.failed]
+        _print_json(
+            {
+                "records": str(folder / FILE_NAME),
+                "trials": len(summary.records),
+                "resumed": summary.resumed,
+                "failed": failed,
+            }
+        )
+    else:
+        done = len(summary.records) - len(summary.failed)
+        print(
+            f"{done} of {len(summary.records)} trials done, {summary.resumed} of them before; records in {folder / FILE_NAME}"
+        )
+        for record in summary.failed:
+            print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that 'opselect run' has written.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the report; FOLDER/report by default.")
+    ] = None,
+) -> None:
+    """Write tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and one HTML page from the records of a run.
+
+    Example: `opselect report runs/digits201`
+    """
+    from opselect.bench.report.writing import write_report
+    from opselect.bench.reporting import reported
+
+    records, experiment = reported(folder)
+    target = output or folder / "report"
+    write_report(records, experiment.labels, target, experiment.title)
+    print(f"report: {target / 'report.html'} and {target / 'report.md'}")
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[
+        str | None, typer.Argument(help="spaces, images, tables, selectors or proxies; all by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what is registered, from this package and from installed plug-ins.
+
+    Example: `opselect list proxies`
+    """
+    from opselect.spaces import registry
+
+    if kind is not None and kind not in registry.KINDS:
+        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
+    found = {each: registry.names(each) for each in ([kind] if kind else registry.KINDS)}
+    if as_json:
+        _print_json(found)
+    else:
+        for each, names in found.items():
+            print(f"{each}: {', '.join(names)}")
+
+
+@app.command()
+def select(
+    selector: Annotated[str, typer.Argument(help="A registered selector, or a label of the experiment.")],
+    experiment: Annotated[
+        str, typer.Option("--experiment", "-e", help="Where space, images, table and supernet come from.")
+    ] = "digits201",
+    seed: Annotated[int, typer.Option(min=0, help="The trial's seed.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the selector as KEY=VALUE; may be repeated.")
+    ] = None,
+    supernets: Annotated[Path, typer.Option(help="Folder where trained supernets are kept.")] = Path("runs/supernets"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run one selector with one seed; print the architecture and its accuracy in the table.
+
+    Example: `opselect select zero-cost-pt --seed 1 --set proxy=synflow --set batch_size=64`
+    """
+    from opselect.bench.reporting import select_once
+
+    loaded, _ = _load_experiment(experiment)
+    record = select_once(loaded, selector, seed, settings or [], supernets)
+    if as_json:
+        print(record.model_dump_json(indent=2))
+    elif record.result is not None and record.cost is not None:
+        print(record.result.architecture)
+        if record.result.test_accuracy is not None:
+            print(
+                f"validation {record.result.valid_accuracy:.2f} %, test {record.result.test_accuracy:.2f} %, "
+                f"regret {record.result.regret:.2f} points, better than {record.result.percentile:.1f} % of the table"
+            )
+        print(f"search {record.cost.search_seconds:.1f} s, {record.cost.evaluations} score evaluations")
+    if record.status == "failed":
+        print(f"opselect: {record.label}, seed {seed}: {record.reason}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@table_app.command("build")
+def table_build(
+    name: Annotated[str, typer.Argument(help="The table to make; digits201 is the one that can be made.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")] = Path(
+        "digits201.parquet"
+    ),
+    checkpoint: Annotated[
+        Path, typer.Option(help="Finished trainings; an interrupted build goes on from there.")
+    ] = Path(".opselect/build/digits201.jsonl"),
+    workers: WorkersOption = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Stop after so many of the 5,260 distinct cells.")] = 5260,
+) -> None:
+    """Train every distinct cell with every seed and write the table; hours of work, resumed where it stopped.
+
+    Example: `opselect table build digits201 --workers 2`
+    """
+    from opselect.spaces import registry, table_building
+
+    if name != "digits201":
+        raise registry.UnknownName(
+            f"no table that can be built is named {name!r}{registry.did_you_mean(name, ('digits201',))}"
+        )
+    with _progress() as progress:
+        table = table_building.build_digits201(
+            checkpoint, limit, _worker_count(workers), lambda done, total: progress("cells", done, total)
+        )
+    if table is None:
+        print(f"not all cells are trained yet; {checkpoint} holds those that are")
+        return
+    table.write(output)
+    print(f"table: {output}")
+
+
+@table_app.command("info")
+def table_info(
+    name: Annotated[str, typer.Argument(help="A registered table, or a Parquet file.")], as_json: JsonOption = False
+) -> None:
+    """Say what a table holds and how it was made.
+
+    Example: `opselect table info digits201`
+    """
+    table = _load_table(name)
+    contents = table.contents()
+    if as_json:
+        _print_json(
+            {"space": table.space.name, "provenance": table.provenance, "contents": contents.to_dict("records")}
+        )
+        return
+    print(f"space: {table.space.name}\nfingerprint: {table.fingerprint}\n")
+    print(contents.to_string(index=False, float_format="%.2f"))
+    print("\nhow it was made:")
+    for key, value in table.provenance.items():
+        print(f"  {key}: {json.dumps(value) if isinstance(value, dict | list) else value}")
+
+
+@table_app.command("query")
+def table_query(
+    name: Annotated[str, typer.Argument(help="A registered table, or a Parquet file.")],
+    architecture: Annotated[str, typer.Argument(help="In the notation of the table's space.")],
+    dataset: Annotated[str, typer.Option(help="Which dataset.")],
+    split: Annotated[str, typer.Option(help="valid or test.")],
+    epochs: Annotated[int, typer.Option(help="Which training budget.")],
+    seeds: Annotated[str, typer.Option(help="mean, each, or the number of a seed.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Look up one architecture. Dataset, split, epochs and seeds have no defaults: nothing is guessed.
+
+    Example: `opselect table query digits201 '|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|'
+    --dataset digits --split test --epochs 10 --seeds mean`
+    """
+    table = _load_table(name)
+    policy: Any = int(seeds) if seeds.isdecimal() else seeds
+    if policy not in ("mean", "each") and not isinstance(policy, int):
+        raise typer.BadParameter(f"{seeds!r}, expected mean, each, or the number of a seed", param_hint="--seeds")
+    value = table.accuracy(table.space.parse(architecture), dataset, split, epochs, policy)
+    if as_json:
+        _print_json({"architecture": architecture, "accuracy": value})
+    else:
+        print(" ".join(f"{number:.4f}" for number in (value if isinstance(value, tuple) else (value,))))
+
+
+def _load_experiment(name: str) -> "tuple[Experiment, str]":
+    """The experiment in a file, or a shipped one by name, and its text."""
+    from opselect.bench.experiment import InvalidExperiment, parse
+    from opselect.spaces.registry import did_you_mean
+
+    shipped = Path(__file__).with_name("experiments")
+    names = tuple(sorted(path.stem for path in shipped.glob("*.toml")))
+    path = Path(name)
+    if name in names:
+        text = (shipped / f"{name}.toml").read_text()
+    elif path.is_file():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            raise InvalidExperiment(f"{path}: not a text file in UTF-8; expected an experiment file in TOML") from None
+    else:
+        raise InvalidExperiment(
+            f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
+        )
+    return parse(text, name), text
+
+
+def _load_table(name: str) -> "Table":
+    from opselect.spaces import registry
+    from opselect.spaces.table import Table, read
+
+    if name.endswith(".parquet"):
+        return read(Path(name))
+    table: Table = registry.load("tables", name)()
+    return table
+
+
+def _worker_count(workers: int) -> int:
+    from opselect.spaces.machine import available_cores
+
+    return workers or available_cores()
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A progress bar a kind of work on the error stream; where that is no terminal, a line now and then."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        printed: dict[str, int] = {}
+
+        def print_line(what: str, done: int, total: int) -> None:
+            tenth = 10 * done // max(total, 1)
+            if printed.get(what) != tenth:
+                printed[what] = tenth
+                print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+        yield print_line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield update
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one sentence on the error stream and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"opselect: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"opselect: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("opselect: stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    else:
+        return
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

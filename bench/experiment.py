@@ -1,0 +1,266 @@
+"""Experiments: one TOML file, checked completely before anything runs."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from opselect.selectors.catalog import Settings
+from opselect.selectors.recipe import SupernetTraining
+from opselect.selectors.task import Selector
+from opselect.spaces import registry
+from opselect.spaces.errors import UserError
+from opselect.spaces.image_sources import load_images
+from opselect.spaces.images import ImageData
+from opselect.spaces.space import SearchSpace
+from opselect.spaces.table import NotInTable, Table
+
+
+class InvalidExperiment(UserError, ValueError):
+    """An experiment file that cannot be run; the message says where, what was given and what was expected."""
+
+
+def _registered(kind: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in registry.names(kind):
+            raise ValueError(
+                f"no {kind.removesuffix('s')} named {name!r}{registry.did_you_mean(name, registry.names(kind))}"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TableChoice(_Checked):
+    """The accuracies that selections are measured against.
+
+    Attributes:
+        name: a registered table.
+        dataset: which of its datasets.
+        epochs: which of its training budgets.
+    """
+
+    name: Annotated[str, _registered("tables")]
+    dataset: str
+    epochs: int
+
+
+class SelectorEntry(_Checked):
+    """One selector of an experiment.
+
+    Attributes:
+        name: the registered name.
+        label: what reports call it; the name, unless the file says otherwise.
+        settings: the selector itself, its settings checked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    label: str
+    settings: Settings
+
+    @property
+    def selector(self) -> Selector:
+        """The callable."""
+        selector: Selector = self.settings  # type: ignore[assignment]
+        return selector
+
+
+class _ExperimentFile(_Checked):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'")
+    title: str = ""
+    space: Annotated[str, _registered("spaces")]
+    images: str
+    table: TableChoice | None = None
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    observe: bool = False
+    supernet: dict[str, Any] = Field(default_factory=dict)
+    selector: list[dict[str, Any]] = Field(min_length=1)
+
+
+class Experiment(_Checked):
+    """What is run: the cross product of selectors and seeds on one space and one set of images.
+
+    Attributes:
+        name: names the folder of its results.
+        title: heads its report.
+        space: registered name.
+        images: registered name, or the path of an `.npz` file.
+        table: accuracies, or None where the space has no table.
+        seeds: each gives one trial a selector, on the same supernet.
+        observe: score every open edge at every step, for the report.
+        supernet: settings of supernet training.
+        selectors: what is compared, in the order of the report.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    name: str
+    title: str
+    space: str
+    images: str
+    table: TableChoice | None
+    seeds: tuple[int, ...]
+    observe: bool
+    supernet: SupernetTraining
+    selectors: tuple[SelectorEntry, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the selectors in their order."""
+        return tuple(entry.label for entry in self.selectors)
+
+    def load_space(self) -> SearchSpace:
+        """The space itself."""
+        space: SearchSpace = registry.load("spaces", self.space)
+        return space
+
+    def load_images(self) -> ImageData:
+        """The images themselves."""
+        return load_images(self.images)
+
+    def load_table(self) -> Table | None:
+        """The table itself."""
+        if self.table is None:
+            return None
+        table: Table = registry.load("tables", self.table.name)()
+        return table
+
+
+def parse(text: str, where: str) -> Experiment:
+    """Read an experiment and check every name, key, type and range in it.
+
+    Args:
+        text: TOML.
+        where: what messages call the text, usually its path.
+
+    Raises:
+        InvalidExperiment: one sentence about the first problem.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
+    file = _validated(_ExperimentFile, content, where)
+    training = _validated(SupernetTraining, file.supernet, f"{where}, [supernet]")
+    selectors = tuple(
+        selector_entry(entry, f"{where}, selector {number}") for number, entry in enumerate(file.selector, start=1)
+    )
+    labels = [entry.label for entry in selectors]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InvalidExperiment(
+                f"{where}: {labels.count(label)} selectors are called {label!r}; give each a 'label' of its own"
+            )
+    if len(set(file.seeds)) < len(file.seeds):
+        raise InvalidExperiment(f"{where}: seeds {file.seeds} name a seed twice; every seed gives one trial a selector")
+    return Experiment(
+        name=file.name,
+        title=file.title or file.name,
+        space=file.space,
+        images=file.images,
+        table=file.table,
+        seeds=tuple(file.seeds),
+        observe=file.observe,
+        supernet=training,
+        selectors=selectors,
+    )
+
+
+def read(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        InvalidExperiment: it cannot be read or run.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
+    return parse(text, str(path))
+
+
+def check_ingredients(experiment: Experiment) -> None:
+    """Check that the data and the accuracies that an experiment names are there, before anything slow starts.
+
+    Raises:
+        InvalidExperiment: a selector or the table does not fit.
+        MissingData, InvalidImages, InvalidTable: data are absent or damaged.
+    """
+    images = experiment.load_images()
+    half = len(images.train) // 2
+    sizes = {"[supernet]": experiment.supernet.batch_size} | {
+        entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
+    }
+    for where, size in sizes.items():
+        if size > half:
+            raise InvalidExperiment(
+                f"{experiment.name}, {where}: batch_size {size}, but a half of the training images of "
+                f"{experiment.images!r} has only {half}; choose at most that"
+            )
+    table, choice = experiment.load_table(), experiment.table
+    if table is None or choice is None:
+        if oracle := next((e.label for e in experiment.selectors if e.name in ("best-acc", "avg-acc")), None):
+            raise InvalidExperiment(f"{experiment.name}, {oracle}: an oracle reads a table; add a [table] to the file")
+        return
+    if table.space.edges != experiment.load_space().edges:
+        raise InvalidExperiment(
+            f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}, "
+            f"which has other edges than {experiment.space}"
+        )
+    for split in ("valid", "test"):
+        try:
+            table.accuracies(choice.dataset, split, choice.epochs, "mean")
+        except NotInTable as error:
+            raise InvalidExperiment(f"{experiment.name}, [table]: {error}") from None
+
+
+def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
+    """One selector from its table in an experiment file.
+
+    Raises:
+        InvalidExperiment: its name is unknown, or a setting is unknown, of the wrong type or out of range.
+    """
+    name = content.get("name")
+    if not isinstance(name, str):
+        raise InvalidExperiment(f"{where}: name {name!r}, expected one of {', '.join(registry.names('selectors'))}")
+    label = content.get("label", name)
+    if not isinstance(label, str) or not label.strip() or not label.isprintable():
+        raise InvalidExperiment(f"{where} {name!r}: label {label!r}, expected a short printable text")
+    try:
+        selector = registry.load("selectors", name)
+    except registry.UnknownName as error:
+        raise InvalidExperiment(f"{where}: {error}") from None
+    settings = {key: value for key, value in content.items() if key not in ("name", "label")}
+    return SelectorEntry(name=name, label=label, settings=_validated(selector, settings, f"{where} {name!r}"))
+
+
+def _validated(model: type[Any], content: dict[str, Any], where: str) -> Any:
+    """The content as a model, or one sentence about the first thing that is wrong with it."""
+    try:
+        return model.model_validate(content, strict=True)
+    except ValidationError as error:
+        raise InvalidExperiment(f"{where}: {_explain(error, model)}") from None
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            owner = TableChoice if problem["loc"][0] == "table" and len(problem["loc"]) > 1 else model
+            hint = registry.did_you_mean(str(problem["loc"][-1]), tuple(owner.model_fields))
+            return f"unknown setting {place!r}{hint}"
+        case "missing":
+            return f"{place!r} is missing"
+        case "value_error":
+            return f"{place}: {problem['ctx']['error']}"
+        case _:
+            return f"{place} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

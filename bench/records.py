@@ -1,0 +1,235 @@
+"""Records: one finished or failed trial each, written at once, found again by everything that determines it."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from opselect.spaces.errors import UserError
+
+FORMAT_VERSION = 1
+FILE_NAME = "records.jsonl"
+
+
+class InvalidRecords(UserError, ValueError):
+    """A records file that is not one, or that another version of the format wrote."""
+
+
+class _Value(BaseModel):
+    # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class TableReference(_Value):
+    """Which column of which table a trial is measured against."""
+
+    name: str
+    dataset: str
+    epochs: int
+    fingerprint: str
+
+
+class TrialDescription(_Value):
+    """Everything that determines the outcome of a trial.
+
+    Attributes:
+        selector: the registered name.
+        settings: all settings of the selector, defaults filled in.
+        training: settings of supernet training, null where the selector needs no trained supernet.
+        observe: whether all open edges were scored at every step.
+        software: versions of opselect and torch.
+    """
+
+    space: str
+    images: str
+    images_hash: str
+    selector: str
+    settings: dict[str, Any]
+    seed: int
+    training: dict[str, Any] | None
+    table: TableReference | None
+    observe: bool
+    software: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The content address: 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class StepRecord(_Value):
+    """One decision.
+
+    Attributes:
+        edge: number of the decided edge.
+        operation: number of the chosen operation.
+        tied: how many other operations had the same score.
+        scores: by edge number, one score an operation, larger is better; the decided edge and the observed ones.
+        truth: by oracle (`best-acc`, `avg-acc`) and edge number, from the table's test accuracies given the decisions
+            before this step; for the report only, computed after the selection.
+    """
+
+    edge: int
+    operation: int
+    tied: int
+    scores: dict[int, list[float]]
+    truth: dict[str, dict[int, list[float]]]
+
+
+class Result(_Value):
+    """What a trial selected and how good that is.
+
+    Attributes:
+        architecture: in the field's notation.
+        valid_accuracy: mean over the table's seeds, percent; null without a table.
+        test_accuracy: the same on test images.
+        test_accuracies: one a seed of the table.
+        regret: test accuracy of the best architecture in the table minus this one's, percentage points.
+        percentile: percent of all architectures of the table with a lower mean test accuracy.
+        candidates: proposed architectures with their validation score, in order of proposal.
+        steps: how it was decided.
+    """
+
+    architecture: str
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    test_accuracies: list[float]
+    regret: float | None
+    percentile: float | None
+    candidates: list[tuple[str, float | None]]
+    steps: list[StepRecord]
+
+
+class Cost(_Value):
+    """What a trial cost.
+
+    Attributes:
+        seconds: wall time by phase (`selectors.ledger`); `supernet training` is that of the shared supernet.
+        search_seconds: the sum of all phases but `observing`.
+        evaluations: score evaluations.
+        peak_memory_megabytes: of the worker process up to the end of the trial.
+        device: where it ran.
+    """
+
+    seconds: dict[str, float]
+    search_seconds: float
+    evaluations: int
+    peak_memory_megabytes: float
+    device: str
+
+
+class Record(_Value):
+    """One line of a records file.
+
+    Attributes:
+        version: of this format.
+        experiment: name of the experiment.
+        label: what the report calls the selector.
+        trial: everything that determines the outcome.
+        key: the content address of `trial`.
+        status: `failed` has a reason and no result.
+        environment: machine, versions, commit: what may explain a difference.
+    """
+
+    version: int
+    experiment: str
+    label: str
+    trial: TrialDescription
+    key: str
+    status: Literal["done", "failed"]
+    reason: str | None
+    result: Result | None
+    cost: Cost | None
+    environment: dict[str, Any]
+
+
+def read_records(path: Path) -> list[Record]:
+    """All records of a file, a later one replacing an earlier one of the same key; order of first appearance.
+
+    A last line without its end, which a killed run leaves behind, is not a record and is passed over.
+
+    Raises:
+        InvalidRecords: a line is not a record, or is one of another format version.
+        FileNotFoundError: there is no such file.
+    """
+    content = path.read_bytes()
+    complete, _, _ = content.rpartition(b"\n")
+    records: dict[str, Record] = {}
+    for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
+        record = _parse(line, f"{path}, line {number}")
+        records[record.key] = record
+    return list(records.values())
+
+
+def _parse(line: bytes, where: str) -> Record:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        raise InvalidRecords(f"{where}: not JSON; expected a record written by 'opselect run'") from None
+    version = parsed.get("version") if isinstance(parsed, dict) else None
+    if version != FORMAT_VERSION:
+        raise InvalidRecords(
+            f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; run the experiment into a new folder"
+        )
+    try:
+        return Record.model_validate(parsed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidRecords(f"{where}: {place}: {first['msg']}; expected a record written by 'opselect run'") from None
+
+
+def find(records: Iterable[Record], key: str) -> Record | None:
+    """The record with this content address."""
+    return next((record for record in records if record.key == key), None)
+
+
+@contextlib.contextmanager
+def appending(path: Path) -> Iterator["Appender"]:
+    """Open a records file for one writer; a half-written last line of a killed run is cut off first.
+
+    Raises:
+        InvalidRecords: another run is writing to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InvalidRecords(
+                f"{path}: another run is writing to it; wait for it, or choose another folder"
+            ) from None
+        stream.seek(0)
+        complete = stream.read().rfind(b"\n") + 1
+        stream.truncate(complete)
+        yield Appender(stream.fileno())
+
+
+class Appender:
+    """Writes records to the end of an open file, each as one durable line."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def append(self, record: Record) -> None:
+        """Write one record; when this returns it is on the disk.
+
+        Raises:
+            OSError: it could not be written, for example because the disk is full; what was there before is untouched.
+        """
+        line = record.model_dump_json().encode() + b"\n"
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)
+            raise

@@ -1,0 +1,158 @@
+"""What a report says, in order: sections of tables and figures, and their Markdown and HTML forms."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from opselect.bench.report import summaries, tables
+from opselect.bench.report.table import Table, escape_markdown, markdown, number
+from opselect.bench.report.trials import Trials
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: the name of its files, and what it shows."""
+
+    name: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        heading: of the section.
+        paragraphs: what it says first.
+        figures: shown before the tables.
+        tables: shown last.
+    """
+
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
+    """All that the same records determine to the last byte."""
+    table = tables.reproducible_tables(trials)
+    has_accuracies = any(row.test_accuracy is not None for row in table["trials"].data)
+    has_results = any(row.status == "done" for row in table["trials"].data)
+    sections = [
+        Section(
+            "Selected architectures",
+            _findings(trials),
+            (
+                *_figure(
+                    has_accuracies,
+                    "accuracy",
+                    "Test accuracy of the selected architectures: a dot a seed, the mean with its 95 % interval.",
+                ),
+                *_figure(
+                    has_results,
+                    "cells",
+                    "The architecture that each selector chose most often. Edges with the operation none are left out.",
+                ),
+            ),
+            (table["selection"], table["paired"]),
+        ),
+        Section(
+            "Operation scores",
+            figures=(
+                *_figure(
+                    bool(table["correlations"].data),
+                    "correlations",
+                    "Spearman between operation scores before anything is decided, mean over edges, then over seeds.",
+                ),
+                *_figure(
+                    bool(table["steps"].data),
+                    "steps",
+                    "Spearman with best-acc over the open edges at every step: a thin line a seed, the mean bold.",
+                ),
+            ),
+            tables=(table["agreement"], table["steps"], table["correlations"]),
+        ),
+        Section("Every trial", tables=(table["trials"], table["failures"])),
+        Section("Reproducibility", tables=(table["reproducibility"], table["settings"])),
+    ]
+    return tuple(_without_empty_tables(section) for section in sections)
+
+
+def timing_sections(trials: Trials) -> tuple[Section, ...]:
+    """All that may differ between two runs of one experiment."""
+    timed = any(row.test_accuracy.value is not None for row in summaries.selection(trials)) and summaries.timings(
+        trials
+    )
+    section = Section(
+        "Times and machines",
+        (
+            "Times, memory and machines are the only part of this report that may differ when the experiment is repeated.",
+        ),
+        _figure(
+            bool(timed),
+            "accuracy_against_time",
+            "Test accuracy against search time: a point a trial. Random choice and oracles are lines, they search nothing.",
+        ),
+        (tables.timing_table(trials), tables.environment_table(trials)),
+    )
+    return (_without_empty_tables(section),)
+
+
+def _figure(shown: bool, name: str, caption: str) -> tuple[Figure, ...]:
+    return (Figure(name, caption),) if shown else ()
+
+
+def _without_empty_tables(section: Section) -> Section:
+    kept = tuple(table for table in section.tables if table.shown_blocks)
+    return Section(section.heading, section.paragraphs, section.figures, kept)
+
+
+def _findings(trials: Trials) -> tuple[str, ...]:
+    rows = {row.label: row for row in summaries.selection(trials)}
+    if not trials.all:
+        return ("There are no records.",)
+    failed = sum(row.failed for row in rows.values())
+    found = [f"{len(trials.all)} trials, {failed} failed."]
+    best = summaries.best_selector(list(rows.values()))
+    if best is not None:
+        found.append(
+            f"Highest mean test accuracy: {best} with {tables.mean_and_deviation(rows[best].test_accuracy)} %, "
+            f"{number(rows[best].regret.value)} percentage points below the table's best architecture."
+        )
+    return (" ".join(found),)
+
+
+def to_markdown(title: str, preface: Mapping[str, str], sections: Sequence[Section]) -> str:
+    """The report as Markdown; figures are links to files beside it."""
+    parts = [f"# {escape_markdown(title)}"]
+    if preface:
+        parts.append("\n".join(f"- {escape_markdown(k)}: {escape_markdown(str(v))}" for k, v in preface.items()))
+    for section in sections:
+        parts.append(f"## {escape_markdown(section.heading)}")
+        parts.extend(escape_markdown(paragraph) for paragraph in section.paragraphs)
+        parts.extend(
+            f"![{escape_markdown(figure.caption)}](figures/{figure.name}.png)\n\n*{escape_markdown(figure.caption)}*"
+            for figure in section.figures
+        )
+        parts.extend(markdown(table).rstrip("\n") for table in section.tables)
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(title: str, preface: Mapping[str, str], sections: Sequence[Section], images: Mapping[str, bytes]) -> str:
+    """The report as one page that needs no other file and no script.
+
+    Args:
+        title: of the page.
+        preface: names and values below the title.
+        sections: in order.
+        images: the PNG file of every figure, by name.
+    """
+    # Not importlib.resources: before Python 3.13 it cannot read from a namespace package in an editable install.
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    encoded = {name: base64.b64encode(image).decode() for name, image in images.items()}
+    page = environment.from_string(template)
+    return page.render(title=title, preface=preface, sections=sections, images=encoded) + "\n"

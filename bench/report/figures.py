@@ -1,0 +1,427 @@
+"""The figures of a report, as PNG and PDF files that the same trials determine to the last byte.
+
+Importing this module imports matplotlib, networkx and seaborn; `writing` does it only when it draws.
+"""
+
+import io
+import itertools
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import networkx
+import numpy as np
+import seaborn
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox, IdentityTransform
+from opselect.bench.report import summaries
+from opselect.bench.report.summaries import ArchitectureSummary, SelectionSummary
+from opselect.bench.report.table import UNDEFINED, number
+from opselect.bench.report.trials import Trials
+from opselect.spaces import registry
+from opselect.spaces.space import Edge, SearchSpace
+
+# Inches: the text width of a two-column paper. Font sizes are in points, as printed at that width.
+WIDTH = 7.0
+# matplotlib types its keys one by one, which a plain dictionary does not.
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "0.35",
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "savefig.dpi": 200,
+    # Type 42 fonts are what conferences ask for.
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    # A dollar sign in a label is a dollar sign.
+    "text.parse_math": False,
+}
+# seaborn's colour-blind palette without its grey, which references have, and its two colours too pale for text.
+COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#56b4e9")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "h")
+REFERENCE_COLOR = "0.45"
+DASHED = (0, (4, 3))
+LONGEST_LABEL = 32
+# Operations are told apart by line style too.
+LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
+
+
+def drawn(name: str, trials: Trials) -> tuple[bytes, bytes]:
+    """One figure as a PNG and a PDF file.
+
+    Args:
+        name: of a `document.Figure`.
+        trials: that have something to show in it.
+    """
+    drawings: Mapping[str, Callable[[Trials], Figure]] = {
+        "accuracy": draw_accuracy,
+        "accuracy_against_time": draw_accuracy_against_time,
+        "cells": draw_cells,
+        "correlations": draw_correlations,
+        "steps": draw_steps,
+    }
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        figure = drawings[name](trials)
+        return _saved(figure, "png", {"Software": None}), _saved(figure, "pdf", {"CreationDate": None})
+
+
+def _saved(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, metadata=metadata)
+    return stream.getvalue()
+
+
+def draw_accuracy(trials: Trials) -> Figure:
+    """Test accuracy by selector: a dot a seed, the mean with its interval, the table's best as a line."""
+    rows = {row.label: row for row in summaries.selection(trials) if row.test_accuracy.value is not None}
+    labels = [label for label in trials.in_role("selector") + trials.in_role("random", "oracle") if label in rows]
+    colors = _colors(trials)
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    for height, label in enumerate(labels):
+        values = [value for value in trials.values(label, lambda result: result.test_accuracy).values() if value]
+        # The dots lie below the mean, so that neither hides the other.
+        axes.plot(values, [height + 0.2] * len(values), "o", ms=4, mew=0, alpha=0.55, color=colors[label])
+        _draw_mean(axes, rows[label], height - 0.12, colors[label])
+    best = _best_of_table(trials)
+    if best is not None:
+        axes.axvline(best, color="0.35", lw=0.8, ls=DASHED, zorder=1)
+        across = axes.get_xaxis_transform()
+        axes.text(best, 1.01, "best of the table", transform=across, ha="right", fontsize=7, color="0.35")
+    competing = sum(trials.role(label) == "selector" for label in labels)
+    if 0 < competing < len(labels):
+        axes.axhline(competing - 0.5, color="0.6", lw=0.6)
+    axes.set_yticks(range(len(labels)), [_short(label) for label in labels], fontsize=8)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel("Test accuracy (%) →")
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _draw_mean(axes: Axes, row: SelectionSummary, height: float, color: str) -> None:
+    mean = row.test_accuracy
+    if mean.low is not None and mean.high is not None:
+        axes.plot([mean.low, mean.high], [height, height], color=color, lw=1.6, solid_capstyle="butt")
+    if mean.value is not None:
+        axes.plot([mean.value], [height], "D", ms=5, mfc=color, mec="white", mew=0.6)
+
+
+def _best_of_table(trials: Trials) -> float | None:
+    """Test accuracy of the table's best architecture, which every regret is measured from."""
+    results = (result for label in trials.labels for result in trials.results(label).values())
+    return next(
+        (r.test_accuracy + r.regret for r in results if r.test_accuracy is not None and r.regret is not None), None
+    )
+
+
+def draw_accuracy_against_time(trials: Trials) -> Figure:
+    """Test accuracy against search seconds, labelled in place; references, which search nothing, are lines."""
+    colors = _colors(trials)
+    markers = dict(zip(trials.in_role("selector"), itertools.cycle(MARKERS), strict=False))
+    points = {label: found for label in markers if (found := _seconds_and_accuracy(trials, label))}
+    means = {row.label: row.test_accuracy.value for row in summaries.selection(trials) if row.role != "selector"}
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for label, found in points.items():
+        axes.plot(*zip(*found, strict=True), markers[label], ms=6, mew=0.5, mec="white", color=colors[label])
+    axes.margins(x=0.12, y=0.12)
+    _scale_by_decades(axes)
+    axes.set_xlabel("Search time (s) ←")
+    axes.set_ylabel("Test accuracy (%) →")
+    axes.grid()
+    _draw_reference_lines(axes, {label: mean for label, mean in means.items() if mean is not None})
+    _label_in_place(figure, axes, points, colors)
+    return figure
+
+
+def _seconds_and_accuracy(trials: Trials, label: str) -> list[tuple[float, float]]:
+    # A logarithmic axis has no zero: less than a millisecond is shown as one.
+    return [
+        (max(1e-3, record.cost.search_seconds), record.result.test_accuracy)
+        for record in trials.records[label]
+        if record.cost is not None and record.result is not None and record.result.test_accuracy is not None
+    ]
+
+
+def _scale_by_decades(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers: 1, 2, 5, 10, or powers of ten only where there are many."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 1e4 * low else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_reference_lines(axes: Axes, heights: Mapping[str, float]) -> None:
+    for height in heights.values():
+        axes.axhline(height, color=REFERENCE_COLOR, lw=0.8, ls=DASHED, zorder=0)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    labels = sorted(heights, key=lambda label: heights[label])
+    for label, height in zip(labels, spread([heights[label] for label in labels], (high - low) / 22), strict=True):
+        axes.annotate(
+            _short(label),
+            (1, heights[label]),
+            (1.03, height),
+            axes.get_yaxis_transform(),
+            axes.get_yaxis_transform(),
+            va="center",
+            color=REFERENCE_COLOR,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": REFERENCE_COLOR, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Sorted heights, moved as little as a single pass can so that neighbours are at least `gap` apart."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    shift = sum(new - old for new, old in zip(moved, heights, strict=True)) / max(1, len(moved))
+    return [height - shift for height in moved]
+
+
+def _label_in_place(
+    figure: Figure, axes: Axes, points: Mapping[str, Sequence[tuple[float, float]]], colors: Mapping[str, str]
+) -> None:
+    """Write every label near its points, at the nearest place where it covers no point, line or other label."""
+    figure.draw_without_rendering()
+    to_data = axes.transData.inverted().transform
+    taken = [box for line in axes.lines for box in _boxes(line, margin=figure.dpi / 18)]
+    for label, found in sorted(points.items(), key=lambda item: list(item[1])):
+        text = axes.text(0, 0, _short(label), ha="center", va="center", transform=IdentityTransform())
+        size = text.get_window_extent()
+        text.remove()
+        anchors = axes.transData.transform(found)
+        place = _free_place(size, anchors, axes.get_window_extent(), taken, step=figure.dpi / 24)
+        taken.append(size.translated(*place.position))
+        # A label that all but touches the point that it was placed by needs no leader to it.
+        leader = {"arrowstyle": "-", "lw": 0.6, "color": colors[label], "shrinkA": 0, "shrinkB": 3}
+        note = axes.annotate(
+            _short(label),
+            tuple(to_data(place.anchor)),
+            tuple(to_data(place.position)),
+            ha="center",
+            va="center",
+            color=colors[label],
+            arrowprops=leader if place.gap > figure.dpi / 7 else None,
+        )
+        note.set_in_layout(False)
+
+
+def _boxes(line: Line2D, margin: float) -> list[Bbox]:
+    """What the points of a line, or the line itself where it has none, take up, in pixels."""
+    points = line.get_transform().transform(line.get_xydata())
+    if line.get_marker() == "None":
+        return [Bbox([points.min(0), points.max(0)]).padded(margin / 4)]
+    return [Bbox([point, point]).padded(margin) for point in points]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a label goes, in pixels: its centre, the point that it belongs to, and the space between the two."""
+
+    position: tuple[float, float]
+    anchor: tuple[float, float]
+    gap: float
+
+
+def _free_place(
+    size: Bbox, anchors: Float[np.ndarray, "points 2"], inside: Bbox, taken: Sequence[Bbox], step: float
+) -> _Place:
+    """The free place nearest to any of the anchors; the first anchor itself if nothing is free.
+
+    Args:
+        size: the label's box around the origin.
+        anchors: points that the label belongs to.
+        inside: what the label must not leave.
+        taken: what it must not cover.
+        step: of the grid of places that are tried.
+    """
+    offsets = step * np.array(list(itertools.product(range(-60, 61), range(-40, 41))))
+    gaps = np.hypot(*np.maximum(0, np.abs(offsets) - [size.width / 2, size.height / 2]).T)
+    # Of places that are equally near, the one whose middle is nearest.
+    for number_of_offset in np.lexsort((np.hypot(*offsets.T), gaps)):
+        for anchor in anchors:
+            position = anchor + offsets[number_of_offset]
+            box = size.translated(*position)
+            within = inside.fully_contains(box.x0, box.y0) and inside.fully_contains(box.x1, box.y1)
+            if within and not box.count_overlaps(taken):
+                return _Place(tuple(position), tuple(anchor), float(gaps[number_of_offset]))
+    return _Place(tuple(anchors[0]), tuple(anchors[0]), 0.0)
+
+
+def draw_correlations(trials: Trials) -> Figure:
+    """The rank correlations between operation scores as a triangle of coloured, numbered squares."""
+    names = list(summaries.first_scores(trials))
+    values = {(row.second, row.first): row.agreement.value for row in summaries.correlations(trials)}
+    rows, columns = names[1:], names[:-1]
+    known = [[values.get((row, column)) for column in columns] for row in rows]
+    texts = [[number(values[row, column]) if (row, column) in values else "" for column in columns] for row in rows]
+    height = 1.4 + 0.34 * len(rows)
+    figure = Figure(figsize=(min(WIDTH, 2.6 + 0.5 * len(columns)), height), layout="constrained")
+    axes = figure.subplots()
+    seaborn.heatmap(
+        np.array(known, dtype=np.float64),
+        ax=axes,
+        vmin=-1,
+        vmax=1,
+        cmap="vlag",
+        annot=np.array(texts),
+        fmt="",
+        annot_kws={"fontsize": 7},
+        linewidths=1.5,
+        xticklabels=[_short(name) for name in columns],
+        yticklabels=[_short(name) for name in rows],
+        cbar_kws={"label": "Spearman", "shrink": 0.7, "aspect": 25},
+    )
+    # seaborn writes nothing where there is no number.
+    for row, column in itertools.product(range(len(rows)), range(len(columns))):
+        if texts[row][column] == UNDEFINED:
+            axes.text(column + 0.5, row + 0.5, UNDEFINED, ha="center", va="center", color="0.4")
+    axes.tick_params(length=0)
+    axes.set_xticks(axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()], rotation=40, ha="right")
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def draw_steps(trials: Trials) -> Figure:
+    """Agreement with best-acc along the selection: a panel a selector, a thin line a seed, the mean bold."""
+    means = {
+        label: [(row.step, row.agreement.value) for row in rows]
+        for label, rows in itertools.groupby(summaries.along_the_steps(trials), key=lambda row: row.label)
+    }
+    labels = [label for label in trials.in_role("selector") + trials.in_role("random", "oracle") if label in means]
+    colors = _colors(trials)
+    figure, panels = _panels(len(labels), 4, 1.45, shared=True)
+    for axes, label in zip(panels, labels, strict=True):
+        axes.axhline(0, color="0.6", lw=0.6)
+        for values in summaries.agreement_by_seed(trials, label).values():
+            axes.plot(range(1, len(values) + 1), _gaps(values), color=colors[label], lw=0.7, alpha=0.45)
+        steps, values_of_mean = zip(*means[label], strict=True)
+        axes.plot(steps, _gaps(values_of_mean), "o-", color=colors[label], lw=1.8, ms=3.5)
+        axes.set_title(_wrapped(label))
+        axes.set_ylim(-1.08, 1.08)
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    figure.supxlabel("Step", fontsize=8)
+    figure.supylabel("Spearman with best-acc ↑", fontsize=8)
+    return figure
+
+
+def _gaps(values: Iterable[float | None]) -> list[float]:
+    """Undefined values as NaN, which leaves a gap in a line."""
+    return [math.nan if value is None else value for value in values]
+
+
+def draw_cells(trials: Trials) -> Figure:
+    """The architecture that each selector chose most often, a panel a selector, operations by colour and line style."""
+    rows = summaries.typical_architectures(trials)
+    space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
+    operations = list(dict.fromkeys(name for edge in space.edges for name in edge.operations if name != "none"))
+    styles = {
+        name: (color, style)
+        for name, color, style in zip(operations, itertools.cycle(COLORS), itertools.cycle(LINE_STYLES), strict=False)
+    }
+    cells = len({edge.cell for edge in space.edges})
+    figure, panels = _panels(len(rows), 4, 0.4 + 0.75 * cells)
+    for axes, row in zip(panels, rows, strict=True):
+        _draw_architecture(axes, space, row, styles)
+        accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)} %"
+        axes.set_title(_wrapped(row.label), pad=15)
+        below = f"{row.times} of {row.trials} seeds{accuracy}"
+        axes.annotate(below, (0.5, 1), (0, 4), "axes fraction", "offset points", ha="center", fontsize=7, color="0.3")
+    handles = [Line2D([], [], color=color, ls=style, lw=1.8, label=name) for name, (color, style) in styles.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handlelength=3.2)
+    return figure
+
+
+def _draw_architecture(
+    axes: Axes, space: SearchSpace, row: ArchitectureSummary, styles: Mapping[str, tuple[str, object]]
+) -> None:
+    """The nodes of every cell type in a line, one cell type below the other, edges as arcs."""
+    cells = list(dict.fromkeys(edge.cell for edge in space.edges))
+    nodes = sorted({(edge.cell, node) for edge in space.edges for node in (edge.source, edge.target)})
+    last = max(node for _, node in nodes)
+    places = {(cell, node): (node, -cells.index(cell)) for cell, node in nodes}
+    graph: networkx.DiGraph[tuple[str, int]] = networkx.DiGraph()
+    graph.add_nodes_from(nodes)
+    for edge, operation in zip(space.edges, space.parse(row.architecture).operations, strict=True):
+        if operation in styles:
+            color, style = styles[operation]
+            networkx.draw_networkx_edges(
+                graph,
+                places,
+                edgelist=[((edge.cell, edge.source), (edge.cell, edge.target))],
+                ax=axes,
+                edge_color=color,
+                style=style,
+                width=1.6,
+                arrowsize=8,
+                node_size=150,
+                connectionstyle=f"arc3,rad={_bend(edge)}",
+            )
+    networkx.draw_networkx_nodes(
+        graph, places, ax=axes, node_size=150, node_color="white", edgecolors="0.25", linewidths=0.8
+    )
+    networkx.draw_networkx_labels(graph, places, {node: str(node[1]) for node in nodes}, ax=axes, font_size=7)
+    axes.set_xlim(-0.3, last + 0.3)
+    axes.set_ylim(0.6 - len(cells), 0.6)
+    axes.axis("off")
+
+
+def _bend(edge: Edge) -> float:
+    """Edges between neighbours are straight; longer ones pass above nodes from an even node, below from an odd one."""
+    length = edge.target - edge.source
+    if length == 1:
+        return 0.0
+    # Longer arcs leave a node more steeply, so that two of them do not start on one another.
+    bend = min(0.8, 0.18 * length)
+    return -bend if edge.source % 2 == 0 else bend
+
+
+def _panels(count: int, columns: int, height: float, shared: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels in rows of `columns`."""
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH, 0.5 + height * lines), layout="constrained")
+    every = list(figure.subplots(lines, columns, squeeze=False, sharex=shared, sharey=shared).flat)
+    for unused in every[count:]:
+        unused.remove()
+    # Where the panel below is missing, the axis above it has to be labelled.
+    for axes in every[max(0, count - columns) : count]:
+        axes.xaxis.set_tick_params(labelbottom=True)
+    return figure, every[:count]
+
+
+def _colors(trials: Trials) -> dict[str, str]:
+    selectors = dict(zip(trials.in_role("selector"), itertools.cycle(COLORS), strict=False))
+    return dict.fromkeys(trials.labels, REFERENCE_COLOR) | selectors
+
+
+def _wrapped(label: str) -> str:
+    """A label as the title of a narrow panel."""
+    return textwrap.fill(_short(label), 24)
+
+
+def _short(label: str) -> str:
+    """A label on one line that leaves room for the figure."""
+    line = " ".join(label.split())
+    return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"

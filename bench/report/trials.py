@@ -1,0 +1,105 @@
+"""The records of one experiment, in an order that does not depend on the order in which they were written."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from opselect.bench.records import Record, Result
+
+Role: TypeAlias = Literal["selector", "random", "oracle"]
+"""Selectors compete; a random choice and the oracles, which read the table, are what they are compared with."""
+
+ROLES: Mapping[str, Role] = {"random": "random", "best-acc": "oracle", "avg-acc": "oracle"}
+BASELINE = "magnitude"
+
+
+class MixedRecords(ValueError):
+    """Records that do not belong into one report: nothing sensible can be averaged over them."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Records by label.
+
+    Attributes:
+        records: for every label, in the report's order, its records sorted by seed; a label may have none.
+    """
+
+    records: Mapping[str, tuple[Record, ...]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the report's order."""
+        return tuple(self.records)
+
+    @property
+    def all(self) -> tuple[Record, ...]:
+        """Every record, by label and seed."""
+        return tuple(record for records in self.records.values() for record in records)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed that some trial had."""
+        return tuple(sorted({record.trial.seed for record in self.all}))
+
+    @property
+    def baseline(self) -> str | None:
+        """The first label whose selector is magnitude, which the field compares with."""
+        return next((label for label in self.labels if self._selector(label) == BASELINE), None)
+
+    def results(self, label: str) -> dict[int, Result]:
+        """The result of every finished trial of a label, by seed."""
+        return {record.trial.seed: record.result for record in self.records[label] if record.result is not None}
+
+    def values(self, label: str, value: Callable[[Result], float | None]) -> dict[int, float | None]:
+        """One number of every finished trial of a label, by seed."""
+        return {seed: value(result) for seed, result in self.results(label).items()}
+
+    def role(self, label: str) -> Role:
+        """Whether a label competes or is compared with."""
+        return ROLES.get(self._selector(label), "selector")
+
+    def in_role(self, *roles: Role) -> tuple[str, ...]:
+        """The labels that have one of these roles."""
+        return tuple(label for label in self.labels if self.role(label) in roles)
+
+    def _selector(self, label: str) -> str:
+        return next((record.trial.selector for record in self.records[label]), label)
+
+
+def trials_of(records: Iterable[Record], labels: Sequence[str]) -> Trials:
+    """Sort records by label and seed, and check that one report may hold them.
+
+    Args:
+        records: in any order.
+        labels: the order of the report; labels that it lacks follow in alphabetical order.
+
+    Raises:
+        MixedRecords: two trials share label and seed, or spaces, images or tables differ.
+    """
+    known = sorted(records, key=lambda record: (record.label, record.trial.seed, record.key))
+    _check_unmixed(known)
+    order = dict.fromkeys([*labels, *(record.label for record in known)])
+    return Trials({label: tuple(record for record in known if record.label == label) for label in order})
+
+
+def _check_unmixed(records: Sequence[Record]) -> None:
+    trials = Counter((record.label, record.trial.seed) for record in records)
+    for (label, seed), count in trials.items():
+        if count > 1:
+            raise MixedRecords(
+                f"selector {label!r}, seed {seed}: {count} records, expected one; "
+                "leave out the records of other settings or software versions"
+            )
+    grounds = sorted({_ground(record) for record in records})
+    if len(grounds) > 1:
+        raise MixedRecords(f"records of {len(grounds)} problems in one report, expected one: {'; '.join(grounds)}")
+
+
+def _ground(record: Record) -> str:
+    trial, table = record.trial, record.trial.table
+    measured = (
+        f"table {table.name}, {table.dataset}, {table.epochs} epochs, {table.fingerprint}" if table else "no table"
+    )
+    return f"space {trial.space}, images {trial.images} {trial.images_hash}, {measured}"

@@ -1,0 +1,88 @@
+"""Records in, a folder of tables, figures and pages out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from opselect.bench.records import Record
+from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
+from opselect.bench.report.table import Table, csv_text, latex
+from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
+from opselect.bench.report.trials import trials_of
+
+
+def write_report(
+    records: Sequence[Record],
+    labels: Sequence[str],
+    folder: Path,
+    title: str,
+    preface: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write everything: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
+
+    Args:
+        records: of one experiment, in any order.
+        labels: the selectors in the order in which the report shows them.
+        folder: made if it is missing; files of an earlier report are replaced.
+        title: of the report.
+        preface: names and values that stand below the title; no times, since they would stand in `report.md`.
+
+    Returns:
+        The files, in the order of their names.
+
+    Raises:
+        MixedRecords: the records belong to more than one experiment.
+    """
+    # The figures are the one part that needs seconds and a drawing library.
+    from opselect.bench.report.figures import drawn
+
+    trials = trials_of(records, labels)
+    sections = reproducible_sections(trials)
+    timed = timing_sections(trials)
+    figures = [figure.name for section in (*sections, *timed) for figure in section.figures]
+    texts = {
+        **render_tables(records, labels),
+        **_table_files([timing_table(trials), environment_table(trials)]),
+        "report.md": to_markdown(title, preface or {}, sections),
+        "timing.md": to_markdown(f"{title}: times and machines", {}, timed),
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    images: dict[str, bytes] = {}
+    for name in figures:
+        images[name], files[f"figures/{name}.pdf"] = drawn(name, trials)
+        files[f"figures/{name}.png"] = images[name]
+    files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
+    return [_written(folder / name, files[name]) for name in sorted(files)]
+
+
+def render_tables(records: Sequence[Record], labels: Sequence[str]) -> dict[str, str]:
+    """The text of every reproducible table file, by its name relative to the report's folder; no times.
+
+    Args:
+        records: of one experiment, in any order.
+        labels: the selectors in the order in which the report shows them.
+
+    Raises:
+        MixedRecords: the records belong to more than one experiment.
+    """
+    return _table_files(reproducible_tables(trials_of(records, labels)).values())
+
+
+def render_markdown(
+    records: Sequence[Record], labels: Sequence[str], title: str, preface: Mapping[str, str] | None = None
+) -> str:
+    """The text of `report.md`, without drawing anything; arguments as for `write_report`."""
+    return to_markdown(title, preface or {}, reproducible_sections(trials_of(records, labels)))
+
+
+def _table_files(tables: Iterable[Table]) -> dict[str, str]:
+    files = {}
+    for table in tables:
+        files[f"tables/{table.name}.csv"] = csv_text(table)
+        files[f"tables/{table.name}.tex"] = latex(table)
+    return files
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path

@@ -1,0 +1,78 @@
+"""From folders to reports, and single selections: what the command line does beside running experiments."""
+
+from pathlib import Path
+
+from opselect.bench.experiment import (
+    Experiment,
+    InvalidExperiment,
+    SelectorEntry,
+    check_ingredients,
+    read,
+    selector_entry,
+)
+from opselect.bench.records import FILE_NAME, InvalidRecords, Record, read_records
+from opselect.bench.trials import Trial, play, train
+from opselect.spaces.machine import settle
+
+
+def reported(folder: Path) -> tuple[list[Record], Experiment]:
+    """The records of a run that its experiment file asks for, and the experiment.
+
+    A folder may hold records of earlier versions of its experiment file: those whose label or seed it no longer has
+    are left out, and of several for one label and seed the last one written counts.
+
+    Raises:
+        InvalidRecords: the folder holds no records.
+        InvalidExperiment: its experiment file is absent or damaged.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
+    experiment = read(folder / "experiment.toml")
+    latest = {(record.label, record.trial.seed): record for record in read_records(path)}
+    wanted = [(label, seed) for label in experiment.labels for seed in experiment.seeds]
+    records = [latest[key] for key in wanted if key in latest]
+    if not records:
+        raise InvalidRecords(
+            f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
+        )
+    return records, experiment
+
+
+def select_once(experiment: Experiment, name: str, seed: int, settings: list[str], supernets: Path) -> Record:
+    """Run one selector with one seed, with the experiment's space, images, table and supernet.
+
+    Args:
+        experiment: where everything but the selector comes from.
+        name: a label of the experiment, a name that its selectors have, or any registered selector.
+        seed: the trial's.
+        settings: changes to the selector's settings, `KEY=VALUE`.
+        supernets: folder of trained supernets.
+
+    Raises:
+        InvalidExperiment: the selector or a setting is unknown or out of range.
+    """
+    entry = next(
+        (entry for entry in experiment.selectors if entry.label == name),
+        next((entry for entry in experiment.selectors if entry.name == name), None),
+    )
+    content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
+    content |= dict(_parsed_setting(text) for text in settings)
+    chosen: SelectorEntry = selector_entry(content, "select")
+    experiment = experiment.model_copy(update={"selectors": (chosen,)})
+    check_ingredients(experiment)
+    settle()
+    trial = Trial(experiment, chosen, seed, supernets)
+    return play(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
+
+
+def _parsed_setting(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidExperiment(f"--set {text!r}: expected KEY=VALUE, for example proxy=synflow")
+    for number in (int, float):
+        try:
+            return key, number(value)
+        except ValueError:
+            continue
+    return key, value

@@ -1,0 +1,92 @@
+"""Running an experiment: supernets once a seed, then all trials in parallel, every finished one kept at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from opselect.bench.experiment import Experiment, check_ingredients
+from opselect.bench.records import FILE_NAME, Record, appending, read_records
+from opselect.bench.trials import SupernetJob, Trial, play, train
+from opselect.spaces.machine import in_parallel
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""`(what, how many are done, how many there are)`, called after every step of the work."""
+
+# Longer trials first, so that the last ones to finish are short and no worker idles for long.
+_EXPECTED_EFFORT = ("trained", "trained with fixed alpha", "initial", "none")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        records: of all trials of the experiment, in its order.
+        resumed: how many of them were there before.
+    """
+
+    records: tuple[Record, ...]
+    resumed: int
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """The records of failed trials."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+
+def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
+    """Every selector with every seed."""
+    return [Trial(experiment, entry, seed, supernets) for entry in experiment.selectors for seed in experiment.seeds]
+
+
+def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) -> Summary:
+    """Run what is not yet done; trials that failed before are tried again.
+
+    Args:
+        experiment: what to run.
+        folder: of records and trained supernets; created where it does not exist.
+        workers: processes, each with one torch thread.
+        progress: told about every step.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable: before anything runs.
+        InvalidRecords: the folder's records cannot be read, or another run is writing them.
+    """
+    check_ingredients(experiment)
+    path = folder / FILE_NAME
+    trials = {trial.description.key: trial for trial in trials_of(experiment, folder / "supernets")}
+    with appending(path) as appender:
+        done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
+        resumed = len(done)
+        waiting = [trial for key, trial in trials.items() if key not in done]
+        failures = _train_supernets(waiting, workers, progress)
+        waiting.sort(key=lambda trial: _EXPECTED_EFFORT.index(trial.entry.selector.supernet_state))
+        progress("trials", resumed, len(trials))
+        jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
+        finished = dict(done)
+        for record in in_parallel(_play, jobs, workers):
+            appender.append(record)
+            finished[record.key] = record
+            progress("trials", len(finished), len(trials))
+    return Summary(tuple(finished[key] for key in trials), resumed)
+
+
+def _play(job: tuple[Trial, str | None]) -> Record:
+    return play(*job)
+
+
+def _train_supernets(trials: list[Trial], workers: int, progress: Progress) -> dict[SupernetJob, str]:
+    """Train every supernet that a trial needs and that is not kept already; reasons of those that failed."""
+    jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
+    missing = sorted((job for job in jobs if not job.path.exists()), key=lambda job: (not job.learn_alpha, job.seed))
+    failures = {}
+    for count, (job, reason) in enumerate(in_parallel(_train, missing, workers), start=1):
+        progress("supernets", count, len(missing))
+        if reason is not None:
+            failures[job] = reason
+    return failures
+
+
+def _train(job: SupernetJob) -> tuple[SupernetJob, str | None]:
+    return job, train(job)

@@ -1,0 +1,343 @@
+"""One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
+
+import os
+import platform
+import subprocess
+import time
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from opselect.bench.experiment import Experiment, SelectorEntry
+from opselect.bench.records import (
+    FORMAT_VERSION,
+    Cost,
+    Record,
+    Result,
+    StepRecord,
+    TableReference,
+    TrialDescription,
+)
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.ledger import Ledger, peak_memory_megabytes
+from opselect.selectors.scores import table_scores
+from opselect.selectors.task import SearchImages, Selection, SupernetState, Task
+from opselect.selectors.training import train_supernet
+from opselect.spaces.images import ImageData, content_hash
+from opselect.spaces.seeds import seed_for, torch_generator
+from opselect.spaces.space import SearchSpace
+from opselect.spaces.table import Table
+
+TRAINED_STATES: dict[SupernetState, bool] = {"trained": True, "trained with fixed alpha": False}
+"""The states that need training, and whether alpha is learnt in it."""
+
+
+@dataclass(frozen=True)
+class SupernetJob:
+    """The training of one supernet, shared by all trials of a seed that need it.
+
+    Attributes:
+        experiment: names the space, the images and the settings.
+        seed: of initial parameters, batches and alpha's start.
+        learn_alpha: whether alpha is trained or uniform and frozen.
+        folder: where trained supernets are kept.
+    """
+
+    experiment: Experiment
+    seed: int
+    learn_alpha: bool
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The file of the trained supernet, named by everything that determines it."""
+        determinants = (
+            self.experiment.space,
+            images_hash(self.experiment),
+            self.experiment.supernet.model_dump_json(),
+            self.seed,
+            self.learn_alpha,
+            *software().items(),
+        )
+        return self.folder / f"{seed_for(*determinants):016x}.pt"
+
+
+def train(job: SupernetJob) -> str | None:
+    """Train a supernet and keep it, unless it is there already.
+
+    Returns:
+        None, or why it failed.
+    """
+    if job.path.exists():
+        return None
+    try:
+        started = time.perf_counter()
+        space, data = job.experiment.load_space(), job.experiment.load_images()
+        supernet = _initial_supernet(space, data, job.seed)
+        alpha = train_supernet(
+            supernet,
+            Decisions.none_yet(space.edges),
+            SearchImages.halves(data),
+            job.experiment.supernet,
+            job.learn_alpha,
+            torch_generator(space.name, job.seed, "supernet alpha"),
+            torch_generator(space.name, job.seed, "supernet batches"),
+        )
+        job.folder.mkdir(parents=True, exist_ok=True)
+        temporary = job.path.with_suffix(f".{os.getpid()}")
+        seconds = time.perf_counter() - started
+        torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, temporary)
+        temporary.replace(job.path)
+    except Exception as error:
+        return f"supernet training failed: {_reason(error)}"
+    return None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One selector with one seed.
+
+    Attributes:
+        experiment: what it belongs to.
+        entry: the selector with its settings.
+        seed: decides supernet, batches, edge orders.
+        supernets: folder of trained supernets.
+    """
+
+    experiment: Experiment
+    entry: SelectorEntry
+    seed: int
+    supernets: Path
+
+    @property
+    def supernet_job(self) -> SupernetJob | None:
+        """The training that must come first, or None."""
+        learn_alpha = TRAINED_STATES.get(self.entry.selector.supernet_state)
+        return None if learn_alpha is None else SupernetJob(self.experiment, self.seed, learn_alpha, self.supernets)
+
+    @property
+    def description(self) -> TrialDescription:
+        """Everything that determines the outcome."""
+        experiment, choice = self.experiment, self.experiment.table
+        return TrialDescription(
+            space=experiment.space,
+            images=experiment.images,
+            images_hash=images_hash(experiment),
+            selector=self.entry.name,
+            settings=self.entry.settings.model_dump(mode="json"),
+            seed=self.seed,
+            training=experiment.supernet.model_dump(mode="json") if self.supernet_job else None,
+            table=choice
+            and TableReference(
+                name=choice.name,
+                dataset=choice.dataset,
+                epochs=choice.epochs,
+                fingerprint=_table(experiment).fingerprint,
+            ),
+            observe=experiment.observe,
+            software=software(),
+        )
+
+
+def play(trial: Trial, prevented: str | None = None) -> Record:
+    """Run a trial to the end and return its record; whatever goes wrong in it becomes the reason of a failed record.
+
+    Args:
+        trial: what to run.
+        prevented: why it cannot run, for example because its supernet failed.
+    """
+    result, cost, reason = None, None, prevented
+    if prevented is None:
+        try:
+            result, cost = _select(trial)
+        except Exception as error:
+            reason = _reason(error)
+    description = trial.description
+    return Record(
+        version=FORMAT_VERSION,
+        experiment=trial.experiment.name,
+        label=trial.entry.label,
+        trial=description,
+        key=description.key,
+        status="done" if result else "failed",
+        reason=reason,
+        result=result,
+        cost=cost,
+        environment=environment(),
+    )
+
+
+def _select(trial: Trial) -> tuple[Result, Cost]:
+    experiment = trial.experiment
+    space, data = experiment.load_space(), experiment.load_images()
+    table, choice = (_table(experiment), experiment.table) if experiment.table else (None, None)
+    ledger = Ledger()
+    supernet, alpha = None, None
+    if job := trial.supernet_job:
+        kept = torch.load(job.path, weights_only=True)
+        supernet, alpha = _initial_supernet(space, data, trial.seed), kept["alpha"]
+        supernet.load_state_dict(kept["supernet"])
+        ledger.seconds["supernet training"] = kept["seconds"]
+    elif trial.entry.selector.supernet_state == "initial":
+        supernet = _initial_supernet(space, data, trial.seed)
+    valid = table.accuracies(choice.dataset, "valid", choice.epochs, "mean") if table and choice else None
+    task = Task(
+        space=space,
+        images=SearchImages.halves(data),
+        classes=data.classes,
+        seed=trial.seed,
+        supernet=supernet,
+        alpha=alpha,
+        valid_accuracies=valid,
+        training=experiment.supernet,
+        ledger=ledger,
+        observe=experiment.observe,
+    )
+    selection = trial.entry.selector(task)
+    cost = Cost(
+        seconds=ledger.seconds,
+        search_seconds=ledger.search_seconds,
+        evaluations=ledger.evaluations,
+        peak_memory_megabytes=peak_memory_megabytes(),
+        device=ledger.device,
+    )
+    return _assess(selection, space, table, trial), cost
+
+
+def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
+    """What was selected, measured on the table's test accuracies: the only place where they are read."""
+    choice = trial.experiment.table
+    common: dict[str, Any] = {
+        "architecture": space.format(selection.architecture),
+        "candidates": [(space.format(architecture), score) for architecture, score in selection.candidates],
+    }
+    if table is None or choice is None:
+        return Result(
+            **common,
+            valid_accuracy=None,
+            test_accuracy=None,
+            test_accuracies=[],
+            regret=None,
+            percentile=None,
+            steps=_steps(selection, space, None),
+        )
+
+    def accuracy(split: str, seeds: Any) -> Any:
+        return table.accuracy(selection.architecture, choice.dataset, split, choice.epochs, seeds)
+
+    everyone = table.accuracies(choice.dataset, "test", choice.epochs, "mean")
+    mine = accuracy("test", "mean")
+    return Result(
+        **common,
+        valid_accuracy=accuracy("valid", "mean"),
+        test_accuracy=mine,
+        test_accuracies=[value for value in accuracy("test", "each") if not np.isnan(value)],
+        regret=float(np.nanmax(everyone) - mine),
+        percentile=float(100 * (everyone < mine).sum() / (~np.isnan(everyone)).sum()),
+        steps=_steps(selection, space, everyone),
+    )
+
+
+def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:
+    """The steps with the oracles' scores beside them, given the decisions that each step started from."""
+    decisions = Decisions.none_yet(space.edges)
+    records = []
+    for step in selection.steps:
+        truth = {}
+        if test_accuracies is not None:
+            truth = {
+                summary: {
+                    edge: table_scores(test_accuracies, decisions, edge, summary).tolist() for edge in step.scores
+                }
+                for summary in ("best-acc", "avg-acc")
+            }
+        records.append(
+            StepRecord(
+                edge=step.edge,
+                operation=step.operation,
+                tied=step.tied,
+                scores={edge: list(scores) for edge, scores in step.scores.items()},
+                truth=truth,  # type: ignore[arg-type]
+            )
+        )
+        decisions = decisions.decide(step.edge, step.operation)
+    return records
+
+
+def _initial_supernet(space: SearchSpace, data: ImageData, seed: int) -> torch.nn.Module:
+    return space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+
+
+@cache
+def _table(experiment: Experiment) -> Table:
+    table = experiment.load_table()
+    assert table is not None
+    return table
+
+
+@cache
+def images_hash(experiment: Experiment) -> str:
+    """A hash of all images and labels that the experiment names."""
+    data = experiment.load_images()
+    splits = [data.train, data.test] if data.valid is None else [data.train, data.valid, data.test]
+    return content_hash(*splits)[:16]
+
+
+@cache
+def software() -> dict[str, str]:
+    """Versions that may change a result."""
+    return {"opselect": version("opselect"), "torch": torch.__version__}
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Machine and versions, for the reader who wonders why two runs differ."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("opselect", "torch", "numpy", "scikit-learn", "scipy")},
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [
+            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
+        ]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the source checkout that this module lies in, with a mark where files were changed."""
+    source = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _reason(error: Exception) -> str:
+    """One line: what was raised, with what message, and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {message} ({Path(last.filename).name}, line {last.lineno})"

@@ -1,0 +1,393 @@
+"""Images that opselect does not ship: CIFAR, SVHN and ImageNet16-120 from the data root, and anyone's own `.npz`.
+
+The data root is the folder in the environment variable OPSELECT_DATA, otherwise `opselect/data` in the user's cache.
+Nothing is downloaded: what is missing is named together with how to get it.
+"""
+
+import lzma
+import os
+import pickle
+import textwrap
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer, UInt8
+from torch import Tensor
+
+from opselect.spaces import registry
+from opselect.spaces.errors import UserError
+from opselect.spaces.images import ImageData, LabelledImages, MissingData
+
+IMAGENET16_CLASSES = 120
+IMAGENET16_SIZE = 16
+IMAGENET16_MEAN = (122.68, 116.66, 104.01)
+IMAGENET16_STD = (63.22, 61.26, 65.09)
+IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
+IMAGENET16_TEST_FILE = "val_data"
+LARGEST_CHANNEL_AXIS = 4
+"""A last axis of up to this length is read as channels (grey, grey and alpha, RGB, RGBA) where nothing else fits."""
+
+_ARRAY_PARTS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("_codecs", "encode"),
+}
+"""All that the pickle of a NumPy array refers to; `_codecs.encode` is how old protocols write bytes."""
+
+_UNREADABLE_ARCHIVE = (
+    OSError,
+    EOFError,
+    ValueError,
+    MemoryError,
+    RuntimeError,  # encrypted
+    NotImplementedError,  # an unknown kind of compression
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What NumPy and zipfile raise on a file that is cut short, altered or something else."""
+
+
+class InvalidImages(UserError, ValueError):
+    """A file that is there but does not hold images as expected; the message says what was found."""
+
+
+def data_root() -> Path:
+    """The one folder in which datasets are looked for; it need not exist.
+
+    It is $OPSELECT_DATA where that is set, otherwise $XDG_CACHE_HOME/opselect/data, otherwise ~/.cache/opselect/data.
+    """
+    chosen = os.environ.get("OPSELECT_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    return (cache if cache.is_absolute() else Path.home() / ".cache") / "opselect" / "data"
+
+
+def load_images(name_or_path: str) -> ImageData:
+    """The dataset with a registered name, or the one in a file whose path ends in `.npz`.
+
+    Raises:
+        UnknownName: no dataset has this name.
+        MissingData: the dataset or the file is not there or cannot be read.
+        InvalidImages: the file does not hold images as expected.
+    """
+    if name_or_path.lower().endswith(".npz"):
+        return npz(name_or_path)
+    try:
+        source: Callable[[], ImageData] = registry.load("images", name_or_path)
+    except registry.UnknownName as error:
+        raise registry.UnknownName(f"{error}; the path of an .npz file is possible too") from None
+    return source()
+
+
+def cifar10() -> ImageData:
+    """CIFAR-10: 50,000 training and 10,000 test images, 3x32x32, 10 classes.
+
+    Normalised with the means and deviations of the DARTS code.
+
+    Raises:
+        MissingData: it is not in the data root.
+    """
+    mean = (0.49139968, 0.48215827, 0.44653124)
+    std = (0.24703233, 0.24348505, 0.26158768)
+    return _cifar("cifar10", "CIFAR10", 10, mean, std)
+
+
+def cifar100() -> ImageData:
+    """CIFAR-100: 50,000 training and 10,000 test images, 3x32x32, 100 classes.
+
+    Normalised with the means and deviations of the DARTS-PT code.
+
+    Raises:
+        MissingData: it is not in the data root.
+    """
+    return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+
+
+def svhn() -> ImageData:
+    """Street View House Numbers: 73,257 training and 26,032 test images, 3x32x32, 10 classes; no "extra" images.
+
+    Normalised with the means and deviations of the DARTS-PT code. Digits are not flipped.
+
+    Raises:
+        MissingData: it is not in the data root.
+    """
+    splits = []
+    for split in ("train", "test"):
+        dataset = _torchvision("svhn", "SVHN", split=split)
+        images = _normalised(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
+        splits.append(LabelledImages(images, torch.from_numpy(dataset.labels)))
+    train, test = splits
+    return ImageData("svhn", 10, train, None, test, crop_padding=4, flip=False)
+
+
+def imagenet16_120() -> ImageData:
+    """ImageNet16-120: the first 120 classes of ImageNet at 3x16x16, 151,700 training images and 6,000 test images.
+
+    The batch files lie in `ImageNet16/` of the data root. They are pickles and read without running anything: a file
+    that asks for more than arrays is refused. Test images are all validation images of ImageNet; NAS-Bench-201 halves
+    them into a validation and a test set by a file of its own, so `valid` is None here.
+    Normalisation and crops as in NAS-Bench-201's training code; source of the images: Chrabaszcz et al., A Downsampled
+    Variant of ImageNet, 2017 (arXiv 1707.08819).
+
+    Raises:
+        MissingData: a batch file is not there or cannot be read.
+        InvalidImages: a batch file holds something else.
+    """
+    folder = data_root() / "ImageNet16"
+    # The small file first: where nothing was unpacked, that shows at once.
+    test = _imagenet16_images([folder / IMAGENET16_TEST_FILE])
+    train = _imagenet16_images([folder / name for name in IMAGENET16_TRAINING_FILES])
+    return ImageData("imagenet16-120", IMAGENET16_CLASSES, train, None, test, crop_padding=2, flip=True)
+
+
+def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageData:
+    """Any dataset in one NumPy archive; it is named after the file.
+
+    The archive holds `x_train`, `y_train`, `x_test`, `y_test`, and with a validation set also `x_valid`, `y_valid`.
+
+    Images are `[count, channels, height, width]`, or `[count, height, width]` with one channel, or channel-last where
+    that is the only plausible reading: up to four channels behind a larger height and width. uint8 images are scaled to
+    0..1 and normalised by the mean and deviation of every channel of the training images; floating-point images are
+    taken as they are. Labels are integers from 0, and every class has a training image.
+
+    Args:
+        path: the archive; object arrays (pickles) are refused.
+        crop_padding: pixels of zero padding for random crops in training.
+        flip: whether a mirrored image keeps its class.
+
+    Raises:
+        MissingData: the file is not there or cannot be read.
+        InvalidImages: the file is no archive or its arrays are not as described.
+    """
+    path = Path(path)
+    arrays = _npz_arrays(path)
+    for name in ("x_train", "x_valid", "x_test"):
+        if name in arrays:
+            _check_images(path, name, arrays[name], arrays["x_train"])
+            _check_labels(path, name.replace("x", "y"), arrays[name.replace("x", "y")], len(arrays[name]))
+    classes = _count_classes(path, arrays)
+    shape = arrays["x_train"].shape
+    channels_last = len(shape) == 4 and shape[3] <= LARGEST_CHANNEL_AXIS < min(shape[1:3])
+    statistics: tuple[list[float], list[float]] | None = None
+    if arrays["x_train"].dtype == np.uint8:
+        statistics = _channel_statistics(_channels_first(arrays["x_train"], channels_last))
+
+    def split(name: str) -> LabelledImages:
+        images = _channels_first(arrays.pop(f"x_{name}"), channels_last)
+        labels = torch.from_numpy(arrays.pop(f"y_{name}").astype(np.int64))
+        if statistics is not None:
+            return LabelledImages(_normalised(images, *statistics), labels)
+        with np.errstate(over="ignore", invalid="ignore"):
+            floats = np.ascontiguousarray(images, dtype=np.float32)
+        if not np.isfinite(floats).all():
+            raise InvalidImages(
+                f"{path}: x_{name} holds {np.sum(~np.isfinite(floats))} value(s) that are not finite in float32, "
+                "expected none"
+            )
+        return LabelledImages(torch.from_numpy(floats), labels)
+
+    valid = split("valid") if "x_valid" in arrays else None
+    return ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding=crop_padding, flip=flip)
+
+
+def _normalised(
+    images: UInt8[np.ndarray, "count channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "count channels height width"]:
+    """Scaled to 0..1, minus the mean and over the deviation of every channel; one float32 copy, changed in place."""
+    floats = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32)
+    per_channel = (1, -1, 1, 1)
+    return floats.div_(255).sub_(torch.tensor(mean).view(per_channel)).div_(torch.tensor(std).view(per_channel))
+
+
+def _torchvision(name: str, dataset_class: str, **split: str | bool) -> Any:
+    """One split of a torchvision dataset, with uint8 `data`; torchvision checks the files against known hashes."""
+    from torchvision import datasets  # type: ignore[import-untyped]
+
+    root = data_root()
+    try:
+        return getattr(datasets, dataset_class)(root=root, download=False, **split)
+    except (RuntimeError, OSError) as error:  # RuntimeError is how torchvision says that a file is absent or damaged
+        reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
+        choice = ", ".join(f"{key}={value!r}" for key, value in split.items())
+        raise MissingData(
+            f"{name}: its files are not in {root}, or not whole{reason}; get them with: python -c "
+            f'"from torchvision.datasets import {dataset_class} as D; D({str(root)!r}, {choice}, download=True)"'
+        ) from error
+
+
+def _cifar(name: str, dataset_class: str, classes: int, mean: Sequence[float], std: Sequence[float]) -> ImageData:
+    splits = []
+    for is_train in (True, False):
+        dataset = _torchvision(name, dataset_class, train=is_train)
+        images = _normalised(dataset.data.transpose(0, 3, 1, 2), mean, std)
+        splits.append(LabelledImages(images, torch.tensor(dataset.targets)))
+    train, test = splits
+    return ImageData(name, classes, train, None, test, crop_padding=4, flip=True)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays and plain values; whatever else a file asks for is refused before it is looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAY_PARTS:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+        return super().find_class(module, name)
+
+
+def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integer[np.ndarray, " count"]]:
+    """Images, and their classes from 1 to 1,000, of one batch file."""
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise MissingData(
+            f"imagenet16-120: {file} cannot be read ({error.strerror}); get Imagenet16_train.zip and "
+            f"Imagenet16_val.zip from https://image-net.org/download-images and unpack both into {file.parent}"
+        ) from error
+    with stream:
+        try:
+            # Python 2 wrote some copies of these files; latin1 is the encoding that leaves its bytes as they are.
+            batch = _ArrayUnpickler(stream, encoding="latin1").load()
+            images, labels = batch["data"], np.asarray(batch["labels"])
+        except Exception as error:  # a damaged pickle can fail in any way
+            raise InvalidImages(
+                f"{file}: {_in_one_line(error)}; expected a batch of ImageNet16, the pickle of a dictionary with "
+                "'data' and 'labels'; nothing of the file was run"
+            ) from error
+    size = 3 * IMAGENET16_SIZE**2
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (size,):
+        raise InvalidImages(f"{file}: 'data' is {_described(images)}, expected uint8 of shape (count, {size})")
+    _check_labels(file, "'labels'", labels, len(images))
+    if len(labels) and (labels.min() < 1 or labels.max() > 1000):
+        raise InvalidImages(f"{file}: 'labels' go from {labels.min()} to {labels.max()}, expected 1 to 1000")
+    return images, labels
+
+
+def _imagenet16_images(files: Sequence[Path]) -> LabelledImages:
+    """The images of the first 120 classes in these batch files, classes counted from 0."""
+    images, labels = [], []
+    for file in files:
+        batch_images, batch_labels = _imagenet16_batch(file)
+        kept = batch_labels <= IMAGENET16_CLASSES
+        images.append(batch_images[kept])
+        labels.append(batch_labels[kept].astype(np.int64) - 1)
+    joined = np.concatenate(images).reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
+    if not len(joined):
+        raise InvalidImages(f"{files[0]}: no image of the classes 1 to {IMAGENET16_CLASSES}, expected some")
+    mean, std = (tuple(value / 255 for value in values) for values in (IMAGENET16_MEAN, IMAGENET16_STD))
+    return LabelledImages(_normalised(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
+
+
+def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a dataset's archive by name, nothing but their presence checked."""
+    required = ["x_train", "y_train", "x_test", "y_test"]
+    expected = f"expected an .npz archive with {', '.join(required)}"
+    try:
+        stream = path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        reason = error.strerror if isinstance(error, OSError) else _in_one_line(error)
+        raise MissingData(f"{path}: cannot be read ({reason}), {expected}") from error
+    with stream:
+        try:
+            archive = np.load(stream, allow_pickle=False)
+            found = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
+            if found is not None:
+                wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
+                arrays = {name: archive[name] for name in wanted if name in found}
+        except _UNREADABLE_ARCHIVE as error:
+            raise InvalidImages(f"{path}: not readable as arrays ({_in_one_line(error)}), {expected}") from error
+    if found is None:
+        raise InvalidImages(f"{path}: holds a single array, {expected}")
+    if ("x_valid" in arrays) != ("y_valid" in arrays):
+        required += ["x_valid", "y_valid"]
+    missing = [name for name in required if name not in arrays]
+    if missing:
+        there = ", ".join(sorted(found)) if found else "nothing"
+        raise InvalidImages(f"{path}: {', '.join(missing)} missing; there is {_shortened(there)}")
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
+            raise InvalidImages(f"{path}: {name} is no array, {expected}")
+    return arrays
+
+
+def _check_images(path: Path, name: str, images: np.ndarray, like: np.ndarray) -> None:
+    """Check kind and shape; `like` are the training images, which all others resemble."""
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected uint8 or floating-point images")
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise InvalidImages(
+            f"{path}: {name} is {_described(images)}, expected at least one image as (count, channels, height, width), "
+            "(count, height, width, channels) or (count, height, width)"
+        )
+    if images.shape[1:] != like.shape[1:] or (images.dtype == np.uint8) != (like.dtype == np.uint8):
+        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected images like x_train, {_described(like)}")
+
+
+def _check_labels(path: Path, name: str, labels: np.ndarray, count: int) -> None:
+    if labels.dtype.kind not in "iu" or labels.shape != (count,):
+        raise InvalidImages(
+            f"{path}: {name} is {_described(labels)}, expected integers of shape ({count},), one an image"
+        )
+
+
+def _count_classes(path: Path, arrays: dict[str, np.ndarray]) -> int:
+    """The largest training label plus one, if the labels of all splits are what that says."""
+    present = np.unique(arrays["y_train"])
+    if present[0] != 0 or present[-1] != len(present) - 1:
+        raise InvalidImages(
+            f"{path}: y_train holds {len(present)} different label(s) from {present[0]} to {present[-1]}, expected "
+            "integers from 0 without a gap"
+        )
+    for name in ("y_valid", "y_test"):
+        if name in arrays and (arrays[name].min() < 0 or arrays[name].max() >= len(present)):
+            raise InvalidImages(
+                f"{path}: {name} holds labels from {arrays[name].min()} to {arrays[name].max()}, expected 0 to "
+                f"{len(present) - 1} as in y_train"
+            )
+    return len(present)
+
+
+def _channels_first(images: np.ndarray, channels_last: bool) -> np.ndarray:
+    """A view `[count, channels, height, width]` of images in any of the accepted layouts."""
+    if images.ndim == 3:
+        return images[:, np.newaxis]
+    return images.transpose(0, 3, 1, 2) if channels_last else images
+
+
+def _channel_statistics(images: UInt8[np.ndarray, "count channels height width"]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of every channel, pixels scaled to 0..1; counted, so exact and small in memory."""
+    values = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = np.zeros(256, dtype=np.int64)
+        for start in range(0, len(images), 1024):
+            counts += np.bincount(images[start : start + 1024, channel].ravel(), minlength=256)
+        mean = np.average(values, weights=counts)
+        means.append(float(mean))
+        # A constant channel has no scale of its own: it becomes (almost) zero instead of a division by almost zero.
+        is_constant = np.count_nonzero(counts) == 1
+        deviations.append(1.0 if is_constant else float(np.sqrt(np.average((values - mean) ** 2, weights=counts))))
+    return means, deviations
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return _shortened(f"{value.dtype} of shape {value.shape}")
+    return f"a {type(value).__name__}"
+
+
+def _in_one_line(error: Exception) -> str:
+    return _shortened(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, 200, placeholder=" …")

@@ -1,0 +1,196 @@
+"""Tables of accuracies: every architecture of a space, by dataset, split, training epochs and seed.
+
+A table is a Parquet file in long form, one row an accuracy, with the columns of `COLUMNS`. Its metadata say which space
+it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query names
+dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+from jaxtyping import Float
+
+from opselect.spaces import registry
+from opselect.spaces.errors import UserError
+from opselect.spaces.images import MissingData
+from opselect.spaces.space import Architecture, SearchSpace
+
+FORMAT_VERSION = 1
+METADATA_KEY = b"opselect.table"
+
+COLUMNS = pa.schema(
+    [
+        ("architecture", pa.dictionary(pa.int32(), pa.string())),
+        ("dataset", pa.dictionary(pa.int32(), pa.string())),
+        ("split", pa.dictionary(pa.int32(), pa.string())),
+        ("epochs", pa.int16()),
+        ("seed", pa.int32()),
+        ("accuracy", pa.float32()),
+        ("training_seconds", pa.float32()),
+        ("parameters", pa.int64()),
+        ("multiply_adds", pa.int64()),
+    ]
+)
+"""Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
+
+SeedPolicy: TypeAlias = Literal["mean", "each"] | int
+
+
+class InvalidTable(UserError, ValueError):
+    """A file that is no table, a truncated one, or one of another format version."""
+
+
+class NotInTable(UserError, LookupError):
+    """A query for something that the table does not hold; the message says what it does hold."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Accuracies of the architectures of one space.
+
+    Attributes:
+        space: the space that the architectures belong to.
+        rows: the accuracies, with the columns of `COLUMNS`.
+        provenance: how the table was made, as plain JSON data.
+    """
+
+    space: SearchSpace
+    rows: pa.Table
+    provenance: dict[str, Any]
+
+    @cached_property
+    def architectures(self) -> list[str]:
+        """All architectures of the space in the order of `enumerate`, as text."""
+        return [self.space.format(architecture) for architecture in self.space.enumerate()]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the accuracies, to tell two tables apart: independent of timings and of how the file was written."""
+        frame = self.rows.select(["architecture", "dataset", "split", "epochs", "seed", "accuracy"]).to_pandas()
+        text = frame.astype({"architecture": str, "dataset": str, "split": str}).sort_values(
+            ["architecture", "dataset", "split", "epochs", "seed"]
+        )
+        return hashlib.sha256(text.to_csv(index=False).encode()).hexdigest()[:16]
+
+    def contents(self) -> pd.DataFrame:
+        """What can be asked for: one row a dataset, split and epochs, with the seeds and how many architectures."""
+        grouped = self.rows.to_pandas().groupby(["dataset", "split", "epochs"], observed=True)
+        frame = grouped.agg(
+            architectures=("architecture", "nunique"),
+            seeds=("seed", lambda seeds: " ".join(str(int(seed)) for seed in sorted(seeds.dropna().unique()))),
+            lowest=("accuracy", "min"),
+            median=("accuracy", "median"),
+            highest=("accuracy", "max"),
+        )
+        return frame.reset_index()
+
+    def accuracies(
+        self, dataset: str, split: str, epochs: int, seeds: SeedPolicy
+    ) -> Float[np.ndarray, " architectures"] | Float[np.ndarray, "architectures seeds"]:
+        """Accuracy in percent of all architectures, in the order of `space.enumerate()`; NaN where it is missing.
+
+        Args:
+            dataset: as listed by `contents`.
+            split: `"valid"` or `"test"`.
+            epochs: how long the networks were trained.
+            seeds: `"mean"` over the seeds that an architecture has, `"each"` for one column a seed, or one seed.
+
+        Raises:
+            NotInTable: there is no such column.
+        """
+        found = self._by_seed.get((dataset, split, epochs))
+        if found is None:
+            known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in sorted(self._by_seed))
+            raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
+        if seeds == "each":
+            return found.to_numpy()
+        if seeds == "mean":
+            return found.mean(axis=1).to_numpy()
+        if seeds not in found.columns:
+            known = ", ".join(str(seed) for seed in found.columns)
+            raise NotInTable(f"no seed {seeds} for {dataset} {split} after {epochs} epochs; there are: {known}")
+        return found[seeds].to_numpy()
+
+    def accuracy(
+        self, architecture: Architecture, dataset: str, split: str, epochs: int, seeds: SeedPolicy
+    ) -> float | tuple[float, ...]:
+        """Accuracy of one architecture in percent; with `seeds="each"` a tuple.
+
+        Raises:
+            NotInTable: there is no such column, or the architecture has no accuracy there.
+        """
+        text = self.space.format(architecture)
+        value = self.accuracies(dataset, split, epochs, seeds)[self._positions[text]]
+        if np.isnan(value).all():
+            raise NotInTable(f"{text} has no accuracy for {dataset} {split} after {epochs} epochs")
+        return tuple(float(number) for number in value) if seeds == "each" else float(value)
+
+    def row(self, architecture: Architecture) -> pd.DataFrame:
+        """Everything that the table knows about one architecture."""
+        text = self.space.format(architecture)
+        return self.rows.filter(pa.compute.equal(self.rows["architecture"].cast(pa.string()), text)).to_pandas()
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {text: number for number, text in enumerate(self.architectures)}
+
+    @cached_property
+    def _by_seed(self) -> dict[tuple[str, str, int], pd.DataFrame]:
+        frame = self.rows.select(["architecture", "dataset", "split", "epochs", "seed", "accuracy"]).to_pandas()
+        result = {}
+        for key, group in frame.groupby(["dataset", "split", "epochs"], observed=True):
+            wide = group.pivot(index="architecture", columns="seed", values="accuracy")
+            result[key] = wide.reindex(self.architectures).astype(float)
+        return result
+
+    def write(self, path: Path) -> None:
+        """Write the table, completely or not at all."""
+        metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
+        rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19)
+        temporary.replace(path)
+
+
+def read(path: Path) -> Table:
+    """Open a table.
+
+    Raises:
+        MissingData: there is no such file.
+        InvalidTable: it is no table, it is damaged, or its format version is another one.
+    """
+    if not path.is_file():
+        raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
+    try:
+        rows = pa.parquet.read_table(path)
+        metadata = json.loads((rows.schema.metadata or {})[METADATA_KEY])
+        version, space_name, provenance = metadata["version"], metadata["space"], metadata["provenance"]
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        kind = (
+            "truncated or no Parquet file"
+            if isinstance(error, pa.ArrowException | OSError)
+            else "not a table of opselect"
+        )
+        raise InvalidTable(f"{path}: {kind}; expected a file written by 'opselect table'") from error
+    if version != FORMAT_VERSION:
+        raise InvalidTable(
+            f"{path}: table format version {version!r}, expected {FORMAT_VERSION}; build or import it again with this opselect"
+        )
+    if missing := [name for name in COLUMNS.names if name not in rows.column_names]:
+        raise InvalidTable(f"{path}: the column(s) {', '.join(missing)} are missing; build or import the table again")
+    return Table(registry.load("spaces", space_name), rows, provenance)
+
+
+def digits201() -> Table:
+    """The table that the package ships: every cell on digits, 10 epochs, 3 seeds, trained by this project."""
+    return read(Path(__file__).with_name("digits201.parquet"))

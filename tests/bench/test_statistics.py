@@ -1,0 +1,184 @@
+"""Statistics: hand-worked numbers, agreement with scipy, and what must not change a result."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from opselect.bench.statistics import (
+    kendall,
+    mean_interval,
+    mean_over_edges_kendall,
+    mean_over_edges_spearman,
+    paired_difference,
+    spearman,
+)
+
+# Few distinct values, so that ties are common; whole numbers, so that the maps below stay exact.
+columns = st.integers(4, 25).flatmap(lambda n: st.tuples(*[st.lists(st.integers(-6, 6), min_size=n, max_size=n)] * 2))
+seed_values = st.dictionaries(st.integers(0, 99), st.floats(0, 100), min_size=2, max_size=9)
+
+
+@given(columns)
+@settings(max_examples=60, deadline=None)
+def test_rank_correlations_agree_with_scipy_on_ties(pair: tuple[list[float], list[float]]) -> None:
+    first, second = pair
+    assume(len(set(first)) > 1 and len(set(second)) > 1)
+    assert spearman(first, second).value == pytest.approx(stats.spearmanr(first, second).statistic)
+    assert kendall(first, second).value == pytest.approx(stats.kendalltau(first, second).statistic)
+
+
+@given(columns)
+@settings(max_examples=30, deadline=None)
+def test_rank_correlations_see_only_the_order_of_values(pair: tuple[list[float], list[float]]) -> None:
+    first, second = pair
+    bent = [value**3 + 2 * value for value in first]
+    mirrored = [-value for value in first]
+    for correlation in (spearman, kendall):
+        assert correlation(bent, second) == correlation(first, second)
+        value, opposite = correlation(first, second).value, correlation(mirrored, second).value
+        assert opposite == (None if value is None else pytest.approx(-value))
+
+
+@given(columns, st.randoms())
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_observations_changes_no_digit(pair: tuple[list[float], list[float]], chance: object) -> None:
+    observations = list(zip(*pair, strict=True))
+    shuffled = sorted(observations, key=lambda _: chance.random())  # type: ignore[attr-defined]
+    assert spearman(*zip(*shuffled, strict=True)) == spearman(*zip(*observations, strict=True))
+
+
+def test_the_bootstrap_interval_is_that_of_resampled_pairs() -> None:
+    generator = np.random.default_rng(1)
+    first = generator.normal(size=30)
+    second = first + generator.normal(size=30)
+    estimate = spearman(list(first), list(second))
+    resamples = generator.integers(30, size=(2000, 30))
+    correlations = [stats.spearmanr(first[chosen], second[chosen]).statistic for chosen in resamples]
+    assert estimate.low == pytest.approx(np.quantile(correlations, 0.025), abs=0.05)
+    assert estimate.high == pytest.approx(np.quantile(correlations, 0.975), abs=0.03)
+
+
+def test_spearman_and_kendall_by_hand() -> None:
+    # Ranks 1 2 3 4 against 1 3 2 4: one swapped pair of six; squared rank differences sum to 2.
+    assert spearman([10, 20, 30, 40], [1, 3, 2, 4]).value == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert kendall([10, 20, 30, 40], [1, 3, 2, 4]).value == pytest.approx((5 - 1) / 6)
+
+
+def test_ties_and_dropped_pairs_are_counted() -> None:
+    estimate = spearman([1, 1, 2, 3, math.nan, 5], [1, 2, 3, 3, 4, math.inf])
+    # Of the four finite pairs the first two share 1, the last two share 3.
+    assert (estimate.n, estimate.ties, estimate.dropped) == (4, 4, 2)
+    assert kendall([1, 2, 3, 4], [2, 2, 5, 6]).ties == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "note"),
+    [
+        ([1, 2], [1, 2], "fewer than 3 finite pairs"),
+        ([], [], "fewer than 3 finite pairs"),
+        ([1, 2, math.nan, 4], [1, 2, 3, -math.inf], "fewer than 3 finite pairs"),
+        ([1, 1, 1, 1], [1, 2, 3, 4], "constant"),
+        ([1, 2, 3, math.nan], [7, 7, 7, 8], "constant"),
+    ],
+)
+def test_an_undefined_correlation_is_no_number(first: list[float], second: list[float], note: str) -> None:
+    for estimate in (spearman(first, second), kendall(first, second)):
+        assert (estimate.value, estimate.low, estimate.high, estimate.note) == (None, None, None, note)
+
+
+def test_mean_over_edges_takes_ranks_within_each_edge() -> None:
+    # Perfect on the first edge, reversed on the second: the mean is 0, though all ten values together agree well.
+    scores = [[1, 2, 3, 4, 5], [50, 40, 30, 20, 10]]
+    truth = [[1, 2, 3, 4, 5], [10, 20, 30, 40, 50]]
+    assert mean_over_edges_spearman(scores, truth).value == pytest.approx(0)
+    assert spearman(sum(scores, []), sum(truth, [])).value > 0.5
+
+
+def test_mean_over_edges_leaves_out_and_counts_what_is_undefined() -> None:
+    scores = [[1, 2, 3, 4, 5], [7, 7, 7, 7, 7], [1, 2, math.nan, 4, math.inf], [1, math.nan, math.nan, 2, math.nan]]
+    truth = [[1, 3, 2, 4, 5], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]]
+    mean = mean_over_edges_spearman(scores, truth)
+    # Edge 1: squared rank differences sum to 2, hence 1 - 12 / 120 = 0.9; edge 3: perfect over its three finite pairs.
+    assert mean.value == pytest.approx((0.9 + 1) / 2)
+    assert (mean.edges, mean.undefined, mean.dropped) == (2, 2, 5)
+    assert mean_over_edges_kendall(scores, truth).value == pytest.approx((0.8 + 1) / 2)
+
+
+def test_mean_over_edges_without_a_defined_edge_is_undefined() -> None:
+    assert mean_over_edges_spearman([[1, 1, 1]], [[1, 2, 3]]).value is None
+    assert mean_over_edges_spearman([], []).value is None
+
+
+def test_mean_interval_by_hand() -> None:
+    # Mean 3, deviation sqrt(10 / 4), and 2.7764 is Student's t for 95 % and 4 degrees of freedom.
+    mean = mean_interval([1, 2, 3, 4, 5])
+    half = 2.7764451 * math.sqrt(2.5) / math.sqrt(5)
+    assert mean.deviation == pytest.approx(math.sqrt(2.5))
+    assert (mean.value, mean.low, mean.high) == (3, pytest.approx(3 - half), pytest.approx(3 + half))
+    assert (mean.n, mean.note) == (5, "")
+
+
+def test_mean_interval_says_what_it_cannot_know() -> None:
+    assert mean_interval([]) == mean_interval(iter(())) and mean_interval([]).value is None
+    single = mean_interval([7.0, None, math.nan])
+    assert (single.value, single.deviation, single.low, single.n, single.dropped) == (7, None, None, 1, 2)
+    equal = mean_interval([0.3 - 0.1, 0.5 - 0.3, 0.2])
+    assert (equal.deviation, equal.low, equal.high) == (0, None, None)
+    assert "no interval" in single.note and "no interval" in equal.note
+
+
+def test_the_t_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+    samples = np.random.default_rng(0).normal(10, 2, size=(2000, 5))
+    covered = [bool(m.low < 10 < m.high) for m in map(mean_interval, samples.tolist())]  # type: ignore[operator]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_paired_difference_by_hand() -> None:
+    first, second = {0: 5.0, 1: 7.0, 2: 9.0, 3: 100.0}, {0: 4.0, 1: 5.0, 2: 6.0, 4: -100.0}
+    paired = paired_difference(first, second)
+    # Differences 1, 2, 3 over the common seeds; only all plus and all minus, of eight patterns, reach a sum of 6.
+    assert (paired.difference.value, paired.difference.n) == (2, 3)
+    assert paired.p_value == pytest.approx(2 / 8)
+
+
+def test_paired_difference_with_mixed_signs_by_hand() -> None:
+    # Differences 3, 3, -1: the sum is 5. Of the eight patterns' sums 7, 5, 1, 1 and their negatives four reach 5.
+    assert paired_difference({0: 3, 1: 3, 2: -1}, {0: 0, 1: 0, 2: 0}).p_value == pytest.approx(4 / 8)
+
+
+def test_equal_results_differ_by_nothing_with_certainty_unknown() -> None:
+    paired = paired_difference({0: 1.5, 1: 2.5}, {0: 1.5, 1: 2.5})
+    assert (paired.difference.value, paired.difference.low, paired.p_value) == (0, None, 1)
+
+
+@pytest.mark.parametrize(("first", "second"), [({}, {}), ({0: 1.0}, {0: 2.0}), ({0: 1.0, 1: 2.0}, {0: 1.0, 1: None})])
+def test_fewer_than_two_common_seeds_have_no_difference(
+    first: dict[int, float | None], second: dict[int, float | None]
+) -> None:
+    paired = paired_difference(first, second)
+    assert paired.difference.value is None and paired.p_value is None
+    assert paired.difference.note == "fewer than 2 common seeds"
+
+
+@given(seed_values, seed_values, st.permutations(range(100)))
+@settings(max_examples=60, deadline=None)
+def test_names_and_order_of_seeds_are_irrelevant(
+    first: dict[int, float | None], second: dict[int, float | None], renamed: list[int]
+) -> None:
+    def rename(values: dict[int, float | None]) -> dict[int, float | None]:
+        return {renamed[seed]: values[seed] for seed in reversed(values)}
+
+    assert paired_difference(rename(first), rename(second)) == paired_difference(first, second)
+    swapped, given_order = paired_difference(second, first), paired_difference(first, second)
+    assert swapped.p_value == given_order.p_value
+    assert swapped.difference.value == (None if given_order.difference.value is None else -given_order.difference.value)
+
+
+def test_many_seeds_get_a_random_sign_flip_test() -> None:
+    differences = np.random.default_rng(2).normal(0.3, 1, size=20)
+    paired = paired_difference(dict(enumerate(differences.tolist())), dict.fromkeys(range(20), 0.0))
+    assert paired.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.03)

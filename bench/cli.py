@@ -77,9 +77,8 @@ def run(
         )
     else:
         done = len(summary.records) - len(summary.failed)
-        print(
-            f"{done} of {len(summary.records)} trials done, {summary.resumed} of them before; records in {folder / FILE_NAME}"
-        )
+        print(f"{done} of {len(summary.records)} trials done, {summary.resumed} of them before")
+        print(f"records: {folder / FILE_NAME}")
         for record in summary.failed:
             print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
     if summary.failed:

@@ -176,7 +176,8 @@ def _parse(line: bytes, where: str) -> Record:
     version = parsed.get("version") if isinstance(parsed, dict) else None
     if version != FORMAT_VERSION:
         raise InvalidRecords(
-            f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; run the experiment into a new folder"
+            f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; "
+            "run the experiment into a new folder"
         )
     try:
         return Record.model_validate(parsed)

@@ -263,7 +263,7 @@ def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray
                 operation=step.operation,
                 tied=step.tied,
                 scores={edge: list(scores) for edge, scores in step.scores.items()},
-                truth=truth,  # type: ignore[arg-type]
+                truth=truth,
             )
         )
         decisions = decisions.decide(step.edge, step.operation)

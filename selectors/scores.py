@@ -120,7 +120,7 @@ def table_scores(
     edge: int,
     summary: Literal["best-acc", "avg-acc"],
 ) -> Tensor:
-    """How good the operations of an edge are by a table of accuracies, given the decided edges; missing ones are left out.
+    """How good the operations of an edge are by a table, given the decided edges; missing accuracies are left out.
 
     Args:
         accuracies: in the order of the space's `enumerate`, NaN where missing.

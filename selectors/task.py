@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class SearchImages:
 
     @classmethod
     def halves(cls, data: ImageData) -> "SearchImages":
-        """The first and the second half of the training images, in their given order (the reference does not shuffle)."""
+        """The first and the second half of the training images, not shuffled, as in the published code."""
         middle = len(data.train) // 2
         return cls(data.train[:middle], data.train[middle:], data.crop_padding, data.flip)
 
@@ -53,7 +53,7 @@ def shuffled_batches(images: LabelledImages, batch_size: int, generator: torch.G
         raise ValueError(f"a batch of {batch_size} images was asked for, but there are only {len(images)}")
     while True:
         order = torch.randperm(len(images), generator=generator)
-        for chosen in order.split(batch_size):
+        for chosen in torch.split(order, batch_size):
             if len(chosen) == batch_size:
                 yield images[chosen]
 
@@ -121,7 +121,7 @@ class SearchState:
 
 
 Score: TypeAlias = Callable[[SearchState, int], Tensor]
-"""`(state, edge number) -> one score an operation`, `[operations of the edge]`; a larger score is a better operation."""
+"""`(state, edge number) -> one score an operation`, `[operations of the edge]`; larger is better."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ class Selection:
     candidates: tuple[tuple[Architecture, float | None], ...] = ()
 
 
+@runtime_checkable
 class Selector(Protocol):
     """A method: settings as fields, the choice as a call."""
 

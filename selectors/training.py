@@ -6,14 +6,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam, SGD
+from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, shuffled_batches
 from opselect.spaces.images import LabelledImages
-
 
 ALPHA_BETAS = (0.5, 0.999)
 ALPHA_SPREAD = 1e-3

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from opselect.spaces.operations import PlainDownSampling, ReLUConvBN, ResidualDownSampling, cell_operation
+from opselect.spaces.operations import PlainDownSampling, ResidualDownSampling, cell_operation
 from opselect.spaces.space import Edge, Weights
 
 

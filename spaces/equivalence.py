@@ -56,7 +56,7 @@ def computation(operations: Sequence[str]) -> Sum:
         operations: the names on the six edges, target-major.
     """
     named = _output(operations, range(len(_ROUTES)))
-    instances = sorted({term[2]: term for term in _convolutions(named)}.items())  # type: ignore[arg-type]
+    instances = sorted({term[2]: term for term in _convolutions(named)}.items())
     # Only convolutions of one kind over the same anonymous input can be exchanged for each other by a renaming.
     groups: dict[str, list[int]] = {}
     for edge, term in instances:

@@ -211,7 +211,7 @@ def _normalised(
 
 def _torchvision(name: str, dataset_class: str, **split: str | bool) -> Any:
     """One split of a torchvision dataset, with uint8 `data`; torchvision checks the files against known hashes."""
-    from torchvision import datasets  # type: ignore[import-untyped]
+    from torchvision import datasets
 
     root = data_root()
     try:

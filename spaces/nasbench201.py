@@ -55,7 +55,8 @@ class NASBench201Space:
             terms = node.split("|")
             if len(terms) != target + 2 or terms[0] or terms[-1]:
                 raise InvalidArchitecture(
-                    f"arch string, node {target}: {_shorten(node)!r} is not {target} term(s) operation~source between bars"
+                    f"arch string, node {target}: {_shorten(node)!r} is not {target} term(s) "
+                    "operation~source between bars"
                 )
             for source, term in enumerate(terms[1:-1]):
                 match = _TERM.fullmatch(term)
@@ -66,7 +67,8 @@ class NASBench201Space:
                     )
                 if match[2] != str(source):
                     raise InvalidArchitecture(
-                        f"arch string, node {target}: {_shorten(term)!r} comes from node {_shorten(match[2])}, expected node {source}"
+                        f"arch string, node {target}: {_shorten(term)!r} comes from node {_shorten(match[2])}, "
+                        f"expected node {source}"
                     )
                 operations.append(match[1])
         return Architecture(tuple(operations))

@@ -56,6 +56,7 @@ class Supernet(Protocol):
         ...
 
 
+@runtime_checkable
 class SearchSpace(Protocol):
     """A name, its edges, and the pure functions of an architecture."""
 

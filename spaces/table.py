@@ -1,8 +1,8 @@
 """Tables of accuracies: every architecture of a space, by dataset, split, training epochs and seed.
 
-A table is a Parquet file in long form, one row an accuracy, with the columns of `COLUMNS`. Its metadata say which space
-it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query names
-dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
+A table is a Parquet file in long form, one row an accuracy, with the columns of `COLUMNS`. Its metadata say what space
+it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query
+names dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the accuracies, to tell two tables apart: independent of timings and of how the file was written."""
+        """A hash of the accuracies alone: timings, row order and how the file was written do not matter."""
         frame = self.rows.select(["architecture", "dataset", "split", "epochs", "seed", "accuracy"]).to_pandas()
         text = frame.astype({"architecture": str, "dataset": str, "split": str}).sort_values(
             ["architecture", "dataset", "split", "epochs", "seed"]
@@ -184,7 +184,8 @@ def read(path: Path) -> Table:
         raise InvalidTable(f"{path}: {kind}; expected a file written by 'opselect table'") from error
     if version != FORMAT_VERSION:
         raise InvalidTable(
-            f"{path}: table format version {version!r}, expected {FORMAT_VERSION}; build or import it again with this opselect"
+            f"{path}: table format version {version!r}, expected {FORMAT_VERSION}; "
+            "build or import it again with this opselect"
         )
     if missing := [name for name in COLUMNS.names if name not in rows.column_names]:
         raise InvalidTable(f"{path}: the column(s) {', '.join(missing)} are missing; build or import the table again")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.spaces.cellnet import Cell, CellNetwork, stack_networks
+from opselect.spaces.cellnet import Cell, CellNetwork, EdgeOperations, stack_networks
 from opselect.spaces.counting import multiply_adds, parameter_count
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError
@@ -102,7 +102,7 @@ def train_cell(
     started = time.perf_counter()
     text = space.format(architecture)
     networks = [space.network(architecture, images.channels, classes, seed_for("cell", text, seed)) for seed in seeds]
-    network = share_inputs(stack_networks(networks)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = share_inputs(stack_networks(networks)).to(memory_format=torch.channels_last)
     generators = [torch_generator("batches", text, seed) for seed in seeds]
     _train(network, data.training_images, classes, protocol, generators)
     network.eval()
@@ -124,7 +124,8 @@ class SharedInputCell(nn.Module):
         self.routes = cell.routes
         self.operations = nn.ModuleList(
             next(iter(edge.operations.values()), nn.Module())
-            for edge in cell.edges  # type: ignore[union-attr,arg-type]
+            for edge in cell.edges
+            if isinstance(edge, EdgeOperations)
         )
 
     def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:
@@ -189,7 +190,7 @@ def _train(
     for epoch in range(protocol.epochs):
         images = training_images(epoch)
         orders = torch.stack([torch.randperm(len(images), generator=generator) for generator in generators])
-        for chosen in orders.split(protocol.batch_size, dim=1):
+        for chosen in torch.split(orders, protocol.batch_size, dim=1):
             for group in optimizer.param_groups:
                 group["lr"] = protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
             logits = network(_side_by_side(images.images, chosen)).unflatten(1, (len(generators), classes))
@@ -364,8 +365,8 @@ def assemble(space: NASBench201Space, data: ImageData, recipe: TableRecipe, trai
     arrays = [pa.array(columns[field.name], field.type) for field in COLUMNS]
     provenance = asdict(recipe) | {
         "images": f"train {len(data.train)}, valid {len(data.valid or ())}, test {len(data.test)}",
-        "trained": f"{len(trained)} distinct cells of {len(space.representatives)}, each with {len(recipe.seeds)} seeds "
-        "side by side; equal cells share one training, and its seconds",
+        "trained": f"{len(trained)} distinct cells of {len(space.representatives)}, the seeds of each side by side; "
+        "equal cells share one training and its seconds",
         "software": {name: version(name) for name in ("opselect", "torch", "numpy", "scikit-learn")},
         "command": f"opselect table build {recipe.space}",
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
+
 from opselect.bench.report import summaries, tables
 from opselect.bench.report.table import Table, escape_markdown, markdown, number
 from opselect.bench.report.trials import Trials
@@ -88,13 +89,11 @@ def timing_sections(trials: Trials) -> tuple[Section, ...]:
     )
     section = Section(
         "Times and machines",
-        (
-            "Times, memory and machines are the only part of this report that may differ when the experiment is repeated.",
-        ),
+        ("Only times, memory and machines may differ when the experiment is repeated, and they all stand here.",),
         _figure(
             bool(timed),
             "accuracy_against_time",
-            "Test accuracy against search time: a point a trial. Random choice and oracles are lines, they search nothing.",
+            "Test accuracy against search time: a point a trial. Random choice and oracles search nothing: lines.",
         ),
         (tables.timing_table(trials), tables.environment_table(trials)),
     )

@@ -20,9 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox, IdentityTransform
+from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
+
 from opselect.bench.report import summaries
-from opselect.bench.report.summaries import ArchitectureSummary, SelectionSummary
+from opselect.bench.report.summaries import SelectionSummary
 from opselect.bench.report.table import UNDEFINED, number
 from opselect.bench.report.trials import Trials
 from opselect.spaces import registry
@@ -245,7 +246,7 @@ class _Place:
 
 
 def _free_place(
-    size: Bbox, anchors: Float[np.ndarray, "points 2"], inside: Bbox, taken: Sequence[Bbox], step: float
+    size: Bbox, anchors: Float[np.ndarray, "points 2"], inside: BboxBase, taken: Sequence[Bbox], step: float
 ) -> _Place:
     """The free place nearest to any of the anchors; the first anchor itself if nothing is free.
 
@@ -344,7 +345,7 @@ def draw_cells(trials: Trials) -> Figure:
     cells = len({edge.cell for edge in space.edges})
     figure, panels = _panels(len(rows), 4, 0.4 + 0.75 * cells)
     for axes, row in zip(panels, rows, strict=True):
-        _draw_architecture(axes, space, row, styles)
+        _draw_architecture(axes, space.edges, space.parse(row.architecture).operations, styles)
         accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)} %"
         axes.set_title(_wrapped(row.label), pad=15)
         below = f"{row.times} of {row.trials} seeds{accuracy}"
@@ -355,16 +356,16 @@ def draw_cells(trials: Trials) -> Figure:
 
 
 def _draw_architecture(
-    axes: Axes, space: SearchSpace, row: ArchitectureSummary, styles: Mapping[str, tuple[str, object]]
+    axes: Axes, edges: Sequence[Edge], operations: Sequence[str], styles: Mapping[str, tuple[str, object]]
 ) -> None:
     """The nodes of every cell type in a line, one cell type below the other, edges as arcs."""
-    cells = list(dict.fromkeys(edge.cell for edge in space.edges))
-    nodes = sorted({(edge.cell, node) for edge in space.edges for node in (edge.source, edge.target)})
+    cells = list(dict.fromkeys(edge.cell for edge in edges))
+    nodes = sorted({(edge.cell, node) for edge in edges for node in (edge.source, edge.target)})
     last = max(node for _, node in nodes)
     places = {(cell, node): (node, -cells.index(cell)) for cell, node in nodes}
     graph: networkx.DiGraph[tuple[str, int]] = networkx.DiGraph()
     graph.add_nodes_from(nodes)
-    for edge, operation in zip(space.edges, space.parse(row.architecture).operations, strict=True):
+    for edge, operation in zip(edges, operations, strict=True):
         if operation in styles:
             color, style = styles[operation]
             networkx.draw_networkx_edges(

@@ -157,9 +157,9 @@ def escape_markdown(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """The table in LaTeX's booktabs style: a float, or a longtable where it is too long for a page.
+    r"""The table in LaTeX's booktabs style: a float, or a longtable where it is too long for a page.
 
-    It needs `\\usepackage{booktabs}`, and `\\usepackage{longtable}` for long ones.
+    It needs `\usepackage{booktabs}`, and `\usepackage{longtable}` for long ones.
     """
     places = range(len(table.columns))
     alignment = f"@{{}}{''.join(_latex_alignment(table, place) for place in places)}@{{}}"

@@ -100,10 +100,10 @@ def selection_table(trials: Trials) -> Table:
         notes=(
             *_counted(trials),
             INTERVAL_NOTE,
-            "Best selector in bold, runner-up underlined, by the rounded mean; random choice and oracles do not compete.",
+            "Best selector in bold, runner-up underlined, by rounded means; random choice and oracles do not compete.",
             (
-                "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of the "
-                "table's architectures with a lower test accuracy."
+                "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of "
+                "the table's architectures with a lower test accuracy."
             ),
             (
                 "Decisions and scores are those of the recorded steps (of the first proposal, where a selector makes "
@@ -123,8 +123,8 @@ def _counted(trials: Trials) -> list[str]:
         return [f"{runs}; no table of accuracies, so nothing is said about accuracy."]
     return [
         (
-            f"{runs}. Accuracies are those of the table {table.name}: dataset {table.dataset}, {table.epochs} epochs, mean "
-            "over the table's own seeds. Selection used validation data only; test accuracies were read afterwards."
+            f"{runs}. Accuracies are those of the table {table.name}: dataset {table.dataset}, {table.epochs} epochs, "
+            "mean over the table's own seeds. Selection used validation data only; test accuracies were read later."
         )
     ]
 
@@ -291,16 +291,16 @@ def agreement_table(trials: Trials) -> Table:
         ),
         notes=(
             (
-                "Nothing is decided yet. Rank correlation over the operations of each edge (average ranks), mean over edges, "
-                "then mean ± sample standard deviation over the n seeds in which it is defined."
+                "Nothing is decided yet. Rank correlation over the operations of each edge (average ranks), mean over "
+                "edges, then mean ± sample standard deviation over the n seeds in which it is defined."
             ),
             (
-                "best-acc and avg-acc: largest and mean test accuracy of all architectures of the table with the operation on "
-                "the edge. The oracles' own scores are the same from validation accuracies."
+                "best-acc and avg-acc: largest and mean test accuracy of all architectures in the table that have the "
+                "operation on the edge. The oracles' own scores are the same from validation accuracies."
             ),
             (
-                "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than three "
-                "finite pairs."
+                "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than "
+                "three finite pairs."
             ),
         ),
         data=rows,
@@ -331,7 +331,7 @@ def steps_table(trials: Trials) -> Table:
             for heading, roles in BLOCKS
         ),
         notes=(
-            "Spearman with best-acc given the decisions so far, mean over the edges that are still open, mean over seeds.",
+            "Spearman with best-acc given the decisions so far, mean over the edges still open, mean over seeds.",
             "Edges that were decided before a step are not in it, so the last step rests on one edge. "
             + UNDEFINED_NOTE,
         ),
@@ -363,8 +363,8 @@ def correlations_table(trials: Trials) -> Table:
         ),
         notes=(
             (
-                "Spearman over the operations of each edge, mean over edges, mean over common seeds; nothing is decided yet. "
-                "best-acc (test) and avg-acc (test) come from the table's test accuracies."
+                "Spearman over the operations of each edge, mean over edges, mean over common seeds; nothing is "
+                "decided yet. best-acc (test) and avg-acc (test) come from the table's test accuracies."
             ),
         ),
         data=rows,
@@ -469,13 +469,13 @@ def timing_table(trials: Trials) -> Table:
         ),
         notes=(
             (
-                "Wall seconds, mean over finished trials, ± sample standard deviation. Search time is the sum of the phases "
-                "without observing, which only the report asks for."
+                "Wall seconds, mean over finished trials, ± sample standard deviation. Search time is the sum of the "
+                "phases without observing, which only the report asks for."
             ),
             "Supernet training is charged in full to every trial that used the supernet, also where trials share one.",
             (
-                "An evaluation is one score of one operation, or one batch of a proposal's validation; its time is that of "
-                "scoring and validation. Training of the selected architecture is not counted."
+                "An evaluation is one score of one operation, or one batch of a proposal's validation; its time is "
+                "that of scoring and validation. Training of the selected architecture is not counted."
             ),
             "Peak memory is the largest that the trial's process ever held, so earlier trials of that process count.",
         ),

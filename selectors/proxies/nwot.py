@@ -76,9 +76,9 @@ def _relu_hook(module: nn.Module, kernels: list[Tensor]) -> Callable[..., None] 
 
 def _removed_operations_hook(edge: EdgeOperations, kernels: list[Tensor]) -> Callable[..., None]:
     def hook(_: nn.Module, inputs: tuple[Tensor, object, list[bool]], __: object) -> None:
-        value, _, computed = inputs
+        value, _weights, computed = inputs
         for name, is_computed in zip(edge.names, computed, strict=True):
-            if not is_computed and isinstance(edge.operations[name] if name in edge.operations else None, ReLUConvBN):
+            if not is_computed and name in edge.operations and isinstance(edge.operations[name], ReLUConvBN):
                 kernels.append(agreement(value))
                 kernels.append(agreement(torch.zeros_like(value)))
 

@@ -1,0 +1,57 @@
+"""The house: folders, arrows between them, what importing does and does not do."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {"spaces": {"spaces"}, "selectors": {"spaces", "selectors"}, "bench": {"spaces", "selectors", "bench"}}
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=dict(os.environ), capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_imports_run_from_bench_to_selectors_to_spaces(folder: str) -> None:
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                first, _, rest = module.partition(".")
+                assert first not in ALLOWED, f"{path}: import opselect.{module} instead"
+                if first == "opselect":
+                    assert rest.partition(".")[0] in ALLOWED[folder], f"{path} imports {module}"
+
+
+def test_pythons_own_selectors_module_wins_in_the_root() -> None:
+    assert not [folder for folder in ALLOWED if (ROOT / folder / "__init__.py").exists()]
+    done = python("-c", "import selectors, subprocess, asyncio; print(selectors.DefaultSelector.__name__)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_imports_from_any_directory(tmp_path: Path) -> None:
+    for directory in (ROOT, tmp_path):
+        done = python("-c", "import opselect.bench.cli, opselect.selectors.catalog", cwd=directory)
+        assert done.returncode == 0, done.stderr
+
+
+def test_help_comes_without_the_heavy_libraries() -> None:
+    program = (
+        "import sys\nfrom opselect.bench import cli\nsys.argv = ['opselect', '--help']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+    assert "Example" in done.stdout

@@ -123,9 +123,7 @@ class SharedInputCell(nn.Module):
         super().__init__()
         self.routes = cell.routes
         self.operations = nn.ModuleList(
-            next(iter(edge.operations.values()), nn.Module())
-            for edge in cell.edges
-            if isinstance(edge, EdgeOperations)
+            next(iter(edge.operations.values()), nn.Module()) for edge in cell.edges if isinstance(edge, EdgeOperations)
         )
 
     def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:

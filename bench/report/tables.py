@@ -302,9 +302,16 @@ def agreement_table(trials: Trials) -> Table:
                 "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than "
                 "three finite pairs."
             ),
+            *_what_was_not_scored(trials),
         ),
         data=rows,
     )
+
+
+def _what_was_not_scored(trials: Trials) -> list[str]:
+    if all(record.trial.observe for record in trials.all):
+        return []
+    return ["Some trials scored only the edge to decide at each step (observe = false): they rest on that edge alone."]
 
 
 def _labels_of(rows: Iterable[AgreementSummary], trials: Trials, *roles: Role) -> list[str]:
@@ -334,6 +341,7 @@ def steps_table(trials: Trials) -> Table:
             "Spearman with best-acc given the decisions so far, mean over the edges still open, mean over seeds.",
             "Edges that were decided before a step are not in it, so the last step rests on one edge. "
             + UNDEFINED_NOTE,
+            *_what_was_not_scored(trials),
         ),
         data=rows,
     )
@@ -366,6 +374,7 @@ def correlations_table(trials: Trials) -> Table:
                 "Spearman over the operations of each edge, mean over edges, mean over common seeds; nothing is "
                 "decided yet. best-acc (test) and avg-acc (test) come from the table's test accuracies."
             ),
+            *_what_was_not_scored(trials),
         ),
         data=rows,
     )

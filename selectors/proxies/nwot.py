@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from opselect.spaces.cellnet import EdgeOperations
 from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.operations import ReLUConvBN
+
+Hook: TypeAlias = Callable[..., None]
 
 
 def nwot(network: nn.Module, batch: LabelledImages) -> float:
@@ -30,7 +33,7 @@ def nwot(network: nn.Module, batch: LabelledImages) -> float:
 
     Source: Mellor et al., Neural Architecture Search without Training, ICML 2021, section 3.
     """
-    return _log_determinant(_summed(network, batch, lambda module, kernels: _relu_hook(module, kernels)))
+    return _log_determinant(kernel(network, batch))
 
 
 def nwot_reference(network: nn.Module, batch: LabelledImages) -> float:
@@ -44,7 +47,26 @@ def nwot_reference(network: nn.Module, batch: LabelledImages) -> float:
     Source: zerocost_operation_score, nasbench201/op_score.py (the proxy behind the numbers of arXiv 2106.06799).
     """
 
-    def hook(module: nn.Module, kernels: list[Tensor]) -> Callable[..., None] | None:
+    return _log_determinant(reference_kernel(network, batch))
+
+
+def kernel(network: nn.Module, batch: LabelledImages) -> Float[Tensor, "batch batch"]:
+    """The matrix K of `nwot`: on how many computed ReLU units each pair of images agrees.
+
+    Raises:
+        UnscorableNetwork: no ReLU was reached.
+    """
+    return _summed(network, batch, _relu_hook)
+
+
+def reference_kernel(network: nn.Module, batch: LabelledImages) -> Float[Tensor, "batch batch"]:
+    """The matrix K of `nwot_reference`; its diagonal is the number of counted units, whatever is removed.
+
+    Raises:
+        UnscorableNetwork: no ReLU was reached.
+    """
+
+    def hook(module: nn.Module, kernels: list[Tensor]) -> Hook | None:
         match module:
             case EdgeOperations():
                 return _removed_operations_hook(module, kernels)
@@ -53,7 +75,7 @@ def nwot_reference(network: nn.Module, batch: LabelledImages) -> float:
             case _:
                 return _relu_hook(module, kernels)
 
-    return _log_determinant(_summed(network, batch, hook))
+    return _summed(network, batch, hook)
 
 
 def agreement(features: Tensor) -> Float[Tensor, "batch batch"]:
@@ -68,13 +90,13 @@ def agreement(features: Tensor) -> Float[Tensor, "batch batch"]:
     return (signs.shape[1] + signs @ signs.T) / 2
 
 
-def _relu_hook(module: nn.Module, kernels: list[Tensor]) -> Callable[..., None] | None:
+def _relu_hook(module: nn.Module, kernels: list[Tensor]) -> Hook | None:
     if not isinstance(module, nn.ReLU):
         return None
     return lambda _, inputs, __: kernels.append(agreement(inputs[0]))
 
 
-def _removed_operations_hook(edge: EdgeOperations, kernels: list[Tensor]) -> Callable[..., None]:
+def _removed_operations_hook(edge: EdgeOperations, kernels: list[Tensor]) -> Hook:
     def hook(_: nn.Module, inputs: tuple[Tensor, object, list[bool]], __: object) -> None:
         value, _weights, computed = inputs
         for name, is_computed in zip(edge.names, computed, strict=True):
@@ -86,7 +108,7 @@ def _removed_operations_hook(edge: EdgeOperations, kernels: list[Tensor]) -> Cal
 
 
 @contextmanager
-def _hooks(network: nn.Module, make: Callable[[nn.Module], Callable[..., None] | None]) -> Iterator[None]:
+def _hooks(network: nn.Module, make: Callable[[nn.Module], Hook | None]) -> Iterator[None]:
     made = [(module, make(module)) for module in network.modules()]
     handles = [module.register_forward_hook(hook) for module, hook in made if hook is not None]
     try:
@@ -99,7 +121,7 @@ def _hooks(network: nn.Module, make: Callable[[nn.Module], Callable[..., None] |
 def _summed(
     network: nn.Module,
     batch: LabelledImages,
-    make: Callable[[nn.Module, list[Tensor]], Callable[..., None] | None],
+    make: Callable[[nn.Module, list[Tensor]], Hook | None],
 ) -> Float[Tensor, "batch batch"]:
     """The sum of the kernels that the hooks collect in one pass, in eval mode."""
     kernels: list[Tensor] = []

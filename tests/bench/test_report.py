@@ -270,6 +270,14 @@ def test_edges_decided_before_a_step_are_not_in_its_agreement() -> None:
     assert [row.agreement.value for row in rows] == pytest.approx([0, 1])
 
 
+def test_scores_of_one_edge_only_are_said_to_be_that() -> None:
+    step = one_step([[1, 2, 3]], [[1.0, 2, 3]])
+    record = finished("m", "magnitude", 0, measured(50.0, steps=(step,)))
+    unobserved = record.model_copy(update={"trial": record.trial.model_copy(update={"observe": False})})
+    assert "observe = false" not in render_markdown([record], ["m"], "t")
+    assert render_markdown([unobserved], ["m"], "t").count("observe = false") == 3
+
+
 def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
     truth = [[1.0, 2, 3]]
     up, down = one_step([[1, 2, 3]], truth), one_step([[3, 2, 1]], truth)

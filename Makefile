@@ -1,0 +1,48 @@
+# make report   the environment, the default experiment and its report, from nothing
+# make test     the environment and the default test suite
+# make check    formatting, lint, types and tests, as CI runs them
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/digits201
+
+.PHONY: install report test test-slow lint types check table clean
+
+install: $(VENV)/.installed
+
+# Entry points are written at installation, so a changed pyproject.toml installs again.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "opselect needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[development]'
+	touch $@
+
+report: install
+	$(BIN)/opselect run digits201 --output $(RUN)
+	$(BIN)/opselect report $(RUN)
+
+test: install
+	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# Type-checkers do not see the mapped folders of an editable installation, so they get them as links.
+types: install
+	mkdir -p .typing/opselect
+	for folder in bench selectors spaces; do ln -sfn ../../$$folder .typing/opselect/$$folder; done
+	$(BIN)/mypy
+
+check: lint types test
+
+# Trains every distinct cell of digits201: hours of work, resumed where it stopped.
+table: install
+	$(BIN)/opselect table build digits201 --output spaces/digits201.parquet
+
+clean:
+	rm -rf $(VENV) .typing build dist *.egg-info

@@ -1,0 +1,169 @@
+"""The named methods: the contract for all of them, and for each what only it does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from opselect.selectors.catalog import DartsPT, Magnitude, ZeroCostPT
+from opselect.selectors.conformance import BrokenPromise, check_selector
+from opselect.selectors.scores import MissingIngredient
+from opselect.selectors.task import Selection, Selector, Task
+from opselect.spaces import registry
+from opselect.spaces.nasbench201 import OPERATIONS, digits201
+from opselect.spaces.seeds import numpy_generator
+from opselect.spaces.space import Architecture
+
+SMALL: dict[str, dict[str, Any]] = {
+    "darts-pt": {"tuning_epochs": 1},
+    "darts-pt-fixed-alpha": {"tuning_epochs": 1},
+    "disc-acc": {"tuning_epochs": 1},
+    "zero-cost-pt": {"candidates": 2, "validation_batches": 1, "batch_size": 16},
+    "zero-cost-disc": {"candidates": 2, "validation_batches": 1, "batch_size": 16},
+}
+ACCURACIES = numpy_generator("accuracies for tests").uniform(10, 90, len(OPERATIONS) ** 6)
+
+
+@pytest.fixture
+def make_task(task: Task) -> Callable[[], Task]:
+    """Builds the same task again and again, each with a supernet and a ledger of its own."""
+
+    def make() -> Task:
+        return Task(
+            space=task.space,
+            images=task.images,
+            classes=10,
+            seed=5,
+            supernet=digits201.supernet(1, 10, seed=0),
+            alpha=torch.arange(30.0).reshape(6, 5).sin(),
+            valid_accuracies=ACCURACIES,
+            training=task.training,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("name", registry.names("selectors"))
+def test_every_registered_selector_keeps_the_promises(name: str, make_task: Callable[[], Task]) -> None:
+    check_selector(registry.load("selectors", name)(**SMALL.get(name, {})), make_task)
+
+
+def test_magnitude_keeps_the_largest_alpha(make_task: Callable[[], Task]) -> None:
+    task = make_task()
+    assert task.alpha is not None
+    expected = tuple(OPERATIONS[int(column)] for column in task.alpha.argmax(1))
+    assert Magnitude()(task).architecture == Architecture(expected)
+
+
+def test_best_acc_finds_the_best_architecture_in_every_order(make_task: Callable[[], Task]) -> None:
+    best = digits201.at(int(ACCURACIES.argmax()))
+    for order in ("fixed", "random", "global-op-iter"):
+        assert registry.load("selectors", "best-acc")(edge_order=order)(make_task()).architecture == best
+
+
+def test_oracles_without_a_table_say_what_is_missing(make_task: Callable[[], Task]) -> None:
+    for name in ("best-acc", "avg-acc"):
+        with pytest.raises(MissingIngredient, match="name a table"):
+            registry.load("selectors", name)()(replace(make_task(), valid_accuracies=None))
+
+
+def test_only_the_oracles_look_at_the_table(make_task: Callable[[], Task]) -> None:
+    for name in set(registry.names("selectors")) - {"best-acc", "avg-acc"}:
+        selector = registry.load("selectors", name)(**SMALL.get(name, {}))
+        blind = selector(replace(make_task(), valid_accuracies=None))
+        assert blind == selector(replace(make_task(), valid_accuracies=ACCURACIES[::-1].copy()))
+
+
+def test_darts_pt_scores_with_the_supernet_tuned_so_far(make_task: Callable[[], Task]) -> None:
+    untuned, tuned = (DartsPT(tuning_epochs=epochs, edge_order="fixed")(make_task()) for epochs in (0, 2))
+    assert untuned.steps[0].scores == tuned.steps[0].scores
+    assert untuned.steps[1].scores != tuned.steps[1].scores
+
+
+def test_costs_are_counted(make_task: Callable[[], Task]) -> None:
+    task = make_task()
+    ZeroCostPT(candidates=3, validation_batches=2, batch_size=16, proxy="params")(task)
+    # Every removal of a 3x3 convolution costs most parameters, so all candidates are equal and none is validated.
+    assert task.ledger.evaluations == 3 * 6 * 5
+    task = make_task()
+    selection = ZeroCostPT(candidates=4, validation_batches=2, batch_size=16, proxy="grad_norm")(task)
+    distinct = {architecture for architecture, _ in selection.candidates}
+    assert len(distinct) > 1
+    assert task.ledger.evaluations == 4 * 6 * 5 + 2 * len(distinct)
+    assert set(task.ledger.seconds) == {"scoring", "tuning", "validation"}
+
+
+def test_zero_cost_pt_keeps_the_candidate_with_the_largest_summed_proxy(make_task: Callable[[], Task]) -> None:
+    selection = ZeroCostPT(candidates=4, validation_batches=2, batch_size=16, proxy="grad_norm")(make_task())
+    assert len(selection.candidates) == 4
+    scores = [score for _, score in selection.candidates]
+    assert None not in scores
+    winner = max(selection.candidates, key=lambda candidate: candidate[1] or -np.inf)
+    assert selection.architecture == winner[0]
+
+
+def test_candidates_differ_in_edge_order_and_batches(make_task: Callable[[], Task]) -> None:
+    one, many = (
+        ZeroCostPT(candidates=n, validation_batches=1, batch_size=16, proxy="grad_norm")(make_task()) for n in (1, 6)
+    )
+    assert one.candidates[0][0] == many.candidates[0][0]
+    assert len({architecture for architecture, _ in many.candidates}) > 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"proxy": "nwott"}, "did you mean 'nwot'"),
+        ({"candidates": 0}, "greater than or equal to 1"),
+        ({"edge_order": "sideways"}, "'fixed', 'reverse', 'random'"),
+        ({"number": 3}, "Extra inputs are not permitted"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ZeroCostPT(**settings)
+
+
+class Wandering(Magnitude):
+    """Answers something else every time."""
+
+    def __call__(self, task: Task) -> Selection:
+        selection = super().__call__(task)
+        task.ledger.evaluations += 1
+        return replace(selection, candidates=((selection.architecture, float(np.random.default_rng().random())),))
+
+
+class Contrary(Magnitude):
+    """Keeps the worst operation."""
+
+    def __call__(self, task: Task) -> Selection:
+        selection = super().__call__(task)
+        worst = tuple(replace(s, operation=int(np.argmin(s.scores[s.edge]))) for s in selection.steps)
+        return replace(selection, steps=worst)
+
+
+class Global(Magnitude):
+    """Uses the global random state."""
+
+    def __call__(self, task: Task) -> Selection:
+        torch.rand(1)
+        return super().__call__(task)
+
+
+@pytest.mark.parametrize(
+    ("selector", "complaint"),
+    [
+        (Wandering(), "another selection"),
+        (Contrary(), "has not the best score"),
+        (Global(), "global random state"),
+    ],
+)
+def test_the_contract_catches_a_misbehaving_selector(
+    selector: Selector, complaint: str, make_task: Callable[[], Task]
+) -> None:
+    with pytest.raises(BrokenPromise, match=complaint):
+        check_selector(selector, make_task)

@@ -1,0 +1,236 @@
+"""Every proxy against a number worked by hand or an independent slow formula, and all of them against the contract."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from opselect.selectors.conformance import BrokenPromise, check_proxy
+from opselect.selectors.decisions import Decisions, without
+from opselect.selectors.proxies.flops import flops
+from opselect.selectors.proxies.grad_norm import grad_norm
+from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
+from opselect.selectors.proxies.nwot import agreement, kernel, nwot, nwot_reference, reference_kernel
+from opselect.selectors.proxies.params import params
+from opselect.selectors.proxies.snip import snip
+from opselect.selectors.proxies.synflow import synflow
+from opselect.spaces import registry
+from opselect.spaces.cellnet import Cell, CellNetwork
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.nasbench201 import digits201, nasbench201
+from opselect.spaces.space import Weights
+
+
+def batch_of(images: list[list[float]], labels: list[int]) -> LabelledImages:
+    """Images of one row of pixels."""
+    return LabelledImages(torch.tensor(images, dtype=torch.float32)[:, None, None, :], torch.tensor(labels))
+
+
+def uniform_weights() -> Weights:
+    return Decisions.none_yet(digits201.edges).weights(torch.zeros(6, 5))
+
+
+FOUR_IMAGES = batch_of([[1, -1, -1], [2, 3, -1], [-4, 1, 1], [1, 0, 5]], [0, 1, 0, 1])
+"""ReLU codes 100, 110, 011, 101 (zero is off)."""
+AGREEMENT = [[3, 2, 0, 2], [2, 3, 1, 1], [0, 1, 3, 1], [2, 1, 1, 3]]
+DETERMINANT = 12
+"""Of AGREEMENT, by hand: expanding along the first row gives 3 * 20 - 2 * 12 + 0 - 2 * 12 = 12."""
+
+
+def test_nwot_of_four_images_by_hand() -> None:
+    network = nn.Sequential(nn.ReLU(), nn.Flatten())
+    assert kernel(network, FOUR_IMAGES).tolist() == AGREEMENT
+    assert nwot(network, FOUR_IMAGES) == pytest.approx(math.log(DETERMINANT))
+
+
+def test_agreement_is_the_published_sum_of_two_products() -> None:
+    features = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    codes = (features.flatten(1) > 0).double()
+    assert torch.equal(agreement(features).double(), codes @ codes.T + (1 - codes) @ (1 - codes).T)
+
+
+def test_two_images_with_one_code_give_minus_infinity() -> None:
+    twins = batch_of([[1.0, -1.0], [2.0, -3.0]], [0, 1])
+    assert nwot(nn.ReLU(), twins) == -math.inf
+
+
+def test_a_network_without_relu_cannot_be_scored_by_nwot(few_digits: LabelledImages) -> None:
+    with pytest.raises(UnscorableNetwork, match="no ReLU"):
+        nwot(nn.Conv2d(1, 1, 1), few_digits)
+
+
+def test_an_operation_that_is_not_computed_contributes_nothing_to_nwot(few_digits: LabelledImages) -> None:
+    supernet = digits201.supernet(1, 10, seed=0)
+    weights = uniform_weights()
+    units = kernel(Weighted(supernet, weights), few_digits)[0, 0]
+    removed = kernel(Weighted(supernet, without(weights, 3, 3)), few_digits)[0, 0]
+    # One convolution of each of the three cells loses its ReLU: 8x12x12, 16x6x6 and 32x3x3 units.
+    assert units - removed == 8 * 144 + 16 * 36 + 32 * 9
+    # 12 convolutions a cell, and the last ReLU.
+    assert units == 12 * (8 * 144 + 16 * 36 + 32 * 9) + 32 * 9
+
+
+def test_removing_none_or_pooling_changes_no_code_before_it(few_digits: LabelledImages) -> None:
+    supernet, weights = digits201.supernet(1, 10, seed=0), uniform_weights()
+    assert nwot(Weighted(supernet, without(weights, 2, 0)), few_digits) == nwot(Weighted(supernet, weights), few_digits)
+
+
+def slow_reference_kernel(supernet: CellNetwork, weights: Weights, images: Tensor) -> Tensor:
+    """The published computation, written out: every convolution runs, a removed one on zeros, its block sees the input."""
+    total = torch.zeros(len(images), len(images), dtype=torch.float64)
+
+    def count(features: Tensor) -> None:
+        codes = (features.flatten(1) > 0).double()
+        total.add_(codes @ codes.T + (1 - codes) @ (1 - codes).T)
+
+    def cell_forward(cell: Cell, value: Tensor) -> Tensor:
+        nodes = [value] + [torch.zeros_like(value) for _ in range(3)]
+        for number, (source, target) in enumerate(cell.routes):
+            x = nodes[source]
+            for column, name in enumerate(("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")):
+                weight = weights[number, column]
+                if name.startswith("nor_conv"):
+                    block = cell.edges[number].operations[name]
+                    count(x)
+                    blocked = x if weight != 0 else torch.zeros_like(x)
+                    count(blocked)
+                    out = block.norm(block.convolution(functional.relu(blocked)))
+                elif name == "none":
+                    out = torch.zeros_like(x)
+                elif name == "skip_connect":
+                    out = x
+                else:
+                    out = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+                nodes[target] = nodes[target] + weight * out
+        return nodes[3]
+
+    supernet.eval()
+    with torch.no_grad():
+        features = supernet.stem(images)
+        for block in supernet.body:
+            features = cell_forward(block, features) if isinstance(block, Cell) else block(features)
+        count(supernet.last_norm(features))
+    return total
+
+
+def test_nwot_reference_is_the_published_computation(few_digits: LabelledImages) -> None:
+    supernet = digits201.supernet(1, 10, seed=3)
+    for weights in (uniform_weights(), without(uniform_weights(), 1, 3), without(uniform_weights(), 5, 2)):
+        expected = slow_reference_kernel(supernet, weights, few_digits.images)
+        assert torch.equal(reference_kernel(Weighted(supernet, weights), few_digits), expected)
+        assert nwot_reference(Weighted(supernet, weights), few_digits) == pytest.approx(
+            float(np.linalg.slogdet(expected.numpy())[1])
+        )
+
+
+def test_the_diagonal_of_the_full_size_reference_kernel() -> None:
+    # REFERENCE: every K_ii of the supernet (C=16, N=5) is 3,518,464 at 32x32, whatever is removed.
+    supernet = nasbench201.supernet(3, 10, seed=0)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for weights in (uniform_weights(), without(uniform_weights(), 4, 3)):
+        diagonal = reference_kernel(
+            Weighted(supernet, weights), LabelledImages(images, torch.tensor([0, 1]))
+        ).diagonal()
+        assert diagonal.tolist() == [3_518_464] * 2
+
+
+def test_synflow_by_hand() -> None:
+    convolution, linear = nn.Conv2d(1, 1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(convolution.weight, -3.0)
+    nn.init.constant_(linear.weight, 0.5)
+    norm = nn.BatchNorm2d(1)
+    nn.init.constant_(norm.running_mean, 7.0)  # type: ignore[arg-type]
+    network = nn.Sequential(convolution, norm, nn.ReLU(), nn.Flatten(), linear)
+    # R = |w1| |w2| = 1.5 on an image of one, and each of the two weights contributes |w dR/dw| = R.
+    assert synflow(network, batch_of([[5.0]], [0])) == pytest.approx(3.0, rel=1e-12)
+
+
+IDENTITY_LAYER_LOSS_SHARE = math.e / (1 + math.e)
+"""Probability of class 1 under logits (1, 2)."""
+
+
+def test_snip_and_grad_norm_by_hand() -> None:
+    linear = nn.Linear(2, 2, bias=False)
+    linear.weight.data = torch.eye(2)
+    network, batch = nn.Sequential(nn.Flatten(), linear), batch_of([[1.0, 2.0]], [0])
+    # Logits (1, 2) and label 0: dL/dW has rows (p0 - 1) x and p1 x with p0 - 1 = -p1 and x = (1, 2).
+    p1 = IDENTITY_LAYER_LOSS_SHARE
+    assert snip(network, batch) == pytest.approx(p1 * 1 + p1 * 2)
+    assert grad_norm(network, batch) == pytest.approx(math.sqrt(2 * p1**2 * 5))
+
+
+def test_params_and_flops_by_hand() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3))
+    batch = LabelledImages(torch.zeros(5, 1, 2, 2), torch.zeros(5, dtype=torch.long))
+    assert params(network, batch) == 18 + 4 + 24 + 3
+    assert flops(network, batch) == 18 * 4 + 24
+
+
+def test_params_of_a_supernet_count_what_is_computed(few_digits: LabelledImages) -> None:
+    supernet, weights = digits201.supernet(1, 10, seed=0), uniform_weights()
+    difference = params(Weighted(supernet, weights), few_digits) - params(
+        Weighted(supernet, without(weights, 0, 3)), few_digits
+    )
+    assert difference == 9 * (8 * 8 + 16 * 16 + 32 * 32)
+
+
+@pytest.mark.parametrize("name", registry.names("proxies"))
+def test_every_registered_proxy_keeps_the_promises(name: str, few_digits: LabelledImages) -> None:
+    architecture = digits201.parse(
+        "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+    )
+    check_proxy(
+        registry.load("proxies", name),
+        digits201.network(architecture, 1, 10, seed=0),
+        digits201.supernet(1, 10, seed=0),
+        without(uniform_weights(), 1, 3),
+        few_digits,
+    )
+
+
+@pytest.mark.parametrize("name", registry.names("proxies"))
+def test_every_docstring_says_the_direction_and_the_source(name: str) -> None:
+    text = registry.load("proxies", name).__doc__
+    assert "larger is better" in text.splitlines()[0]
+    assert "Source" in text
+
+
+def misbehaving_training(network: nn.Module, batch: LabelledImages) -> float:
+    network.train(not network.training)
+    return 0.0
+
+
+def misbehaving_random(network: nn.Module, batch: LabelledImages) -> float:
+    return float(torch.rand(1))
+
+
+def misbehaving_buffers(network: nn.Module, batch: LabelledImages) -> float:
+    network.train()(batch.images)
+    return 0.0
+
+
+def misbehaving_order(network: nn.Module, batch: LabelledImages) -> float:
+    return float(batch.images[0].sum())
+
+
+@pytest.mark.parametrize(
+    ("proxy", "complaint"),
+    [
+        (misbehaving_training, "modes"),
+        (misbehaving_random, "global random state"),
+        (misbehaving_buffers, "parameters or buffers"),
+        (misbehaving_order, "order of the images"),
+    ],
+)
+def test_the_contract_catches_a_misbehaving_proxy(proxy: object, complaint: str, few_digits: LabelledImages) -> None:
+    with pytest.raises(BrokenPromise, match=complaint):
+        check_proxy(
+            proxy,  # type: ignore[arg-type]
+            digits201.network(next(digits201.enumerate()), 1, 10, seed=0),
+            digits201.supernet(1, 10, seed=0),
+            uniform_weights(),
+            few_digits,
+        )

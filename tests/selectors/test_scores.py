@@ -1,0 +1,118 @@
+"""Scores: direction, what they read, what they leave alone, and the oracles against a slow loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from opselect.selectors.catalog import start
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.scores import (
+    MissingIngredient,
+    accuracy,
+    alpha_strength,
+    average_accuracy,
+    best_accuracy,
+    discretization,
+    perturbation,
+    proxy_quality,
+    random_strength,
+    table_scores,
+    validation_accuracy,
+)
+from opselect.selectors.task import SearchState, Task
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.nasbench201 import OPERATIONS, digits201
+from opselect.spaces.seeds import numpy_generator
+from opselect.spaces.space import Weights
+
+ACCURACIES = numpy_generator("accuracies for tests").uniform(10, 90, len(OPERATIONS) ** 6)
+
+
+def weighed_by(state: SearchState, weights: Weights) -> float:
+    """A quality that is the weighted sum of the operations' numbers, over all edges."""
+    return float((weights * torch.arange(5.0)).sum())
+
+
+def test_perturbation_prefers_the_operation_that_is_missed_most(task: Task) -> None:
+    scores = perturbation(weighed_by)(start(task), 2)
+    # 6 edges of mean 2; removing operation o takes away o / 5.
+    assert scores.tolist() == pytest.approx([-(12 - o / 5) for o in range(5)])
+    assert int(scores.argmax()) == 4
+
+
+def test_discretization_prefers_the_operation_that_is_best_alone(task: Task) -> None:
+    assert discretization(weighed_by)(start(task), 2).tolist() == pytest.approx([10 + o for o in range(5)])
+
+
+def test_alpha_strength_is_the_softmax(task: Task) -> None:
+    state = replace(start(task), alpha=torch.arange(30.0).reshape(6, 5))
+    torch.testing.assert_close(alpha_strength(state, 3), torch.softmax(torch.arange(15.0, 20.0), 0))
+
+
+def test_random_strength_depends_on_seed_edge_and_decisions(task: Task) -> None:
+    state = start(task)
+    assert torch.equal(random_strength(state, 0), random_strength(state, 0))
+    others = [
+        random_strength(state, 1),
+        random_strength(start(replace(task, seed=1)), 0),
+        random_strength(state.decide(5, 0), 0),
+    ]
+    assert not any(torch.equal(random_strength(state, 0), other) for other in others)
+
+
+def test_oracles_agree_with_a_slow_loop(task: Task) -> None:
+    state = start(replace(task, valid_accuracies=ACCURACIES)).decide(1, 3).decide(4, 0)
+    architectures = list(digits201.enumerate())
+    for edge in (0, 2, 5):
+        for number, name in enumerate(OPERATIONS):
+            matching = [
+                value
+                for architecture, value in zip(architectures, ACCURACIES, strict=True)
+                if architecture.operations[edge] == name
+                and architecture.operations[1] == OPERATIONS[3]
+                and architecture.operations[4] == OPERATIONS[0]
+            ]
+            assert best_accuracy(state, edge)[number] == max(matching)
+            assert float(average_accuracy(state, edge)[number]) == pytest.approx(np.mean(matching))
+
+
+def test_missing_accuracies_are_left_out_of_the_oracles(nothing_decided: Decisions) -> None:
+    holes = ACCURACIES.copy()
+    holes[np.argmax(holes)] = np.nan
+    second = np.nanmax(holes)
+    assert max(float(table_scores(holes, nothing_decided, edge, "best-acc").max()) for edge in range(6)) == second
+
+
+def test_validation_accuracy_counts_by_hand(task: Task) -> None:
+    class Constant(nn.Module):
+        """Always answers class 3."""
+
+        def forward(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+            return nn.functional.one_hot(torch.full((len(images),), 3), 10).float()
+
+    labels = task.images.alpha_half.labels
+    expected = 100 * float((labels == 3).float().mean())
+    state = start(replace(task, supernet=Constant()))
+    assert validation_accuracy(state, torch.zeros(6, 5)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_accuracy_leaves_the_supernet_exactly_as_it_was(training: bool, few_digits: LabelledImages) -> None:
+    supernet = digits201.supernet(1, 10, seed=0).train(training)
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    first = accuracy(supernet, torch.full((6, 5), 0.2), few_digits)
+    assert accuracy(supernet, torch.full((6, 5), 0.2), few_digits) == first
+    assert supernet.training == training
+    assert all(torch.equal(before[name], tensor) for name, tensor in supernet.state_dict().items())
+
+
+def test_what_a_score_needs_and_does_not_get_is_named(task: Task, few_digits: LabelledImages) -> None:
+    with pytest.raises(MissingIngredient, match="name a table"):
+        best_accuracy(start(task), 0)
+    with pytest.raises(MissingIngredient, match="batch of images"):
+        perturbation(proxy_quality(lambda network, batch: 0.0))(start(task), 0)
+    with pytest.raises(MissingIngredient, match="needs a supernet"):
+        perturbation(validation_accuracy)(start(replace(task, supernet=None)), 0)

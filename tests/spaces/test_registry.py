@@ -1,0 +1,105 @@
+"""The registry: entry points, ours like a stranger's, and what is said when a name is none."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
+
+import pytest
+
+from opselect.spaces import registry
+from opselect.spaces.errors import UserError
+from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.registry import KINDS, UnknownName, did_you_mean, load, names
+
+PROXIES = Path(__file__).parents[2] / "selectors" / "proxies"
+
+Claim = tuple[str, str, str]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretend that just these entry points are installed: (kind, name, value)."""
+
+    def install(*claims: Claim) -> None:
+        points = EntryPoints(EntryPoint(name, value, f"opselect.{kind}") for kind, name, value in claims)
+        monkeypatch.setattr(registry, "entry_points", lambda group: points.select(group=group))
+
+    return install
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])
+def test_every_declared_name_loads(kind: str, name: str) -> None:
+    assert load(kind, name) is not None
+
+
+def test_names_are_sorted_and_load_what_they_stand_for() -> None:
+    for kind in KINDS:
+        assert names(kind) == tuple(sorted(set(names(kind))))
+        assert names(kind)
+    assert load("spaces", "digits201") is digits201
+    assert "nasbench201" in names("spaces")
+
+
+def test_every_proxy_file_declares_a_proxy_and_every_proxy_is_callable() -> None:
+    declaring = {entry.module.rpartition(".")[2] for entry in entry_points(group="opselect.proxies")}
+    files = {path.stem for path in PROXIES.glob("*.py")} - {"measuring"}
+    assert files
+    assert files <= declaring, "declare it in pyproject.toml and install again"
+    assert all(callable(load("proxies", name)) for name in names("proxies"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        ("proxies", "nwott", "no proxie named 'nwott'; did you mean 'nwot'? known are "),
+        ("selectors", "zero-cost-tp", "no selector named 'zero-cost-tp'; did you mean 'zero-cost-pt'? known are "),
+        ("spaces", "NASBench201", "no space named 'NASBench201'; did you mean 'nasbench201'? known are "),
+        ("spaces", "zzzz", "no space named 'zzzz'; known are "),
+        ("tables", "", "no table named ''; known are "),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_one(kind: str, name: str, expected: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        load(kind, name)
+    message = str(caught.value)
+    # The singular of "proxies" is not tested here.
+    assert message.partition(" named ")[2].startswith(expected.partition(" named ")[2])
+    assert all(known in message for known in names(kind))
+    assert isinstance(caught.value, UserError)
+    assert "\n" not in message
+
+
+def test_nothing_is_known_of_a_kind_that_nobody_declares(installed: Callable[..., None]) -> None:
+    installed()
+    assert names("proxies") == ()
+    with pytest.raises(UnknownName, match="known are none$"):
+        load("proxies", "nwot")
+    assert did_you_mean("x", ()) == "; known are none"
+
+
+def test_a_stranger_s_part_travels_the_same_road_as_ours(installed: Callable[..., None]) -> None:
+    installed(
+        ("proxies", "root", "math:sqrt"), ("proxies", "exponential", "math:exp"), ("selectors", "root", "math:pi")
+    )
+    assert names("proxies") == ("exponential", "root")
+    assert load("proxies", "root")(9) == 3
+
+
+def test_a_name_that_two_packages_claim_is_an_error_naming_both(installed: Callable[..., None]) -> None:
+    installed(("proxies", "root", "math:sqrt"), ("proxies", "root", "cmath:sqrt"))
+    assert names("proxies") == ("root",)
+    with pytest.raises(UnknownName, match="'root' is claimed by cmath:sqrt and math:sqrt"):
+        load("proxies", "root")
+
+
+def test_a_part_that_is_found_twice_on_the_path_is_one_part(installed: Callable[..., None]) -> None:
+    # An editable install and its metadata on the path: the same declaration, seen twice.
+    installed(("proxies", "root", "math:sqrt"), ("proxies", "root", "math:sqrt"))
+    assert load("proxies", "root")(4) == 2
+
+
+def test_names_are_listed_without_importing_anything(installed: Callable[..., None]) -> None:
+    installed(("proxies", "broken", "no_such_module_anywhere:proxy"))
+    assert names("proxies") == ("broken",)
+    with pytest.raises(ModuleNotFoundError):
+        load("proxies", "broken")

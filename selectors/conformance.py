@@ -25,30 +25,31 @@ def _promise(kept: bool, sentence: str) -> None:
         raise BrokenPromise(sentence)
 
 
-def _snapshot(network: nn.Module) -> tuple[object, ...]:
+def _snapshot(network: nn.Module) -> dict[str, object]:
     """Everything about a network that a proxy might change."""
-    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in network.modules()]
-    return (
-        {name: tensor.clone() for name, tensor in network.state_dict().items()},
-        [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
-        [parameter.requires_grad for parameter in network.parameters()],
-        [module.training for module in network.modules()],
-        hooks,
-    )
+    return {
+        "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
+        "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
+        "requires_grad": [parameter.requires_grad for parameter in network.parameters()],
+        "modes": [module.training for module in network.modules()],
+        "hooks": [
+            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+            for module in network.modules()
+        ],
+    }
 
 
 def _equal(first: object, second: object) -> bool:
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         return torch.equal(first, second)
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(_equal(first[key], second[key]) for key in first)
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return len(first) == len(second) and all(map(_equal, first, second))
     return first == second
 
 
 def _random_states() -> tuple[object, ...]:
-    return torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the global state is what is checked
+    state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
+    return torch.get_rng_state(), state["state"]["key"].tolist(), state["state"]["pos"]
 
 
 def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
@@ -71,8 +72,8 @@ def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: 
             before, random_before = _snapshot(subject), _random_states()
             score = proxy(subject, batch)
             after = _snapshot(subject)
-            for number, what in enumerate(("parameters or buffers", "gradients", "requires_grad", "modes", "hooks")):
-                _promise(_equal(before[number], after[number]), f"on {kind} it changed {what}")
+            for what in before:
+                _promise(_equal(before[what], after[what]), f"on {kind} it changed {what}")
             _promise(_equal(random_before, _random_states()), f"on {kind} it used the global random state")
             _promise(isinstance(score, float), f"on {kind} it answered {score!r}, expected a float")
             _promise(proxy(subject, batch) == score, f"on {kind} it answered differently when asked again")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from opselect.bench.records import Record, Result
+from opselect.spaces.errors import UserError
 
 Role: TypeAlias = Literal["selector", "random", "oracle"]
 """Selectors compete; a random choice and the oracles, which read the table, are what they are compared with."""
@@ -14,7 +15,7 @@ ROLES: Mapping[str, Role] = {"random": "random", "best-acc": "oracle", "avg-acc"
 BASELINE = "magnitude"
 
 
-class MixedRecords(ValueError):
+class MixedRecords(UserError, ValueError):
     """Records that do not belong into one report: nothing sensible can be averaged over them."""
 
 

@@ -46,7 +46,6 @@ def nwot_reference(network: nn.Module, batch: LabelledImages) -> float:
 
     Source: zerocost_operation_score, nasbench201/op_score.py (the proxy behind the numbers of arXiv 2106.06799).
     """
-
     return _log_determinant(reference_kernel(network, batch))
 
 

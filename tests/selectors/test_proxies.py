@@ -79,7 +79,7 @@ def test_removing_none_or_pooling_changes_no_code_before_it(few_digits: Labelled
 
 
 def slow_reference_kernel(supernet: CellNetwork, weights: Weights, images: Tensor) -> Tensor:
-    """The published computation, written out: every convolution runs, a removed one on zeros, its block sees the input."""
+    """The published computation, written out: a removed convolution runs on zeros, its block sees the real input."""
     total = torch.zeros(len(images), len(images), dtype=torch.float64)
 
     def count(features: Tensor) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opselect.bench.runner import Progress
     from opselect.spaces.table import Table
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -59,10 +61,8 @@ def run(
     from opselect.bench import runner
     from opselect.bench.records import FILE_NAME
 
-    loaded, text = _load_experiment(experiment)
+    loaded = _load_experiment(experiment)
     folder = output or Path("runs") / loaded.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "experiment.toml").write_text(text)
     with _progress() as progress:
         summary = runner.run(loaded, folder, _worker_count(workers), progress)
     if as_json:
@@ -147,7 +147,7 @@ def select(
     """
     from opselect.bench.reporting import select_once
 
-    loaded, _ = _load_experiment(experiment)
+    loaded = _load_experiment(experiment)
     record = select_once(loaded, selector, seed, settings or [], supernets)
     if as_json:
         print(record.model_dump_json(indent=2))
@@ -172,7 +172,7 @@ def table_build(
     ),
     checkpoint: Annotated[
         Path, typer.Option(help="Finished trainings; an interrupted build goes on from there.")
-    ] = Path(".opselect/build/digits201.jsonl"),
+    ] = Path("digits201-trained-cells.jsonl"),
     workers: WorkersOption = 0,
     limit: Annotated[int, typer.Option(min=1, help="Stop after so many of the 5,260 distinct cells.")] = 5260,
 ) -> None:
@@ -234,10 +234,12 @@ def table_query(
     Example: `opselect table query digits201 '|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|'
     --dataset digits --split test --epochs 10 --seeds mean`
     """
+    from opselect.spaces.table import NotInTable
+
     table = _load_table(name)
     policy: Any = int(seeds) if seeds.isdecimal() else seeds
     if policy not in ("mean", "each") and not isinstance(policy, int):
-        raise typer.BadParameter(f"{seeds!r}, expected mean, each, or the number of a seed", param_hint="--seeds")
+        raise NotInTable(f"--seeds {seeds!r}, expected mean, each, or the number of a seed")
     value = table.accuracy(table.space.parse(architecture), dataset, split, epochs, policy)
     if as_json:
         _print_json({"architecture": architecture, "accuracy": value})
@@ -245,26 +247,19 @@ def table_query(
         print(" ".join(f"{number:.4f}" for number in (value if isinstance(value, tuple) else (value,))))
 
 
-def _load_experiment(name: str) -> "tuple[Experiment, str]":
-    """The experiment in a file, or a shipped one by name, and its text."""
-    from opselect.bench.experiment import InvalidExperiment, parse
+def _load_experiment(name: str) -> "Experiment":
+    """The experiment in a file, or a shipped one by name."""
+    from opselect.bench.experiment import InvalidExperiment, read
     from opselect.spaces.registry import did_you_mean
 
     shipped = Path(__file__).with_name("experiments")
     names = tuple(sorted(path.stem for path in shipped.glob("*.toml")))
-    path = Path(name)
-    if name in names:
-        text = (shipped / f"{name}.toml").read_text()
-    elif path.is_file():
-        try:
-            text = path.read_text()
-        except UnicodeDecodeError:
-            raise InvalidExperiment(f"{path}: not a text file in UTF-8; expected an experiment file in TOML") from None
-    else:
+    path = shipped / f"{name}.toml" if name in names else Path(name)
+    if not path.is_file():
         raise InvalidExperiment(
             f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
         )
-    return parse(text, name), text
+    return read(path)
 
 
 def _load_table(name: str) -> "Table":
@@ -338,9 +333,11 @@ def main() -> None:
         print(f"opselect: {error}", file=sys.stderr)
     except OSError as error:
         print(f"opselect: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("opselect: stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        # The library turns Ctrl-C into this status by itself, without a word.
+        if end.code == INTERRUPTED:
+            print("opselect: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        raise
     else:
         return
     sys.exit(2)

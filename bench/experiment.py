@@ -25,7 +25,7 @@ def _registered(kind: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in registry.names(kind):
             raise ValueError(
-                f"no {kind.removesuffix('s')} named {name!r}{registry.did_you_mean(name, registry.names(kind))}"
+                f"no {registry.SINGULAR[kind]} named {name!r}{registry.did_you_mean(name, registry.names(kind))}"
             )
         return name
 
@@ -78,7 +78,7 @@ class _ExperimentFile(_Checked):
     space: Annotated[str, _registered("spaces")]
     images: str
     table: TableChoice | None = None
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(min_length=1)
     observe: bool = False
     supernet: dict[str, Any] = Field(default_factory=dict)
     selector: list[dict[str, Any]] = Field(min_length=1)
@@ -97,6 +97,7 @@ class Experiment(_Checked):
         observe: score every open edge at every step, for the report.
         supernet: settings of supernet training.
         selectors: what is compared, in the order of the report.
+        text: the file as it was written, to be kept beside the results.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -110,6 +111,7 @@ class Experiment(_Checked):
     observe: bool
     supernet: SupernetTraining
     selectors: tuple[SelectorEntry, ...]
+    text: str
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ def parse(text: str, where: str) -> Experiment:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = _validated(_ExperimentFile, content, where)
     training = _validated(SupernetTraining, file.supernet, f"{where}, [supernet]")
@@ -157,6 +159,12 @@ def parse(text: str, where: str) -> Experiment:
         if labels.count(label) > 1:
             raise InvalidExperiment(
                 f"{where}: {labels.count(label)} selectors are called {label!r}; give each a 'label' of its own"
+            )
+    for number, entry in enumerate(selectors):
+        twin = next((other for other in selectors[:number] if other.settings == entry.settings), None)
+        if twin is not None:
+            raise InvalidExperiment(
+                f"{where}: {twin.label!r} and {entry.label!r} are the same selector with the same settings; keep one"
             )
     if len(set(file.seeds)) < len(file.seeds):
         raise InvalidExperiment(f"{where}: seeds {file.seeds} name a seed twice; every seed gives one trial a selector")
@@ -170,6 +178,7 @@ def parse(text: str, where: str) -> Experiment:
         observe=file.observe,
         supernet=training,
         selectors=selectors,
+        text=text,
     )
 
 
@@ -180,7 +189,7 @@ def read(path: Path) -> Experiment:
         InvalidExperiment: it cannot be read or run.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
         raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
@@ -196,9 +205,11 @@ def check_ingredients(experiment: Experiment) -> None:
     """
     images = experiment.load_images()
     half = len(images.train) // 2
-    sizes = {"[supernet]": experiment.supernet.batch_size} | {
+    sizes = {
         entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
     }
+    if any(entry.selector.supernet_state.startswith("trained") for entry in experiment.selectors):
+        sizes["[supernet]"] = experiment.supernet.batch_size
     for where, size in sizes.items():
         if size > half:
             raise InvalidExperiment(
@@ -251,7 +262,8 @@ def _validated(model: type[Any], content: dict[str, Any], where: str) -> Any:
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    problem = error.errors()[0]
+    # A misspelt name also makes the right one missing, so unknown names come first.
+    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
@@ -263,4 +275,13 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "value_error":
             return f"{place}: {problem['ctx']['error']}"
         case _:
-            return f"{place} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+            return f"{place} = {_shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _shown(value: object, limit: int = 60) -> str:
+    """The value as a message quotes it, never long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return "a number with thousands of digits"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

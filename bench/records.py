@@ -5,16 +5,18 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from opselect.spaces.errors import UserError
 
 FORMAT_VERSION = 1
 FILE_NAME = "records.jsonl"
+BEGINNING = b'{"version":'
+"""How every line starts."""
 
 
 class InvalidRecords(UserError, ValueError):
@@ -93,7 +95,7 @@ class Result(_Value):
         test_accuracies: one a seed of the table.
         regret: test accuracy of the best architecture in the table minus this one's, percentage points.
         percentile: percent of all architectures of the table with a lower mean test accuracy.
-        candidates: proposed architectures with their validation score, in order of proposal.
+        candidates: proposed architectures with their validation score, in order of proposal; empty without a pool.
         steps: how it was decided.
     """
 
@@ -149,6 +151,14 @@ class Record(_Value):
     cost: Cost | None
     environment: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Record":
+        if (self.status == "done") != (self.result is not None and self.cost is not None):
+            raise ValueError(f"status {self.status!r} does not go with this result and cost")
+        if self.key != self.trial.key:
+            raise ValueError(f"key {self.key!r} is not that of the trial, {self.trial.key!r}")
+        return self
+
 
 def read_records(path: Path) -> list[Record]:
     """All records of a file, a later one replacing an earlier one of the same key; order of first appearance.
@@ -171,7 +181,7 @@ def read_records(path: Path) -> list[Record]:
 def _parse(line: bytes, where: str) -> Record:
     try:
         parsed = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidRecords(f"{where}: not JSON; expected a record written by 'opselect run'") from None
     version = parsed.get("version") if isinstance(parsed, dict) else None
     if version != FORMAT_VERSION:
@@ -184,12 +194,9 @@ def _parse(line: bytes, where: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InvalidRecords(f"{where}: {place}: {first['msg']}; expected a record written by 'opselect run'") from None
-
-
-def find(records: Iterable[Record], key: str) -> Record | None:
-    """The record with this content address."""
-    return next((record for record in records if record.key == key), None)
+        raise InvalidRecords(
+            f"{where}: {place!r}: {first['msg']}; expected a record written by 'opselect run'"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -197,7 +204,7 @@ def appending(path: Path) -> Iterator["Appender"]:
     """Open a records file for one writer; a half-written last line of a killed run is cut off first.
 
     Raises:
-        InvalidRecords: another run is writing to it.
+        InvalidRecords: another run is writing to it, or it ends in something that no run has written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as stream:
@@ -208,7 +215,11 @@ def appending(path: Path) -> Iterator["Appender"]:
                 f"{path}: another run is writing to it; wait for it, or choose another folder"
             ) from None
         stream.seek(0)
-        complete = stream.read().rfind(b"\n") + 1
+        content = stream.read()
+        complete = content.rfind(b"\n") + 1
+        rest = content[complete:]
+        if rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
+            raise InvalidRecords(f"{path}: ends in something that is no record; expected a file that a run has written")
         stream.truncate(complete)
         yield Appender(stream.fileno())
 
@@ -234,3 +245,13 @@ class Appender:
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file completely, or leave the old one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

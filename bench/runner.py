@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from opselect.bench.experiment import Experiment, check_ingredients
-from opselect.bench.records import FILE_NAME, Record, appending, read_records
-from opselect.bench.trials import SupernetJob, Trial, play, train
+from opselect.bench.records import FILE_NAME, Record, appending, read_records, replace_file
+from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
 from opselect.spaces.machine import in_parallel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -43,6 +43,8 @@ def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
 def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) -> Summary:
     """Run what is not yet done; trials that failed before are tried again.
 
+    The experiment file is kept beside the records. Records of trials that now have another label get that label.
+
     Args:
         experiment: what to run.
         folder: of records and trained supernets; created where it does not exist.
@@ -59,6 +61,12 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
     with appending(path) as appender:
         done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
         resumed = len(done)
+        replace_file(folder / "experiment.toml", experiment.text.encode())
+        for key, record in done.items():
+            names = {"label": trials[key].entry.label, "experiment": experiment.name}
+            if record.label != names["label"] or record.experiment != names["experiment"]:
+                done[key] = record.model_copy(update=names)
+                appender.append(done[key])
         waiting = [trial for key, trial in trials.items() if key not in done]
         failures = _train_supernets(waiting, workers, progress)
         waiting.sort(key=lambda trial: _EXPECTED_EFFORT.index(trial.entry.selector.supernet_state))
@@ -77,9 +85,11 @@ def _play(job: tuple[Trial, str | None]) -> Record:
 
 
 def _train_supernets(trials: list[Trial], workers: int, progress: Progress) -> dict[SupernetJob, str]:
-    """Train every supernet that a trial needs and that is not kept already; reasons of those that failed."""
+    """Train every supernet that a trial needs, where it is not kept already; the reasons of those that failed."""
     jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
-    missing = sorted((job for job in jobs if not job.path.exists()), key=lambda job: (not job.learn_alpha, job.seed))
+    missing = [
+        job for job in sorted(jobs, key=lambda job: (not job.learn_alpha, job.seed)) if kept_supernet(job) is None
+    ]
     failures = {}
     for count, (job, reason) in enumerate(in_parallel(_train, missing, workers), start=1):
         progress("supernets", count, len(missing))

@@ -1,5 +1,6 @@
 """One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
 
+import io
 import os
 import platform
 import subprocess
@@ -23,6 +24,7 @@ from opselect.bench.records import (
     StepRecord,
     TableReference,
     TrialDescription,
+    replace_file,
 )
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.ledger import Ledger, peak_memory_megabytes
@@ -74,7 +76,7 @@ def train(job: SupernetJob) -> str | None:
     Returns:
         None, or why it failed.
     """
-    if job.path.exists():
+    if kept_supernet(job) is not None:
         return None
     try:
         started = time.perf_counter()
@@ -89,14 +91,23 @@ def train(job: SupernetJob) -> str | None:
             torch_generator(space.name, job.seed, "supernet alpha"),
             torch_generator(space.name, job.seed, "supernet batches"),
         )
-        job.folder.mkdir(parents=True, exist_ok=True)
-        temporary = job.path.with_suffix(f".{os.getpid()}")
         seconds = time.perf_counter() - started
-        torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, temporary)
-        temporary.replace(job.path)
+        content = io.BytesIO()
+        torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, content)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        replace_file(job.path, content.getvalue())
     except Exception as error:
         return f"supernet training failed: {_reason(error)}"
     return None
+
+
+def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
+    """The trained supernet of a job; None where there is none, or none that can be read."""
+    try:
+        kept: dict[str, Any] = torch.load(job.path, weights_only=True)
+    except Exception:  # a damaged file raises whatever its bytes happen to mean
+        return None
+    return kept if kept.keys() == {"supernet", "alpha", "seconds"} else None
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,9 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     ledger = Ledger()
     supernet, alpha = None, None
     if job := trial.supernet_job:
-        kept = torch.load(job.path, weights_only=True)
+        kept = kept_supernet(job)
+        if kept is None:
+            raise FileNotFoundError(f"no trained supernet at {job.path}")
         supernet, alpha = _initial_supernet(space, data, trial.seed), kept["alpha"]
         supernet.load_state_dict(kept["supernet"])
         ledger.seconds["supernet training"] = kept["seconds"]
@@ -321,8 +334,10 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the source checkout that this module lies in, with a mark where files were changed."""
-    source = Path(__file__).resolve().parent
+    """The commit of our own checkout, with a mark where files were changed; None where this is an installed copy."""
+    source = Path(__file__).resolve().parents[1]
+    if not (source / ".git").exists():
+        return None
     try:
         found = subprocess.run(
             ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],

@@ -48,7 +48,7 @@ ProxyName = Annotated[str, AfterValidator(_registered_proxy)]
 class Settings(BaseModel):
     """What all selectors have in common: immutable, checked settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     supernet_state: ClassVar[SupernetState] = "none"
 

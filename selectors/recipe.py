@@ -10,7 +10,7 @@ class SupernetTraining(BaseModel):
     instead, and calls as many batches an epoch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=100, ge=1, description="passes over the weights half")
     batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")

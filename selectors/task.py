@@ -149,7 +149,7 @@ class Selection:
     Attributes:
         architecture: the selected one.
         steps: how it was decided, in order.
-        candidates: every proposed architecture in order of proposal, with its validation score; one without a pool.
+        candidates: every proposed architecture in order of proposal, with its validation score; empty without a pool.
     """
 
     architecture: Architecture

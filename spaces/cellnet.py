@@ -167,11 +167,13 @@ def stack_networks(networks: Sequence[CellNetwork]) -> CellNetwork:
         raise ValueError("only plain networks of one architecture and size can be stacked")
     if len(networks) == 1:
         return first
-    stacked = CellNetwork(*first.arguments, members=len(networks))
+    # On the meta device nothing is drawn from the global random stream for parameters that are replaced anyway.
+    with torch.device("meta"):
+        stacked = CellNetwork(*first.arguments, members=len(networks))
     states = [network.state_dict() for network in networks]
     joint = {}
     for name, target in stacked.state_dict().items():
         parts = [state[name] for state in states]
-        joint[name] = parts[0] if target.ndim == 0 else torch.cat(parts).reshape(target.shape)
-    stacked.load_state_dict(joint)
+        joint[name] = parts[0].clone() if target.ndim == 0 else torch.cat(parts).reshape(target.shape)
+    stacked.load_state_dict(joint, assign=True)
     return stacked

@@ -45,6 +45,8 @@ def parameter_count(network: nn.Module, images: Tensor) -> int:
 def multiply_adds(network: nn.Module, images: Tensor) -> int:
     """Multiply-adds of convolutions and linear layers for one image, what NAS-Bench-201 calls FLOPs (in units of one).
 
+    A bias counts as one per output, so the numbers equal the official ones.
+
     Args:
         network: left as found.
         images: only their shape `[batch, channels, height, width]` matters.
@@ -52,5 +54,6 @@ def multiply_adds(network: nn.Module, images: Tensor) -> int:
     total = 0
     for module, output in reached_leaves(network, images[:1]):
         if isinstance(module, nn.Conv2d | nn.Linear):
-            total += module.weight[0].numel() * output[0].numel()
+            per_output = module.weight[0].numel() + (module.bias is not None)
+            total += per_output * output[0].numel()
     return total

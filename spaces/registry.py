@@ -6,7 +6,8 @@ from typing import Any
 
 from opselect.spaces.errors import UserError
 
-KINDS = ("spaces", "images", "tables", "selectors", "proxies")
+SINGULAR = {"spaces": "space", "images": "images", "tables": "table", "selectors": "selector", "proxies": "proxy"}
+KINDS = tuple(SINGULAR)
 
 
 class UnknownName(UserError, LookupError):
@@ -30,10 +31,10 @@ def load(kind: str, name: str) -> Any:
     """
     found: list[EntryPoint] = [entry for entry in entry_points(group=f"opselect.{kind}") if entry.name == name]
     if not found:
-        raise UnknownName(f"no {kind.removesuffix('s')} named {name!r}{did_you_mean(name, names(kind))}")
-    targets = {entry.value for entry in found}
-    if len(targets) > 1:
-        raise UnknownName(f"the name {name!r} is claimed by {' and '.join(sorted(targets))}; uninstall one of them")
+        raise UnknownName(f"no {SINGULAR[kind]} named {name!r}{did_you_mean(name, names(kind))}")
+    if len({entry.value for entry in found}) > 1:
+        claims = sorted(f"{entry.dist.name if entry.dist else 'an unknown package'} ({entry.value})" for entry in found)
+        raise UnknownName(f"the name {name!r} is claimed by {' and '.join(claims)}; uninstall one of them")
     return found[0].load()
 
 

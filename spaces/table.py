@@ -43,6 +43,9 @@ COLUMNS = pa.schema(
 )
 """Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
 
+KEY = ("architecture", "dataset", "split", "epochs", "seed")
+"""The columns that tell which accuracy a row holds."""
+
 SeedPolicy: TypeAlias = Literal["mean", "each"] | int
 
 
@@ -76,15 +79,13 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the accuracies alone: timings, row order and how the file was written do not matter."""
-        frame = self.rows.select(["architecture", "dataset", "split", "epochs", "seed", "accuracy"]).to_pandas()
-        text = frame.astype({"architecture": str, "dataset": str, "split": str}).sort_values(
-            ["architecture", "dataset", "split", "epochs", "seed"]
-        )
+        frame = self.rows.select([*KEY, "accuracy"]).to_pandas()
+        text = frame.astype({"architecture": str, "dataset": str, "split": str}).sort_values(list(KEY))
         return hashlib.sha256(text.to_csv(index=False).encode()).hexdigest()[:16]
 
     def contents(self) -> pd.DataFrame:
         """What can be asked for: one row a dataset, split and epochs, with the seeds and how many architectures."""
-        grouped = self.rows.to_pandas().groupby(["dataset", "split", "epochs"], observed=True)
+        grouped = self.rows.to_pandas().dropna(subset="accuracy").groupby(["dataset", "split", "epochs"], observed=True)
         frame = grouped.agg(
             architectures=("architecture", "nunique"),
             seeds=("seed", lambda seeds: " ".join(str(int(seed)) for seed in sorted(seeds.dropna().unique()))),
@@ -146,7 +147,7 @@ class Table:
 
     @cached_property
     def _by_seed(self) -> dict[tuple[str, str, int], pd.DataFrame]:
-        frame = self.rows.select(["architecture", "dataset", "split", "epochs", "seed", "accuracy"]).to_pandas()
+        frame = self.rows.select([*KEY, "accuracy"]).to_pandas()
         result = {}
         for key, group in frame.groupby(["dataset", "split", "epochs"], observed=True):
             wide = group.pivot(index="architecture", columns="seed", values="accuracy")
@@ -158,8 +159,11 @@ class Table:
         metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
         rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19)
-        temporary.replace(path)
+        try:
+            pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19, write_page_checksum=True)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Table:
@@ -172,23 +176,35 @@ def read(path: Path) -> Table:
     if not path.is_file():
         raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
     try:
-        rows = pa.parquet.read_table(path)
+        rows = pa.parquet.read_table(path, page_checksum_verification=True)
         metadata = json.loads((rows.schema.metadata or {})[METADATA_KEY])
         version, space_name, provenance = metadata["version"], metadata["space"], metadata["provenance"]
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        kind = (
-            "truncated or no Parquet file"
-            if isinstance(error, pa.ArrowException | OSError)
-            else "not a table of opselect"
-        )
+        missing = [name for name in COLUMNS.names if name not in rows.column_names]
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        damaged = isinstance(error, pa.ArrowException | OSError)
+        kind = "damaged or no Parquet file" if damaged else "not a table of opselect"
         raise InvalidTable(f"{path}: {kind}; expected a file written by 'opselect table'") from error
     if version != FORMAT_VERSION:
         raise InvalidTable(
             f"{path}: table format version {version!r}, expected {FORMAT_VERSION}; "
             "build or import it again with this opselect"
         )
-    if missing := [name for name in COLUMNS.names if name not in rows.column_names]:
+    if missing:
         raise InvalidTable(f"{path}: the column(s) {', '.join(missing)} are missing; build or import the table again")
+    if space_name not in registry.names("spaces") or not isinstance(provenance, dict):
+        hint = registry.did_you_mean(str(space_name), registry.names("spaces"))
+        raise InvalidTable(f"{path}: its space is {space_name!r}, which is not registered{hint}")
+    try:
+        rows = rows.select(COLUMNS.names).unify_dictionaries().cast(COLUMNS)
+        rows.validate(full=True)
+        distinct = rows.group_by(list(KEY)).aggregate([]).num_rows
+    except (pa.ArrowException, ValueError) as error:
+        raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
+    if distinct != rows.num_rows:
+        raise InvalidTable(
+            f"{path}: {rows.num_rows - distinct} row(s) repeat the {', '.join(KEY)} of another one; "
+            "expected one accuracy for each"
+        )
     return Table(registry.load("spaces", space_name), rows, provenance)
 
 

@@ -112,6 +112,9 @@ def draw_accuracy(trials: Trials) -> Figure:
     axes.set_yticks(range(len(labels)), [_short(label) for label in labels], fontsize=8)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("Test accuracy (%) →")
+    # With very few seeds an interval may leave the range that an accuracy can have.
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, 0), min(high, 100))
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
     return figure

@@ -166,7 +166,7 @@ def test_params_and_flops_by_hand() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3))
     batch = LabelledImages(torch.zeros(5, 1, 2, 2), torch.zeros(5, dtype=torch.long))
     assert params(network, batch) == 18 + 4 + 24 + 3
-    assert flops(network, batch) == 18 * 4 + 24
+    assert flops(network, batch) == 18 * 4 + 24 + 3
 
 
 def test_params_of_a_supernet_count_what_is_computed(few_digits: LabelledImages) -> None:

@@ -87,7 +87,7 @@ def test_a_stranger_s_part_travels_the_same_road_as_ours(installed: Callable[...
 def test_a_name_that_two_packages_claim_is_an_error_naming_both(installed: Callable[..., None]) -> None:
     installed(("proxies", "root", "math:sqrt"), ("proxies", "root", "cmath:sqrt"))
     assert names("proxies") == ("root",)
-    with pytest.raises(UnknownName, match="'root' is claimed by cmath:sqrt and math:sqrt"):
+    with pytest.raises(UnknownName, match=r"'root' is claimed by .*\(cmath:sqrt\) and .*\(math:sqrt\)"):
         load("proxies", "root")
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import gzip
 import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
@@ -214,6 +214,23 @@ def test_the_fingerprint_is_independent_of_how_the_file_was_written(
     assert read(path).fingerprint == small.fingerprint
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_damaged_file_is_whole_or_no_table(
+    small: Table, written: bytes, tmp_path: Path, changes: list[tuple[float, int]]
+) -> None:
+    content = bytearray(written)
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    path = tmp_path / "damaged.parquet"
+    path.write_bytes(content)
+    try:
+        found = read(path)
+    except InvalidTable:
+        return
+    assert found.fingerprint == small.fingerprint
+
+
 def test_a_file_that_is_not_there_is_missing_data(tmp_path: Path) -> None:
     for path in (tmp_path / "none.parquet", tmp_path):
         with pytest.raises(MissingData) as caught:
@@ -270,7 +287,7 @@ def test_a_file_of_another_kind_is_no_table(tmp_path: Path, content: bytes) -> N
     path.write_bytes(content)
     with pytest.raises(InvalidTable) as caught:
         read(path)
-    assert "truncated or no Parquet file" in sentence(caught)
+    assert "damaged or no Parquet file" in sentence(caught)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -278,7 +295,7 @@ def test_a_file_of_another_kind_is_no_table(tmp_path: Path, content: bytes) -> N
 def test_a_truncated_file_is_no_table(written: bytes, tmp_path: Path, part: float) -> None:
     path = tmp_path / "truncated.parquet"
     path.write_bytes(written[: int(part * len(written))])
-    with pytest.raises(InvalidTable, match="truncated or no Parquet file"):
+    with pytest.raises(InvalidTable, match="damaged or no Parquet file"):
         read(path)
 
 
@@ -306,7 +323,7 @@ def test_an_interrupted_write_leaves_the_old_file_or_none(
         with pytest.raises(OSError, match="no space left"):
             dataclasses.replace(small, rows=small.rows.slice(2)).write(path)
     assert old.read_bytes() == before
-    assert not new.exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["old.parquet"]
 
 
 def test_a_file_is_replaced_in_one_step(small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +341,7 @@ def test_a_file_is_replaced_in_one_step(small: Table, tmp_path: Path, monkeypatc
     dataclasses.replace(small, rows=small.rows.slice(2)).write(path)
     assert seen == [(True, True)]  # written beside it, on the same file system, and the old one still there
     assert read(path).rows.num_rows == len(ROWS) - 2
-    assert os.listdir(tmp_path) == ["table.parquet"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.parquet"]
 
 
 # The shipped table. Everything below is about the file in the package and nothing else.
@@ -344,11 +361,11 @@ def test_the_shipped_table_is_small_and_complete(shipped: Table) -> None:
     assert SHIPPED.stat().st_size < 2_000_000
     assert shipped.space is digits201
     assert shipped.rows.num_rows == SIZE * 3 * 2
-    found = shipped.contents()
-    assert list(found[["dataset", "split", "epochs", "architectures", "seeds"]].itertuples(index=False, name=None)) in (
-        [("digits", "test", 10, SIZE, "0 1 2"), ("digits", "valid", 10, SIZE, "0 1 2")],
-        [("digits", "valid", 10, SIZE, "0 1 2"), ("digits", "test", 10, SIZE, "0 1 2")],
-    )
+    found = shipped.contents()[["dataset", "split", "epochs", "architectures", "seeds"]]
+    assert sorted(found.itertuples(index=False, name=None)) == [
+        ("digits", "test", 10, SIZE, "0 1 2"),
+        ("digits", "valid", 10, SIZE, "0 1 2"),
+    ]
     for split in ("valid", "test"):
         accuracies = shipped.accuracies("digits", split, 10, "each")
         assert accuracies.shape == (SIZE, 3)
@@ -399,7 +416,13 @@ def test_training_a_cell_again_gives_the_shipped_accuracies(shipped: Table) -> N
     )
     cell = digits201.canonical(poolings)
     data = TableData(digits.digits, digits.training_images)
-    outcomes = train_cell(digits201, cell, data, TrainingProtocol(), (0, 1, 2))
+    # One thread, as in the workers that made the table: with two, rounding grows to points of accuracy in ten epochs.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        outcomes = train_cell(digits201, cell, data, TrainingProtocol(), (0, 1, 2))
+    finally:
+        torch.set_num_threads(threads)
     found = {
         "valid": [outcome.valid_accuracy for outcome in outcomes],
         "test": [outcome.test_accuracy for outcome in outcomes],

@@ -221,7 +221,7 @@ def test_a_failed_trial_exits_with_one_and_says_which_and_why(opselect: CommandL
         (('name = "random"', 'name = "randon"'), "selector 1: no selector named 'randon'; did you mean 'random'?"),
         (
             ('space = "digits201"', 'space = "digit201"'),
-            "its space is 'digit201', which is not registered; did you mean 'digits201'?",
+            "no space named 'digit201'; did you mean 'digits201'?",
         ),
         (('name = "additive"', 'name = "aditive"'), "no table named 'aditive'; did you mean 'additive'?"),
         (('images = "tiny"', 'images = "tinny"'), "no images named 'tinny'; did you mean 'tiny'?"),
@@ -512,7 +512,7 @@ def test_a_bad_table_is_one_line(opselect: CommandLine, parquet: Path, command: 
     assert "newer.parquet: table format version 2, expected 1; build or import it again" in told("newer.parquet")
     metadata |= {"version": 1, "space": "digit201"}
     with_metadata(parquet, Path("newer.parquet"), {METADATA_KEY: json.dumps(metadata).encode()})
-    assert "no space named 'digit201'; did you mean 'digits201'?" in told("newer.parquet")
+    assert "its space is 'digit201', which is not registered; did you mean 'digits201'?" in told("newer.parquet")
 
 
 def test_only_digits201_can_be_built(opselect: CommandLine) -> None:

@@ -30,7 +30,7 @@ def test_training_learns_the_digits_and_alpha(task: Task) -> None:
     images = SearchImages.halves(digits())
     supernet, alpha = trained(images, SupernetTraining(epochs=8, alpha_learning_rate=3e-3), learn_alpha=True)
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
-    assert accuracy(supernet, weights, images.alpha_half) > 25, "chance is 10"
+    assert accuracy(supernet, weights, images.alpha_half) > 18, "chance is 10, with a deviation of 1.3"
     start_alpha = initial_alpha(Decisions.none_yet(digits201.edges), torch_generator("alpha"))
     assert (alpha - start_alpha).abs().max() > 0.02
     assert not alpha.requires_grad

@@ -1,0 +1,23 @@
+"""The committed reports are what the code of today makes of the committed records."""
+
+from pathlib import Path
+
+import pytest
+
+from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.reporting import reported
+
+RESULTS = Path(__file__).parents[2] / "results"
+RUNS = sorted(path.parent.name for path in RESULTS.glob("*/records.jsonl"))
+
+
+@pytest.mark.parametrize("name", RUNS or [pytest.param("", marks=pytest.mark.skip("no results are committed yet"))])
+def test_committed_tables_are_remade_byte_for_byte(name: str) -> None:
+    records, experiment = reported(RESULTS / name)
+    tables = render_tables(records, experiment.labels)
+    assert tables
+    for file, text in tables.items():
+        assert (RESULTS / name / file).read_bytes() == text.encode(), file
+    markdown = render_markdown(records, experiment.labels, experiment.title)
+    assert (RESULTS / name / "report.md").read_bytes() == markdown.encode()
+    assert all(record.status == "done" for record in records)

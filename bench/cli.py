@@ -197,6 +197,66 @@ def table_build(
     print(f"table: {output}")
 
 
+@table_app.command("import")
+def table_import(
+    space: Annotated[str, typer.Argument(help="The benchmark; nasbench201 is the one that can be imported.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="An official .pth file, a NATS-Bench (topology) folder, a .csv or .csv.gz file, the data.anb of "
+            "AnalogNAS-Bench, or 'analognasbench' for that of the installed package.",
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option("--name", "-n", help="What the table is called from then on.", metavar="NAME")
+    ] = "nasbench201",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A Parquet file instead of the user's cache.")
+    ] = None,
+    workers: WorkersOption = 0,
+) -> None:
+    """Import published accuracies once; from then on they open in milliseconds, under the given name.
+
+    Example: `opselect table import nasbench201 NAS-Bench-201-v1_1-096897.pth`
+    """
+    from opselect.spaces import registry
+    from opselect.spaces.importers.nasbench201 import import_nasbench201
+    from opselect.spaces.table import checked_name, imported_path
+
+    if space != "nasbench201":
+        raise registry.UnknownName(
+            f"no benchmark that can be imported is named {space!r}{registry.did_you_mean(space, ('nasbench201',))}"
+        )
+    target = output or imported_path(checked_name(name))
+    with _progress() as progress:
+        table = import_nasbench201(source, lambda done, total: progress("import", done, total), _worker_count(workers))
+    table.write(target)
+    print(_contents(table))
+    print(f"\ntable: {target}")
+
+
+@table_app.command("compare")
+def table_compare(
+    first: Annotated[str, typer.Argument(help="A table by name, or a Parquet file.")],
+    second: Annotated[str, typer.Argument(help="Another one of the same space.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two tables where they hold the same thing: coverage, disagreement, rank correlation, means over seeds.
+
+    Example: `opselect table compare nasbench201 mine.parquet`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench.table_comparison import compare, comparison_text
+
+    rows = compare(_load_table(first), _load_table(second))
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        print(comparison_text(rows))
+
+
 @table_app.command("info")
 def table_info(
     name: Annotated[str, typer.Argument(help="A registered table, or a Parquet file.")], as_json: JsonOption = False
@@ -206,14 +266,13 @@ def table_info(
     Example: `opselect table info digits201`
     """
     table = _load_table(name)
-    contents = table.contents()
     if as_json:
         _print_json(
-            {"space": table.space.name, "provenance": table.provenance, "contents": contents.to_dict("records")}
+            {"space": table.space.name, "provenance": table.provenance, "contents": table.contents().to_dict("records")}
         )
         return
     print(f"space: {table.space.name}\nfingerprint: {table.fingerprint}\n")
-    print(contents.to_string(index=False, float_format="%.2f"))
+    print(_contents(table))
     print("\nhow it was made:")
     for key, value in table.provenance.items():
         print(f"  {key}: {json.dumps(value) if isinstance(value, dict | list) else value}")
@@ -262,14 +321,15 @@ def _load_experiment(name: str) -> "Experiment":
     return read(path)
 
 
-def _load_table(name: str) -> "Table":
-    from opselect.spaces import registry
-    from opselect.spaces.table import Table, read
+def _contents(table: "Table") -> str:
+    """What a table holds, one line a column of accuracies; how many architectures each one lacks."""
+    return table.contents().to_string(index=False, float_format="%.2f")
 
-    if name.endswith(".parquet"):
-        return read(Path(name))
-    table: Table = registry.load("tables", name)()
-    return table
+
+def _load_table(name: str) -> "Table":
+    from opselect.spaces.table import load
+
+    return load(name)
 
 
 def _worker_count(workers: int) -> int:

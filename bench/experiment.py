@@ -10,6 +10,7 @@ from opselect.selectors.catalog import Settings
 from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.task import Selector
 from opselect.spaces import registry
+from opselect.spaces import table as tables
 from opselect.spaces.errors import UserError
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
@@ -32,6 +33,12 @@ def _registered(kind: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _known_table(name: str) -> str:
+    if not name.endswith(".parquet") and name not in tables.names():
+        raise ValueError(f"no table named {name!r}{registry.did_you_mean(name, tables.names())}")
+    return name
+
+
 class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -40,12 +47,12 @@ class TableChoice(_Checked):
     """The accuracies that selections are measured against.
 
     Attributes:
-        name: a registered table.
+        name: a registered or imported table, or the path of a `.parquet` file.
         dataset: which of its datasets.
         epochs: which of its training budgets.
     """
 
-    name: Annotated[str, _registered("tables")]
+    name: Annotated[str, AfterValidator(_known_table)]
     dataset: str
     epochs: int
 
@@ -131,8 +138,7 @@ class Experiment(_Checked):
         """The table itself."""
         if self.table is None:
             return None
-        table: Table = registry.load("tables", self.table.name)()
-        return table
+        return tables.load(self.table.name)
 
 
 def parse(text: str, where: str) -> Experiment:

@@ -245,13 +245,3 @@ class Appender:
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file completely, or leave the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

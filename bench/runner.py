@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from opselect.bench.experiment import Experiment, check_ingredients
-from opselect.bench.records import FILE_NAME, Record, appending, read_records, replace_file
+from opselect.bench.records import FILE_NAME, Record, appending, read_records
 from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
+from opselect.spaces.files import replacing
 from opselect.spaces.machine import in_parallel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -61,7 +62,8 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
     with appending(path) as appender:
         done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
         resumed = len(done)
-        replace_file(folder / "experiment.toml", experiment.text.encode())
+        with replacing(folder / "experiment.toml") as beside:
+            beside.write_bytes(experiment.text.encode())
         for key, record in done.items():
             names = {"label": trials[key].entry.label, "experiment": experiment.name}
             if record.label != names["label"] or record.experiment != names["experiment"]:

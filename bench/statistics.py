@@ -18,13 +18,17 @@ FEWEST_PAIRS = 3
 # Up to this many seeds all sign patterns are tried (65,536); beyond, as many random ones.
 EXACT_SIGN_FLIPS = 16
 
-Signs: TypeAlias = Float[np.ndarray, "n n"]
-"""`sign(x_i - x_j)` of every pair of observations: all that a rank correlation knows of a variable."""
+# How much is worked on at a time, which keeps memory flat: resamples, and rows of the matrix of all pairs.
+RESAMPLES_AT_A_TIME = 50
+ROWS_AT_A_TIME = 256
+
+Pairs: TypeAlias = Float[np.ndarray, "n 2"]
+"""Both variables of every observation, all finite."""
 
 Counts: TypeAlias = Float[np.ndarray, "resamples n"]
 """How often each observation stands in each resample; all ones is the sample itself."""
 
-CorrelationOfSigns: TypeAlias = Callable[[Signs, Signs, Counts], Float[np.ndarray, " resamples"]]
+ResampledCorrelation: TypeAlias = Callable[[Pairs, Counts], Float[np.ndarray, " resamples"]]
 """One rank correlation a resample; NaN where it is undefined."""
 
 
@@ -104,19 +108,19 @@ class PairedDifference:
 def spearman(first: Sequence[float], second: Sequence[float], seed: int = 0) -> RankCorrelation:
     """Spearman's rank correlation, average ranks for ties, with a percentile bootstrap interval.
 
-    Pairs with a NaN or infinite member are dropped and counted. Memory grows with the square of their number.
+    Pairs with a NaN or infinite member are dropped and counted.
 
     Args:
         first: one value an observation.
         second: one value an observation.
         seed: of the bootstrap.
     """
-    return _rank_correlation(first, second, _spearman_of_signs, seed)
+    return _rank_correlation(first, second, _spearman, seed)
 
 
 def kendall(first: Sequence[float], second: Sequence[float], seed: int = 0) -> RankCorrelation:
     """Kendall's rank correlation tau-b, with a percentile bootstrap interval; otherwise as `spearman`."""
-    return _rank_correlation(first, second, _kendall_of_signs, seed)
+    return _rank_correlation(first, second, _kendall, seed)
 
 
 def mean_over_edges_spearman(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> EdgeMean:
@@ -129,12 +133,12 @@ def mean_over_edges_spearman(first: Sequence[Sequence[float]], second: Sequence[
         first: scores, `[edges][operations]`; edges may differ in their number of operations.
         second: other scores of the same operations.
     """
-    return _mean_over_edges(first, second, _spearman_of_signs)
+    return _mean_over_edges(first, second, _spearman)
 
 
 def mean_over_edges_kendall(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> EdgeMean:
     """The same with Kendall's tau-b instead of Spearman."""
-    return _mean_over_edges(first, second, _kendall_of_signs)
+    return _mean_over_edges(first, second, _kendall)
 
 
 def mean_interval(values: Iterable[float | None]) -> Mean:
@@ -201,7 +205,7 @@ def _sign_flip_p_value(differences: Float[np.ndarray, " n"], seed: int) -> float
 
 
 def _mean_over_edges(
-    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], correlation: CorrelationOfSigns
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], correlation: ResampledCorrelation
 ) -> EdgeMean:
     values = []
     dropped = 0
@@ -215,55 +219,76 @@ def _mean_over_edges(
 
 
 def _rank_correlation(
-    first: Sequence[float], second: Sequence[float], correlation: CorrelationOfSigns, seed: int
+    first: Sequence[float], second: Sequence[float], correlation: ResampledCorrelation, seed: int
 ) -> RankCorrelation:
     pairs, dropped = _finite_pairs(first, second)
     n, ties = len(pairs), _tied(pairs)
     note = _why_undefined(pairs)
     if note:
         return RankCorrelation(None, None, None, n, note, ties=ties, dropped=dropped)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
-    resampled = correlation(_signs(pairs[:, 0]), _signs(pairs[:, 1]), counts)
+    generator, even = np.random.default_rng(seed), np.full(n, 1 / n)
+    parts = [generator.multinomial(n, even, RESAMPLES_AT_A_TIME) for _ in range(RESAMPLES // RESAMPLES_AT_A_TIME)]
+    # Single precision holds all whole numbers up to 16 million, and a product of matrices takes half the time in it.
+    resampled = correlation(pairs, np.concatenate([part.astype(np.float32) for part in parts]))
     tail = (1 - CONFIDENCE) / 2
     # A resample may be constant by chance; the interval is that of the others.
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return RankCorrelation(_of_sample(pairs, correlation), float(low), float(high), n, ties=ties, dropped=dropped)
 
 
-def _spearman_of_signs(first: Signs, second: Signs, counts: Counts) -> Float[np.ndarray, " resamples"]:
-    """Spearman of resamples: the row sums of the signs are twice the centred average ranks.
+def _spearman(pairs: Pairs, counts: Counts) -> Float[np.ndarray, " resamples"]:
+    """Spearman of resamples. All sums are over integers and hence exact, whatever the order of summation."""
 
-    All sums are over integers and hence exact, whatever the order of summation.
-    """
-    first_ranks, second_ranks = counts @ first.T, counts @ second.T
-    return _ratio(
-        (counts * first_ranks * second_ranks).sum(1),
-        (counts * first_ranks**2).sum(1),
-        (counts * second_ranks**2).sum(1),
-    )
+    def of_part(part: Counts) -> Float[np.ndarray, " resamples"]:
+        first, second = _centred_ranks(pairs[:, 0], part), _centred_ranks(pairs[:, 1], part)
+        return _ratio((part * first * second).sum(1), (part * first**2).sum(1), (part * second**2).sum(1))
+
+    return np.concatenate([of_part(part.astype(np.float64)) for part in _parts(counts, RESAMPLES_AT_A_TIME)])
 
 
-def _kendall_of_signs(first: Signs, second: Signs, counts: Counts) -> Float[np.ndarray, " resamples"]:
+def _centred_ranks(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.ndarray, "resamples n"]:
+    """How many observations of a resample lie below each one, minus how many lie above: twice its centred rank."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    up_to = counts[:, np.argsort(group, kind="stable")].cumsum(1)[:, sizes.cumsum() - 1]
+    below = np.concatenate([np.zeros((len(counts), 1)), up_to[:, :-1]], axis=1)
+    ranks: Float[np.ndarray, "resamples groups"] = below + up_to - up_to[:, -1:]
+    return ranks[:, group]
+
+
+def _kendall(pairs: Pairs, counts: Counts) -> Float[np.ndarray, " resamples"]:
     """Kendall's tau-b of resamples: concordant minus discordant pairs over those untied in either variable."""
-
-    def over_pairs(signs: Signs) -> Float[np.ndarray, " resamples"]:
-        return (counts * (counts @ signs)).sum(1)
-
-    return _ratio(over_pairs(first * second), over_pairs(first**2), over_pairs(second**2))
-
-
-def _of_sample(pairs: Float[np.ndarray, "n 2"], correlation: CorrelationOfSigns) -> float:
-    return float(correlation(_signs(pairs[:, 0]), _signs(pairs[:, 1]), np.ones((1, len(pairs))))[0])
+    difference = np.zeros(len(counts))
+    for rows in _parts(np.arange(len(pairs)), ROWS_AT_A_TIME):
+        signs = [np.sign(column[rows, None] - column).astype(np.float32) for column in pairs.T]
+        difference += (counts[:, rows] * (counts @ (signs[0] * signs[1]).T)).sum(1, dtype=np.float64)
+    return _ratio(difference, _untied(pairs[:, 0], counts), _untied(pairs[:, 1], counts))
 
 
-def _finite_pairs(first: Sequence[float], second: Sequence[float]) -> tuple[Float[np.ndarray, "n 2"], int]:
+def _untied(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.ndarray, " resamples"]:
+    """How many ordered pairs of a resample differ in a variable."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    starts = sizes.cumsum() - sizes
+    by_value = np.add.reduceat(counts[:, np.argsort(group, kind="stable")].astype(np.float64), starts, axis=1)
+    total: Float[np.ndarray, " resamples"] = counts.sum(1, dtype=np.float64) ** 2 - (by_value**2).sum(1)
+    return total
+
+
+def _parts(values: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.array_split(values, math.ceil(len(values) / size))
+
+
+def _of_sample(pairs: Pairs, correlation: ResampledCorrelation) -> float:
+    return float(correlation(pairs, np.ones((1, len(pairs)), dtype=np.float32))[0])
+
+
+def _finite_pairs(first: Sequence[float], second: Sequence[float]) -> tuple[Pairs, int]:
     pairs = np.column_stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
     finite = pairs[np.isfinite(pairs).all(axis=1)]
     order = np.lexsort((finite[:, 1], finite[:, 0]))
     return finite[order], len(pairs) - len(finite)
 
 
-def _why_undefined(pairs: Float[np.ndarray, "n 2"]) -> str:
+def _why_undefined(pairs: Pairs) -> str:
     if len(pairs) < FEWEST_PAIRS:
         return f"fewer than {FEWEST_PAIRS} finite pairs"
     if (pairs == pairs[0]).all(axis=0).any():
@@ -271,16 +296,12 @@ def _why_undefined(pairs: Float[np.ndarray, "n 2"]) -> str:
     return ""
 
 
-def _tied(pairs: Float[np.ndarray, "n 2"]) -> int:
+def _tied(pairs: Pairs) -> int:
     shared = np.zeros(len(pairs), dtype=bool)
     for column in pairs.T:
         _, group, sizes = np.unique(column, return_inverse=True, return_counts=True)
         shared |= sizes[group] > 1
     return int(shared.sum())
-
-
-def _signs(values: Float[np.ndarray, " n"]) -> Signs:
-    return (values[:, None] > values).astype(np.float64) - (values[:, None] < values)
 
 
 def _ratio(

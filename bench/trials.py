@@ -1,6 +1,5 @@
 """One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
 
-import io
 import os
 import platform
 import subprocess
@@ -24,13 +23,13 @@ from opselect.bench.records import (
     StepRecord,
     TableReference,
     TrialDescription,
-    replace_file,
 )
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.ledger import Ledger, peak_memory_megabytes
 from opselect.selectors.scores import table_scores
 from opselect.selectors.task import SearchImages, Selection, SupernetState, Task
 from opselect.selectors.training import train_supernet
+from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, content_hash
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
@@ -92,10 +91,8 @@ def train(job: SupernetJob) -> str | None:
             torch_generator(space.name, job.seed, "supernet batches"),
         )
         seconds = time.perf_counter() - started
-        content = io.BytesIO()
-        torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, content)
-        job.folder.mkdir(parents=True, exist_ok=True)
-        replace_file(job.path, content.getvalue())
+        with replacing(job.path) as beside:
+            torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, beside)
     except Exception as error:
         return f"supernet training failed: {_reason(error)}"
     return None

@@ -5,7 +5,6 @@ Nothing is downloaded: what is missing is named together with how to get it.
 """
 
 import lzma
-import os
 import pickle
 import textwrap
 import zipfile
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import data_root
 from opselect.spaces.images import ImageData, LabelledImages, MissingData
 
 IMAGENET16_CLASSES = 120
@@ -57,19 +57,6 @@ _UNREADABLE_ARCHIVE = (
 
 class InvalidImages(UserError, ValueError):
     """A file that is there but does not hold images as expected; the message says what was found."""
-
-
-def data_root() -> Path:
-    """The one folder in which datasets are looked for; it need not exist.
-
-    It is $OPSELECT_DATA where that is set, otherwise $XDG_CACHE_HOME/opselect/data, otherwise ~/.cache/opselect/data.
-    """
-    chosen = os.environ.get("OPSELECT_DATA")
-    if chosen:
-        return Path(chosen).expanduser()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification has relative paths ignored.
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "opselect" / "data"
 
 
 def load_images(name_or_path: str) -> ImageData:

@@ -6,7 +6,14 @@ from typing import Any
 
 from opselect.spaces.errors import UserError
 
-SINGULAR = {"spaces": "space", "images": "images", "tables": "table", "selectors": "selector", "proxies": "proxy"}
+SINGULAR = {
+    "spaces": "space",
+    "images": "images",
+    "tables": "table",
+    "selectors": "selector",
+    "proxies": "proxy",
+    "combinations": "combination",
+}
 KINDS = tuple(SINGULAR)
 
 

@@ -7,7 +7,7 @@ names dataset, split, epochs and what to do with seeds, and what is not in the f
 
 import hashlib
 import json
-import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import data_root, replacing
 from opselect.spaces.images import MissingData
 from opselect.spaces.space import Architecture, SearchSpace
 
@@ -43,7 +44,10 @@ COLUMNS = pa.schema(
 )
 """Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
 
-KEY = ("architecture", "dataset", "split", "epochs", "seed")
+GROUP = ["dataset", "split", "epochs"]
+"""What a query always names."""
+
+KEY = ("architecture", *GROUP, "seed")
 """The columns that tell which accuracy a row holds."""
 
 SeedPolicy: TypeAlias = Literal["mean", "each"] | int
@@ -76,6 +80,11 @@ class Table:
         """All architectures of the space in the order of `enumerate`, as text."""
         return [self.space.format(architecture) for architecture in self.space.enumerate()]
 
+    @property
+    def columns(self) -> tuple[tuple[str, str, int], ...]:
+        """Every dataset, split and epochs that can be asked for, sorted."""
+        return tuple(sorted(self._row_numbers))
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the accuracies alone: timings, row order and how the file was written do not matter."""
@@ -84,10 +93,11 @@ class Table:
         return hashlib.sha256(text.to_csv(index=False).encode()).hexdigest()[:16]
 
     def contents(self) -> pd.DataFrame:
-        """What can be asked for: one row a dataset, split and epochs, with the seeds and how many architectures."""
-        grouped = self.rows.to_pandas().dropna(subset="accuracy").groupby(["dataset", "split", "epochs"], observed=True)
+        """What can be asked for: one row a dataset, split and epochs, with its seeds and its architectures."""
+        grouped = self.rows.to_pandas().dropna(subset="accuracy").groupby(GROUP, observed=True)
         frame = grouped.agg(
             architectures=("architecture", "nunique"),
+            missing=("architecture", lambda found: len(self.architectures) - found.nunique()),
             seeds=("seed", lambda seeds: " ".join(str(int(seed)) for seed in sorted(seeds.dropna().unique()))),
             lowest=("accuracy", "min"),
             median=("accuracy", "median"),
@@ -109,10 +119,7 @@ class Table:
         Raises:
             NotInTable: there is no such column.
         """
-        found = self._by_seed.get((dataset, split, epochs))
-        if found is None:
-            known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in sorted(self._by_seed))
-            raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
+        found = self._by_seed(dataset, split, epochs)
         if seeds == "each":
             return found.to_numpy()
         if seeds == "mean":
@@ -146,24 +153,32 @@ class Table:
         return {text: number for number, text in enumerate(self.architectures)}
 
     @cached_property
-    def _by_seed(self) -> dict[tuple[str, str, int], pd.DataFrame]:
-        frame = self.rows.select([*KEY, "accuracy"]).to_pandas()
-        result = {}
-        for key, group in frame.groupby(["dataset", "split", "epochs"], observed=True):
-            wide = group.pivot(index="architecture", columns="seed", values="accuracy")
-            result[key] = wide.reindex(self.architectures).astype(float)
-        return result
+    def _row_numbers(self) -> dict[tuple[str, str, int], np.ndarray]:
+        return self.rows.select(GROUP).to_pandas().groupby(GROUP, observed=True).indices
+
+    def _by_seed(self, dataset: str, split: str, epochs: int) -> pd.DataFrame:
+        """One row an architecture of the space, one column a seed, NaN where the file has nothing."""
+        key = (dataset, split, epochs)
+        if key not in self._row_numbers:
+            known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in self.columns)
+            raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
+        if key not in self._asked:
+            rows = self.rows.select(["architecture", "seed", "accuracy"]).take(self._row_numbers[key]).to_pandas()
+            wide = rows.pivot(index="architecture", columns="seed", values="accuracy")
+            self._asked[key] = wide.reindex(self.architectures).astype(float)
+        return self._asked[key]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str, str, int], pd.DataFrame]:
+        """What was asked for before."""
+        return {}
 
     def write(self, path: Path) -> None:
         """Write the table, completely or not at all."""
         metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
         rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19, write_page_checksum=True)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as beside:
+            pa.parquet.write_table(rows, beside, compression="zstd", compression_level=19, write_page_checksum=True)
 
 
 def read(path: Path) -> Table:
@@ -197,17 +212,87 @@ def read(path: Path) -> Table:
     try:
         rows = rows.select(COLUMNS.names).unify_dictionaries().cast(COLUMNS)
         rows.validate(full=True)
-        distinct = rows.group_by(list(KEY)).aggregate([]).num_rows
     except (pa.ArrowException, ValueError) as error:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
+    check_rows(rows, str(path))
+    return Table(registry.load("spaces", space_name), rows, provenance)
+
+
+def check_rows(rows: pa.Table, where: str) -> None:
+    """Check that no accuracy stands twice and that all are percentages.
+
+    Raises:
+        InvalidTable: with what is wrong.
+    """
+    distinct = rows.group_by(list(KEY)).aggregate([]).num_rows
     if distinct != rows.num_rows:
         raise InvalidTable(
-            f"{path}: {rows.num_rows - distinct} row(s) repeat the {', '.join(KEY)} of another one; "
+            f"{where}: {rows.num_rows - distinct} row(s) repeat the {', '.join(KEY)} of another one; "
             "expected one accuracy for each"
         )
-    return Table(registry.load("spaces", space_name), rows, provenance)
+    accuracies = rows["accuracy"].drop_null().to_numpy()
+    wrong = accuracies[~((accuracies >= 0) & (accuracies <= 100))]
+    if len(wrong):
+        raise InvalidTable(f"{where}: {len(wrong)} accuracies are like {wrong[0]:g}, expected percentages, 0 to 100")
+
+
+def imported_path(name: str) -> Path:
+    """Where the imported table of this name lies."""
+    return data_root() / "tables" / f"{name}.parquet"
+
+
+def checked_name(name: str) -> str:
+    """The name, if a table can be imported under it.
+
+    Raises:
+        UnknownName: it is not a plain file name, or belongs to a table that is not imported.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name, re.ASCII) or name.endswith(".parquet"):
+        raise registry.UnknownName(f"table name {name!r}, expected letters, digits, '.', '_' and '-'")
+    if name in registry.names("tables") and name != "nasbench201":
+        raise registry.UnknownName(f"table name {name!r} belongs to a table that is not imported; choose another one")
+    return name
+
+
+def names() -> tuple[str, ...]:
+    """Every table that can be loaded by name, registered or imported, sorted."""
+    imported = {path.stem for path in imported_path("*").parent.glob("[!.]*.parquet")}
+    return tuple(sorted(imported.union(registry.names("tables"))))
+
+
+def load(name: str) -> Table:
+    """The table with a registered name, an imported one, or the one in a file whose path ends in `.parquet`.
+
+    Raises:
+        UnknownName: no table has this name.
+        MissingData: the file is not there.
+        InvalidTable: the file cannot be read as a table.
+    """
+    if name.endswith(".parquet"):
+        return read(Path(name))
+    if name not in names():
+        raise registry.UnknownName(f"no table named {name!r}{registry.did_you_mean(name, names())}")
+    if name not in registry.names("tables"):
+        return read(imported_path(name))
+    table: Table = registry.load("tables", name)()
+    return table
 
 
 def digits201() -> Table:
     """The table that the package ships: every cell on digits, 10 epochs, 3 seeds, trained by this project."""
     return read(Path(__file__).with_name("digits201.parquet"))
+
+
+def nasbench201() -> Table:
+    """The table that 'opselect table import' has made of the published accuracies of NAS-Bench-201.
+
+    Raises:
+        MissingData: nothing has been imported.
+    """
+    path = imported_path("nasbench201")
+    if not path.is_file():
+        raise MissingData(
+            f"the table nasbench201 is not in {path.parent}; make it of NAS-Bench-201-v1_1-096897.pth or another "
+            "published file with: opselect table import nasbench201 PATH"
+        )
+    return read(path)

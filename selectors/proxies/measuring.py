@@ -1,8 +1,12 @@
 """What every proxy shares: the interface, and ways to look into a network that leave it exactly as it was."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
@@ -23,6 +27,20 @@ class Proxy(Protocol):
     def __call__(self, network: nn.Module, batch: LabelledImages) -> float:
         """The score of the network on one batch; infinite or NaN where it is undefined."""
         ...
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Several proxies as one score, which ranks the members of a group and means nothing for one network alone.
+
+    Attributes:
+        proxies: names of the proxies, registered ones.
+        combine: their scores `[members, proxies]` to one score a member, larger is better; a member with a score that
+            is NaN or infinite gets NaN and does not take part in the ranks of the others.
+    """
+
+    proxies: tuple[str, ...]
+    combine: Callable[[Float[np.ndarray, "members proxies"]], Float[np.ndarray, " members"]]
 
 
 class UnscorableNetwork(ValueError):

@@ -4,17 +4,19 @@ A selector's fields are its settings and the schema of its entry in an experimen
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import decide_edges, leave_as_it_is
 from opselect.selectors.orders import ORDERS
-from opselect.selectors.proxies.measuring import Proxy
+from opselect.selectors.proxies.measuring import Combination, Proxy
 from opselect.selectors.scores import (
+    Quality,
     alpha_strength,
     average_accuracy,
     best_accuracy,
@@ -22,6 +24,7 @@ from opselect.selectors.scores import (
     perturbation,
     proxy_quality,
     random_strength,
+    ranked_together,
     validation_accuracy,
 )
 from opselect.selectors.task import Score, SearchState, Selection, SupernetState, Task, shuffled_batches
@@ -37,8 +40,9 @@ OrderName = Literal[
 
 
 def _registered_proxy(name: str) -> str:
-    if name not in registry.names("proxies"):
-        raise ValueError(f"no proxy named {name!r}{registry.did_you_mean(name, registry.names('proxies'))}")
+    known = registry.names("proxies") + registry.names("combinations")
+    if name not in known:
+        raise ValueError(f"no proxy named {name!r}{registry.did_you_mean(name, tuple(sorted(known)))}")
     return name
 
 
@@ -127,6 +131,8 @@ class ZeroCostPT(Settings):
     """Zero-Cost-PT: perturbation with a proxy on the untrained supernet, several candidates, the best by the proxy.
 
     The candidates share the supernet's initial parameters and differ in alpha's random start, edge order and batches.
+    The proxy may be a combination of several; then the operations of all open edges are ranked together, and so are the
+    proposals.
 
     Source: Xiang et al., Zero-Cost Operation Scoring, arXiv 2106.06799, algorithm 1 (N = 10, V = 100).
     """
@@ -141,11 +147,21 @@ class ZeroCostPT(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Propose and validate."""
-        return self._propose_and_validate(task, perturbation(proxy_quality(self._proxy())))
+        return self._propose_and_validate(task, self._score(perturbation))
 
-    def _proxy(self) -> Proxy:
-        proxy: Proxy = registry.load("proxies", self.proxy)
-        return proxy
+    def _score(self, question: Callable[[Quality], Score]) -> Score:
+        scores = [question(proxy_quality(proxy)) for proxy in self._proxies()]
+        combination = self._combination()
+        return scores[0] if combination is None else ranked_together(scores, combination)
+
+    def _combination(self) -> Combination | None:
+        is_combined = self.proxy in registry.names("combinations")
+        return registry.load("combinations", self.proxy) if is_combined else None
+
+    def _proxies(self) -> list[Proxy]:
+        combination = self._combination()
+        names = (self.proxy,) if combination is None else combination.proxies
+        return [registry.load("proxies", name) for name in names]
 
     def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
         return shuffled_batches(task.images.weights_half, self.batch_size, task.torch_generator(*purpose))
@@ -169,13 +185,20 @@ class ZeroCostPT(Settings):
         # One proposal needs no validation; nor do many equal ones.
         if len(distinct) > 1:
             with task.ledger.phase("validation"):
-                validated = {architecture: self._validate(task, architecture) for architecture in distinct}
+                validated = dict(zip(distinct, self._validate(task, distinct), strict=True))
         finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
         chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
         assert first_steps is not None
         return Selection(chosen, first_steps, tuple((a, validated[a]) for a in proposals))
 
-    def _validate(self, task: Task, architecture: Architecture) -> float:
+    def _validate(self, task: Task, candidates: list[Architecture]) -> list[float]:
+        """Sum of each proxy over V batches, combined where there are several."""
+        sums = np.array([[self._sum(task, each, proxy) for proxy in self._proxies()] for each in candidates])
+        combination = self._combination()
+        combined: list[float] = (sums[:, 0] if combination is None else combination.combine(sums)).tolist()
+        return combined
+
+    def _sum(self, task: Task, architecture: Architecture, proxy: Proxy) -> float:
         """Sum of the proxy of the stand-alone network over V batches, the same for every candidate."""
         network = task.space.network(
             architecture,
@@ -183,7 +206,7 @@ class ZeroCostPT(Settings):
             task.classes,
             seed_for(task.space.name, task.seed, "validated network"),
         )
-        proxy, batches = self._proxy(), self._batches(task, "validation batches")
+        batches = self._batches(task, "validation batches")
         task.ledger.evaluations += self.validation_batches
         return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
 
@@ -196,7 +219,22 @@ class ZeroCostDisc(ZeroCostPT):
 
     def __call__(self, task: Task) -> Selection:
         """Propose and validate."""
-        return self._propose_and_validate(task, discretization(proxy_quality(self._proxy())))
+        return self._propose_and_validate(task, self._score(discretization))
+
+
+class TENAS(ZeroCostPT):
+    """TE-NAS style: keep the operation that the conditioning and the linear regions need most, over all edges.
+
+    One proposal, the edge with the highest rank sum first, scores taken anew after every decision. TE-NAS itself prunes
+    the least important operation of every edge in each round; the published Zero-Cost-PT code compares with this form.
+
+    Source: Chen et al., TE-NAS, ICLR 2021, section 4; the variant `tenas` of the published Zero-Cost-PT code, which
+    however decides among the operations of the first open edge only.
+    """
+
+    proxy: ProxyName = "te_nas"
+    edge_order: OrderName = "global-op-iter"
+    candidates: int = Field(default=1, ge=1, description="N, the number of proposals")
 
 
 class Random(Settings):

@@ -4,7 +4,7 @@ Perturbation and discretization are two questions about a *quality* of the super
 accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-Disc.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
-from opselect.selectors.proxies.measuring import Proxy, Weighted
+from opselect.selectors.proxies.measuring import Combination, Proxy, Weighted
 from opselect.selectors.task import Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
@@ -96,6 +96,29 @@ def proxy_quality(proxy: Proxy) -> Quality:
         return proxy(Weighted(_supernet(state), weights), state.batch)
 
     return quality
+
+
+def ranked_together(scores: Sequence[Score], combination: Combination) -> Score:
+    """Several scores as one, by their ranks among the operations of all open edges.
+
+    So asking for one edge costs the scores of all; they are kept until another state is asked about.
+
+    Args:
+        scores: one for each of the combination's proxies.
+        combination: how they become one.
+    """
+    latest: list[tuple[SearchState, dict[int, Tensor]]] = []
+
+    def score(state: SearchState, edge: int) -> Tensor:
+        if not latest or latest[0][0] is not state:
+            edges = state.decisions.open_edges
+            columns = [torch.cat([part(state, number) for number in edges]) for part in scores]
+            combined = torch.from_numpy(combination.combine(torch.stack(columns, dim=1).numpy()))
+            by_edge = torch.split(combined, [_operations(state, number) for number in edges])
+            latest[:] = [(state, dict(zip(edges, by_edge, strict=True)))]
+        return latest[0][1][edge]
+
+    return score
 
 
 def random_strength(state: SearchState, edge: int) -> Tensor:

@@ -5,7 +5,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from io import BufferedIOBase
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class RestrictedUnpickler(pickle._Unpickler):
         raise pickle.UnpicklingError("it holds tensors, which no table of accuracies needs")
 
     def _load_setitems(self) -> None:
-        pickle._Unpickler.dispatch[pickle.SETITEMS[0]](self)
+        pickle._Unpickler.dispatch[pickle.SETITEMS[0]](cast(Any, self))
         if self._filled is not None:
             self._filled(self.stack[-1])
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.stats import rankdata
 
-from opselect.selectors.catalog import DartsPT, Magnitude, ZeroCostPT
+from opselect.selectors.catalog import TENAS, DartsPT, Magnitude, ZeroCostPT
 from opselect.selectors.conformance import BrokenPromise, check_selector
+from opselect.selectors.proxies.measuring import Combination
 from opselect.selectors.scores import MissingIngredient
 from opselect.selectors.task import Selection, Selector, Task
 from opselect.spaces import registry
@@ -22,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "darts-pt": {"tuning_epochs": 1},
     "darts-pt-fixed-alpha": {"tuning_epochs": 1},
     "disc-acc": {"tuning_epochs": 1},
+    "te-nas": {"batch_size": 2},
     "zero-cost-pt": {"candidates": 2, "validation_batches": 1, "batch_size": 16},
     "zero-cost-disc": {"candidates": 2, "validation_batches": 1, "batch_size": 16},
 }
@@ -104,6 +107,42 @@ def test_zero_cost_pt_keeps_the_candidate_with_the_largest_summed_proxy(make_tas
     assert None not in scores
     winner = max(selection.candidates, key=lambda candidate: candidate[1] or -np.inf)
     assert selection.architecture == winner[0]
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> Combination:
+    """A registered combination of two quick proxies: the rank of the parameters, then that of the multiply-adds."""
+    combination = Combination(("params", "flops"), lambda scores: rankdata(scores, axis=0) @ np.array([100.0, 1.0]))
+    load, names = registry.load, registry.names
+    monkeypatch.setattr(registry, "load", lambda kind, name: combination if name == "sizes" else load(kind, name))
+    monkeypatch.setattr(registry, "names", lambda kind: ("sizes",) if kind == "combinations" else names(kind))
+    return combination
+
+
+@pytest.mark.usefixtures("sizes")
+def test_a_combination_ranks_the_operations_of_all_open_edges(make_task: Callable[[], Task]) -> None:
+    selection = TENAS(proxy="sizes", batch_size=16)(make_task())
+    first = selection.steps[0]
+    assert sorted(first.scores) == list(range(6))
+    together = [score for edge in range(6) for score in first.scores[edge]]
+    # 30 operations: six 3x3 convolutions share the highest rank, the 1x1 ones the next, the others the lowest.
+    assert sorted(set(together)) == [101 * 9.5, 101 * 21.5, 101 * 27.5]
+    assert {OPERATIONS[step.operation] for step in selection.steps} == {"nor_conv_3x3"}
+    # With five edges open there are 25 operations to rank.
+    second = selection.steps[1]
+    assert max(score for scores in second.scores.values() for score in scores) == 101 * 23
+
+
+@pytest.mark.usefixtures("sizes")
+def test_a_combination_ranks_the_proposals_too(make_task: Callable[[], Task]) -> None:
+    small, large = (
+        digits201.parse(f"|{name}~0|+|none~0|{name}~1|+|none~0|none~1|{name}~2|")
+        for name in ("nor_conv_1x1", "nor_conv_3x3")
+    )
+    selector = ZeroCostPT(proxy="sizes", validation_batches=3, batch_size=16)
+    task = make_task()
+    assert selector._validate(task, [small, large, small]) == [101 * 1.5, 101 * 3, 101 * 1.5]
+    assert task.ledger.evaluations == 3 * 3 * 2
 
 
 def test_candidates_differ_in_edge_order_and_batches(make_task: Callable[[], Task]) -> None:

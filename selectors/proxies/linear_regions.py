@@ -1,0 +1,56 @@
+"""How many linear pieces a ReLU network has."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from opselect.selectors.proxies.features import is_relu, measured
+from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.seeds import torch_generator
+
+POINTS = 1000
+SIDE = 4
+"""The smallest size that survives two halvings."""
+
+
+def linear_regions(network: nn.Module, batch: LabelledImages) -> float:
+    """Number of linear regions that a circle of tiny random images runs through; larger is better.
+
+    The ReLUs of a network cut its inputs into regions, one an activation pattern, in each of which it is linear. The
+    inputs here are 1000 points on the circle cos(t) u + sin(t) v of two Gaussian images u and v with the network's
+    image channels and 4x4 pixels (fewer where the batch has fewer). A new region begins wherever a unit switches on or
+    off between neighbours. ReLUs whose units all switch at the same places count once, as those of several operations
+    that leave one node. Train mode; the network is taken as it is; labels and pixels of the batch are not used.
+
+    Differs from the published code, which counts the distinct patterns of 3 x 1000 crops of 3x3 pixels in a copy of
+    one cell with one channel, drawn three times anew. A copy cannot be made of any network, and in a network of
+    ordinary width every one of so many inputs has a pattern of its own: all networks would score the same. One
+    dimension has few enough regions to count, and counting switches does not saturate at the number of points.
+
+    Raises:
+        UnscorableNetwork: no ReLU was reached.
+
+    Sources: Chen et al., TE-NAS, ICLR 2021, section 3.2; Xiong et al., On the Number of Linear Regions of
+    Convolutional Neural Networks, ICML 2020; regions along a line: Hanin and Rolnick, Complexity of Linear Regions in
+    Deep Networks, ICML 2019.
+    """
+    found = measured(network, circle(batch.images), is_relu, lambda _, received, __: _switches(received))
+    if not found:
+        raise UnscorableNetwork("linear_regions: the network has no ReLU that is computed")
+    return float(max(1, sum(count for _, count in set(found))))
+
+
+def circle(like: Tensor) -> Tensor:
+    """The images of `linear_regions`, with the channels of these images."""
+    height, width = (min(side, SIDE) for side in like.shape[2:])
+    first, second = torch.randn(2, like.shape[1], height, width, generator=torch_generator("linear_regions"))
+    angles = torch.linspace(0, 2 * torch.pi, POINTS + 1)[:-1, None, None, None]
+    return (angles.cos() * first + angles.sin() * second).to(like)
+
+
+def _switches(received: Tensor) -> tuple[bytes, int]:
+    """Between which neighbours which units switch, packed, and how often that happens."""
+    on = (received.flatten(1) > 0).cpu().numpy()
+    switches = on != np.roll(on, 1, axis=0)
+    return np.packbits(switches).tobytes(), int(switches.sum())

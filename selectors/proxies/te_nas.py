@@ -1,0 +1,21 @@
+"""TE-NAS: trainable and expressive at once."""
+
+import numpy as np
+from jaxtyping import Float
+
+from opselect.selectors.proxies.measuring import Combination
+from opselect.selectors.proxies.ranking import Scores, sum_over_ranks
+
+
+def rank_sum(scores: Scores) -> Float[np.ndarray, " members"]:
+    """The sum of a member's ranks, the worst being 1; larger is better.
+
+    Equal scores get equal ranks and the next score the following rank, as in the published code. A member with a NaN
+    or infinite score gets NaN and takes no rank from the others.
+
+    Source: Chen et al., TE-NAS, ICLR 2021, section 4 (ranks of the condition number and of the linear regions).
+    """
+    return sum_over_ranks(scores, "dense", lambda ranks: ranks)
+
+
+te_nas = Combination(("ntk", "linear_regions"), rank_sum)

@@ -164,6 +164,46 @@ def select(
         raise typer.Exit(1)
 
 
+@app.command()
+def proxies(
+    table: Annotated[str, typer.Option(help="Accuracies: a table by name, or a Parquet file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the scores and the report.")],
+    space: Annotated[str, typer.Option(help="Whose stand-alone networks are scored.")] = "nasbench201",
+    images: Annotated[str, typer.Option(help="Images by name, or an .npz file.")] = "cifar10",
+    sample: Annotated[
+        int | None, typer.Option(min=10, help="How many architectures, each equally likely; all by default.")
+    ] = None,
+    proxy: Annotated[
+        list[str] | None, typer.Option("--proxy", "-p", help="A proxy; may be repeated. All by default.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=2, help="Images of the one batch that all networks see.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Of sample, batch and initial parameters.")] = 0,
+    workers: WorkersOption = 0,
+) -> None:
+    """Score stand-alone networks by zero-cost proxies, and report how the scores agree with true accuracies.
+
+    Every finished network is kept at once, the same command goes on from there, and more architectures or proxies may
+    be asked for later. Equal architectures are scored once.
+
+    Example: `opselect proxies --space digits201 --images digits --table digits201 --sample 500 --output runs/proxies`
+    """
+    from opselect.bench import proxy_study
+    from opselect.bench.report.proxies import write_proxy_report
+    from opselect.spaces import registry
+
+    names = tuple(dict.fromkeys(proxy or registry.names("proxies")))
+    for kind, chosen in (("proxies", names), ("spaces", (space,))):
+        for name in chosen:
+            registry.load(kind, name)
+    accuracies = _load_table(table)
+    study = proxy_study.describe(space, images, batch_size, seed)
+    with _progress() as progress:
+        scores = proxy_study.score_architectures(study, sample, names, output, _worker_count(workers), progress)
+    write_proxy_report(scores, accuracies, output)
+    print(f"scores: {output / proxy_study.FILE_NAME}")
+    print(f"report: {output / 'proxies.html'} and {output / 'proxies.md'}")
+
+
 @table_app.command("build")
 def table_build(
     name: Annotated[str, typer.Argument(help="The table to make; digits201 is the one that can be made.")],

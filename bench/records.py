@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -18,17 +18,21 @@ FILE_NAME = "records.jsonl"
 BEGINNING = b'{"version":'
 """How every line starts."""
 
+Line = TypeVar("Line", bound=BaseModel)
+
 
 class InvalidRecords(UserError, ValueError):
     """A records file that is not one, or that another version of the format wrote."""
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
+    """What is written as a line or a part of one: its first field is `version` where it is a line."""
+
     # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class TableReference(_Value):
+class TableReference(Value):
     """Which column of which table a trial is measured against."""
 
     name: str
@@ -37,7 +41,7 @@ class TableReference(_Value):
     fingerprint: str
 
 
-class TrialDescription(_Value):
+class TrialDescription(Value):
     """Everything that determines the outcome of a trial.
 
     Attributes:
@@ -66,7 +70,7 @@ class TrialDescription(_Value):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class StepRecord(_Value):
+class StepRecord(Value):
     """One decision.
 
     Attributes:
@@ -85,7 +89,7 @@ class StepRecord(_Value):
     truth: dict[str, dict[int, list[float]]]
 
 
-class Result(_Value):
+class Result(Value):
     """What a trial selected and how good that is.
 
     Attributes:
@@ -109,7 +113,7 @@ class Result(_Value):
     steps: list[StepRecord]
 
 
-class Cost(_Value):
+class Cost(Value):
     """What a trial cost.
 
     Attributes:
@@ -127,7 +131,7 @@ class Cost(_Value):
     device: str
 
 
-class Record(_Value):
+class Record(Value):
     """One line of a records file.
 
     Attributes:
@@ -163,40 +167,47 @@ class Record(_Value):
 def read_records(path: Path) -> list[Record]:
     """All records of a file, a later one replacing an earlier one of the same key; order of first appearance.
 
-    A last line without its end, which a killed run leaves behind, is not a record and is passed over.
-
     Raises:
         InvalidRecords: a line is not a record, or is one of another format version.
         FileNotFoundError: there is no such file.
     """
-    content = path.read_bytes()
-    complete, _, _ = content.rpartition(b"\n")
-    records: dict[str, Record] = {}
-    for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
-        record = _parse(line, f"{path}, line {number}")
-        records[record.key] = record
-    return list(records.values())
+    return list({record.key: record for record in read_lines(path, Record, "opselect run")}.values())
 
 
-def _parse(line: bytes, where: str) -> Record:
+def read_lines(path: Path, kind: type[Line], command: str) -> list[Line]:
+    """All lines of a file that `Appender` has written.
+
+    A last line without its end, which a killed run leaves behind, is passed over.
+
+    Args:
+        path: of the file.
+        kind: of its lines.
+        command: that writes such files.
+
+    Raises:
+        InvalidRecords: a line is something else, or of another format version.
+        FileNotFoundError: there is no such file.
+    """
+    complete, _, _ = path.read_bytes().rpartition(b"\n")
+    lines = complete.split(b"\n") if complete else []
+    return [_parse(line, kind, f"{path}, line {number}", command) for number, line in enumerate(lines, start=1)]
+
+
+def _parse(line: bytes, kind: type[Line], where: str, command: str) -> Line:
+    expected = f"expected a record written by '{command}'"
     try:
         parsed = json.loads(line)
     except (ValueError, RecursionError):
-        raise InvalidRecords(f"{where}: not JSON; expected a record written by 'opselect run'") from None
+        raise InvalidRecords(f"{where}: not JSON; {expected}") from None
     version = parsed.get("version") if isinstance(parsed, dict) else None
     if version != FORMAT_VERSION:
-        raise InvalidRecords(
-            f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; "
-            "run the experiment into a new folder"
-        )
+        raise InvalidRecords(f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; use a new folder")
     try:
-        return Record.model_validate(parsed)
+        return kind.model_validate(parsed)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InvalidRecords(
-            f"{where}: {place!r}: {first['msg']}; expected a record written by 'opselect run'"
-        ) from None
+        raise InvalidRecords(f"{where}: {place!r}: {first['msg']}; {expected}") from None
 
 
 @contextlib.contextmanager
@@ -230,7 +241,7 @@ class Appender:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def append(self, record: Record) -> None:
+    def append(self, record: BaseModel) -> None:
         """Write one record; when this returns it is on the disk.
 
         Raises:

@@ -59,10 +59,10 @@ def selection_table(trials: Trials) -> Table:
     rows = summaries.selection(trials)
     competing = [row for row in rows if row.role == "selector"]
     marks = {
-        "test": _marks({row.label: row.test_accuracy.value for row in competing}),
-        "valid": _marks({row.label: row.valid_accuracy.value for row in competing}),
-        "regret": _marks({row.label: _negative(row.regret.value) for row in competing}),
-        "percentile": _marks({row.label: row.percentile.value for row in competing}, decimals=1),
+        "test": best_marks({row.label: row.test_accuracy.value for row in competing}),
+        "valid": best_marks({row.label: row.valid_accuracy.value for row in competing}),
+        "regret": best_marks({row.label: _negative(row.regret.value) for row in competing}),
+        "percentile": best_marks({row.label: row.percentile.value for row in competing}, decimals=1),
     }
 
     def cells(row: SelectionSummary) -> tuple[Cell, ...]:
@@ -258,7 +258,7 @@ def agreement_table(trials: Trials) -> Table:
     measures = [(oracle, statistic) for oracle in oracles for statistic in summaries.STATISTICS]
     by_label = {(row.label, row.oracle, row.statistic): row for row in rows}
     marks = {
-        measure: _marks(
+        measure: best_marks(
             {label: by_label[label, *measure].agreement.value for label in _labels_of(rows, trials, "selector")}
         )
         for measure in measures
@@ -506,7 +506,7 @@ def interval(estimate: Estimate, decimals: int = 2) -> str:
     return f"[{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
 
 
-def _marks(values: Mapping[str, float | None], decimals: int = 2) -> dict[str, Mark]:
+def best_marks(values: Mapping[str, float | None], decimals: int = 2) -> dict[str, Mark]:
     """Bold for the largest, underlined for the next, as printed; nothing where there is nothing to compare."""
     rounded = {label: round(value, decimals) for label, value in values.items() if value is not None}
     ranking = sorted(set(rounded.values()), reverse=True)

@@ -41,7 +41,7 @@ def write_report(
     figures = [figure.name for section in (*sections, *timed) for figure in section.figures]
     texts = {
         **render_tables(records, labels),
-        **_table_files([timing_table(trials), environment_table(trials)]),
+        **table_files([timing_table(trials), environment_table(trials)]),
         "report.md": to_markdown(title, preface or {}, sections),
         "timing.md": to_markdown(f"{title}: times and machines", {}, timed),
     }
@@ -51,7 +51,7 @@ def write_report(
         images[name], files[f"figures/{name}.pdf"] = drawn(name, trials)
         files[f"figures/{name}.png"] = images[name]
     files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
-    return [_written(folder / name, files[name]) for name in sorted(files)]
+    return [written(folder / name, files[name]) for name in sorted(files)]
 
 
 def render_tables(records: Sequence[Record], labels: Sequence[str]) -> dict[str, str]:
@@ -64,7 +64,7 @@ def render_tables(records: Sequence[Record], labels: Sequence[str]) -> dict[str,
     Raises:
         MixedRecords: the records belong to more than one experiment.
     """
-    return _table_files(reproducible_tables(trials_of(records, labels)).values())
+    return table_files(reproducible_tables(trials_of(records, labels)).values())
 
 
 def render_markdown(
@@ -74,7 +74,8 @@ def render_markdown(
     return to_markdown(title, preface or {}, reproducible_sections(trials_of(records, labels)))
 
 
-def _table_files(tables: Iterable[Table]) -> dict[str, str]:
+def table_files(tables: Iterable[Table]) -> dict[str, str]:
+    """The text of the CSV and LaTeX files of tables, by name relative to the report's folder."""
     files = {}
     for table in tables:
         files[f"tables/{table.name}.csv"] = csv_text(table)
@@ -82,7 +83,8 @@ def _table_files(tables: Iterable[Table]) -> dict[str, str]:
     return files
 
 
-def _written(path: Path, content: bytes) -> Path:
+def written(path: Path, content: bytes) -> Path:
+    """The path, after writing the content there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

@@ -89,12 +89,15 @@ def weight_gradients(loss: Tensor, weights: dict[str, Tensor]) -> list[tuple[Ten
     Raises:
         UnscorableNetwork: it depends on none.
     """
-    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    pairs = [
-        (weight.detach(), gradient)
-        for weight, gradient in zip(weights.values(), found, strict=True)
-        if gradient is not None
-    ]
+    pairs = []
+    # torch itself refuses a loss that depends on nothing.
+    if weights and loss.requires_grad:
+        found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+        pairs = [
+            (weight.detach(), gradient)
+            for weight, gradient in zip(weights.values(), found, strict=True)
+            if gradient is not None
+        ]
     if not pairs:
         raise UnscorableNetwork("no convolution or linear layer takes part in the network's output")
     return pairs

@@ -208,7 +208,7 @@ def altered(field: str, value: object) -> bytes:
         (b"architecture,accuracy", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"PAR1" + bytes(range(256)).replace(b"\n", b""), "not JSON"),
-        (b"[1, 2]", "record format version None, expected 1; run the experiment into a new folder"),
+        (b"[1, 2]", "record format version None, expected 1; use a new folder"),
         (b'"text"', "record format version None, expected 1"),
         (b"{}", "record format version None, expected 1"),
         (altered("version", 0), "record format version 0, expected 1"),

@@ -1,6 +1,7 @@
 """Every proxy against a number worked by hand or an independent slow formula, and all of them against the contract."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -196,6 +197,20 @@ def test_every_docstring_says_the_direction_and_the_source(name: str) -> None:
     text = registry.load("proxies", name).__doc__
     assert "larger is better" in text.splitlines()[0]
     assert "Source" in text
+
+
+@pytest.mark.parametrize("proxy", [grad_norm, snip, synflow])
+def test_a_network_without_weights_cannot_be_scored_by_gradients(
+    proxy: Callable[[nn.Module, LabelledImages], float], few_digits: LabelledImages
+) -> None:
+    for network in (nn.Flatten(), nn.Sequential(nn.ReLU(), nn.Flatten())):
+        with pytest.raises(UnscorableNetwork, match="no convolution or linear layer"):
+            proxy(network, few_digits)
+
+
+def test_an_undefined_score_keeps_the_promises(few_digits: LabelledImages) -> None:
+    supernet, weights = digits201.supernet(1, 10, seed=0), uniform_weights()
+    check_proxy(lambda network, batch: math.nan, nn.Flatten(), supernet, weights, few_digits)
 
 
 def misbehaving_training(network: nn.Module, batch: LabelledImages) -> float:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from opselect.selectors.catalog import Settings
 from opselect.selectors.recipe import SupernetTraining
@@ -39,6 +39,11 @@ def _known_table(name: str) -> str:
     return name
 
 
+def _tuple_of_list(value: object) -> object:
+    """TOML has lists; what is hashed and compared is a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -50,11 +55,25 @@ class TableChoice(_Checked):
         name: a registered or imported table, or the path of a `.parquet` file.
         dataset: which of its datasets.
         epochs: which of its training budgets.
+        valid_epochs: the budget of the validation accuracies, which the oracles read, where it is another one.
+        also: other datasets on whose test accuracies the selected architectures are reported too.
     """
 
     name: Annotated[str, AfterValidator(_known_table)]
     dataset: str
     epochs: int
+    valid_epochs: int | None = None
+    also: Annotated[tuple[str, ...], BeforeValidator(_tuple_of_list)] = ()
+
+    @property
+    def valid_column(self) -> tuple[str, str, int]:
+        """Dataset, split and epochs of the validation accuracies."""
+        return self.dataset, "valid", self.valid_epochs or self.epochs
+
+    @property
+    def test_columns(self) -> dict[str, tuple[str, str, int]]:
+        """By dataset, the column of its test accuracies; the main dataset first."""
+        return {dataset: (dataset, "test", self.epochs) for dataset in (self.dataset, *self.also)}
 
 
 class SelectorEntry(_Checked):
@@ -232,9 +251,9 @@ def check_ingredients(experiment: Experiment) -> None:
             f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}, "
             f"which has other edges than {experiment.space}"
         )
-    for split in ("valid", "test"):
+    for column in (choice.valid_column, *choice.test_columns.values()):
         try:
-            table.accuracies(choice.dataset, split, choice.epochs, "mean")
+            table.accuracies(*column, "mean")
         except NotInTable as error:
             raise InvalidExperiment(f"{experiment.name}, [table]: {error}") from None
 

@@ -38,6 +38,8 @@ class TableReference(Value):
     name: str
     dataset: str
     epochs: int
+    valid_epochs: int
+    also: tuple[str, ...]
     fingerprint: str
 
 
@@ -96,6 +98,7 @@ class Result(Value):
         architecture: in the field's notation.
         valid_accuracy: mean over the table's seeds, percent; null without a table.
         test_accuracy: the same on test images.
+        other_test_accuracies: the same by dataset, of the other datasets that the experiment reports.
         test_accuracies: one a seed of the table.
         regret: test accuracy of the best architecture in the table minus this one's, percentage points.
         percentile: percent of all architectures of the table with a lower mean test accuracy.
@@ -107,6 +110,7 @@ class Result(Value):
     valid_accuracy: float | None
     test_accuracy: float | None
     test_accuracies: list[float]
+    other_test_accuracies: dict[str, float]
     regret: float | None
     percentile: float | None
     candidates: list[tuple[str, float | None]]

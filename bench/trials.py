@@ -146,6 +146,8 @@ class Trial:
                 name=choice.name,
                 dataset=choice.dataset,
                 epochs=choice.epochs,
+                valid_epochs=choice.valid_column[2],
+                also=choice.also,
                 fingerprint=_table(experiment).fingerprint,
             ),
             observe=experiment.observe,
@@ -196,7 +198,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         ledger.seconds["supernet training"] = kept["seconds"]
     elif trial.entry.selector.supernet_state == "initial":
         supernet = _initial_supernet(space, data, trial.seed)
-    valid = table.accuracies(choice.dataset, "valid", choice.epochs, "mean") if table and choice else None
+    valid = table.accuracies(*choice.valid_column, "mean") if table and choice else None
     task = Task(
         space=space,
         images=SearchImages.halves(data),
@@ -233,21 +235,24 @@ def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial
             valid_accuracy=None,
             test_accuracy=None,
             test_accuracies=[],
+            other_test_accuracies={},
             regret=None,
             percentile=None,
             steps=_steps(selection, space, None),
         )
 
-    def accuracy(split: str, seeds: Any) -> Any:
-        return table.accuracy(selection.architecture, choice.dataset, split, choice.epochs, seeds)
+    def accuracy(column: tuple[str, str, int], seeds: Any) -> Any:
+        return table.accuracy(selection.architecture, *column, seeds)
 
-    everyone = table.accuracies(choice.dataset, "test", choice.epochs, "mean")
-    mine = accuracy("test", "mean")
+    main, *others = choice.test_columns.values()
+    everyone = table.accuracies(*main, "mean")
+    mine = accuracy(main, "mean")
     return Result(
         **common,
-        valid_accuracy=accuracy("valid", "mean"),
+        valid_accuracy=accuracy(choice.valid_column, "mean"),
         test_accuracy=mine,
-        test_accuracies=[value for value in accuracy("test", "each") if not np.isnan(value)],
+        test_accuracies=[value for value in accuracy(main, "each") if not np.isnan(value)],
+        other_test_accuracies={column[0]: accuracy(column, "mean") for column in others},
         regret=float(np.nanmax(everyone) - mine),
         percentile=float(100 * (everyone < mine).sum() / (~np.isnan(everyone)).sum()),
         steps=_steps(selection, space, everyone),

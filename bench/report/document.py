@@ -58,7 +58,7 @@ def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
                     "The architecture that each selector chose most often. Edges with the operation none are left out.",
                 ),
             ),
-            (table["selection"], table["paired"]),
+            (table["selection"], table["transfer"], table["paired"]),
         ),
         Section(
             "Operation scores",

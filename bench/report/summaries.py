@@ -60,6 +60,16 @@ class SelectionSummary:
 
 
 @dataclass(frozen=True)
+class TransferSummary:
+    """How good the architectures that a selector chose are on other datasets: by dataset, test accuracy in percent."""
+
+    label: str
+    role: Role
+    trials: int
+    test_accuracy: dict[str, Mean]
+
+
+@dataclass(frozen=True)
 class TrialSummary:
     """One trial; all but the first three fields are None where it failed, `reason` is None where it did not."""
 
@@ -220,6 +230,19 @@ def _trial_of(record: Record) -> TrialSummary:
         distinct_candidates=len(set(proposals)) if result else None,
         reason=None if result else record.reason or "no reason given",
     )
+
+
+def transfer(trials: Trials) -> list[TransferSummary]:
+    """One row a label; empty where the experiment reports one dataset only."""
+    datasets = sorted({dataset for record in trials.all if record.trial.table for dataset in record.trial.table.also})
+    if not datasets:
+        return []
+    rows = []
+    for label in trials.labels:
+        results = list(trials.results(label).values())
+        means = {name: mean_interval(result.other_test_accuracies.get(name) for result in results) for name in datasets}
+        rows.append(TransferSummary(label, trials.role(label), len(results), means))
+    return rows
 
 
 def best_selector(rows: Sequence[SelectionSummary]) -> str | None:

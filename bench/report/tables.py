@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from opselect.bench.records import Record
 from opselect.bench.report import summaries
-from opselect.bench.report.summaries import AgreementSummary, PairSummary, SelectionSummary, TimingSummary
+from opselect.bench.report.summaries import (
+    AgreementSummary,
+    PairSummary,
+    SelectionSummary,
+    TimingSummary,
+    TransferSummary,
+)
 from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Mark, Table, number
 from opselect.bench.report.trials import Role, Trials
 from opselect.bench.statistics import Estimate, Mean, spearman
@@ -17,6 +23,7 @@ BLOCKS: Sequence[tuple[str, tuple[Role, ...]]] = (
     ("Ceiling: oracles that read the table's validation accuracies", ("oracle",)),
 )
 INTERVAL_NOTE = "Intervals are 95 % t intervals of the mean over seeds; ± is the sample standard deviation (n − 1)."
+AGREEMENT_COUNTS = ("95 % interval of the first", "n", "Edges used, undefined", "Dropped scores")
 UNDEFINED_NOTE = f"{UNDEFINED}: undefined, the CSV file says why."
 
 
@@ -42,6 +49,7 @@ def reproducible_tables(trials: Trials) -> dict[str, Table]:
     """Every table that the same records determine to the last byte, by name; times are not among them."""
     tables = [
         selection_table(trials),
+        transfer_table(trials),
         paired_table(trials),
         agreement_table(trials),
         steps_table(trials),
@@ -111,6 +119,45 @@ def selection_table(trials: Trials) -> Table:
             ),
             *_validation_against_test(trials),
         ),
+        data=rows,
+    )
+
+
+def transfer_table(trials: Trials) -> Table:
+    """How good the selected architectures are on other datasets, one row a selector."""
+    rows = summaries.transfer(trials)
+    datasets = tuple(rows[0].test_accuracy) if rows else ()
+    marks = {
+        name: best_marks({row.label: row.test_accuracy[name].value for row in rows if row.role == "selector"})
+        for name in datasets
+    }
+
+    def cells(row: TransferSummary) -> tuple[Cell, ...]:
+        means = (
+            (
+                Cell(mean_and_deviation(row.test_accuracy[name]), marks[name].get(row.label, "")),
+                Cell(interval(row.test_accuracy[name])),
+            )
+            for name in datasets
+        )
+        return (Cell(row.label), Cell(str(row.trials)), *(cell for pair in means for cell in pair))
+
+    return Table(
+        name="transfer",
+        title="The selected architectures on other datasets",
+        columns=(
+            Column("Selector", numeric=False),
+            Column("Trials"),
+            *(
+                column
+                for name in datasets
+                for column in (Column(f"{name} test accuracy", "%", "↑"), Column("95 % interval", "%"))
+            ),
+        ),
+        blocks=tuple(
+            Block(heading, tuple(cells(row) for row in rows if row.role in roles)) for heading, roles in BLOCKS
+        ),
+        notes=(INTERVAL_NOTE, "The architectures are those of the main table; nothing was selected on these datasets."),
         data=rows,
     )
 
@@ -275,6 +322,7 @@ def agreement_table(trials: Trials) -> Table:
             Cell(interval(found[0].agreement)),
             Cell(str(found[0].agreement.n)),
             Cell(f"{found[0].edges}, {found[0].undefined_edges}"),
+            Cell(str(found[0].dropped_pairs)),
         )
 
     return Table(
@@ -283,7 +331,16 @@ def agreement_table(trials: Trials) -> Table:
         columns=(
             Column("Selector", numeric=False),
             *(Column(f"{oracle}, {statistic.capitalize()}", "", "↑") for oracle, statistic in measures),
-            *((Column("95 % interval of the first"), Column("n"), Column("Edges used, undefined")) if measures else ()),
+            *(
+                (
+                    Column("95 % interval of the first"),
+                    Column("n"),
+                    Column("Edges used, undefined"),
+                    Column("Dropped scores"),
+                )
+                if measures
+                else ()
+            ),
         ),
         blocks=tuple(
             Block(heading, tuple(cells(label) for label in _labels_of(rows, trials, *roles)))
@@ -423,6 +480,7 @@ def reproducibility_table(trials: Trials) -> Table:
             "Images": [trial.images for trial in described],
             "Images, hash": [trial.images_hash for trial in described],
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in references],
+            "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in references],
             "Table, fingerprint": [table.fingerprint for table in references],
             "Seeds": [_listed(trials.seeds)] if trials.seeds else [],
             "All open edges scored at every step": ["yes" if trial.observe else "no" for trial in described],

@@ -26,7 +26,7 @@ from opselect.bench.records import (
     read_records,
 )
 
-TABLE = TableReference(name="digits201", dataset="digits", epochs=10, fingerprint="f1e2d3c4")
+TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 TRIAL = TrialDescription(
     space="digits201",
     images="digits",
@@ -52,6 +52,7 @@ def record(seed: int = 0, score: float = 0.5, **changes: Any) -> Record:
         valid_accuracy=80.25,
         test_accuracy=81.125,
         test_accuracies=[81.0, 81.25],
+        other_test_accuracies={"letters": 70.5},
         regret=3.5,
         percentile=90.0,
         candidates=[("|none~0|", score), ("|skip_connect~0|", None)],
@@ -154,8 +155,8 @@ def test_the_key_is_the_hash_of_the_description_in_sorted_json() -> None:
     text = (
         '{"images": "digits", "images_hash": "abc123", "observe": true, "seed": 0, "selector": "zero-cost-pt", '
         '"settings": {"candidates": 10, "proxy": "nwot"}, "software": {"opselect": "0.1.0", "torch": "2.5.1"}, '
-        '"space": "digits201", "table": {"dataset": "digits", "epochs": 10, "fingerprint": "f1e2d3c4", '
-        '"name": "digits201"}, "training": {"epochs": 60}}'
+        '"space": "digits201", "table": {"also": [], "dataset": "digits", "epochs": 10, '
+        '"fingerprint": "f1e2d3c4", "name": "digits201", "valid_epochs": 10}, "training": {"epochs": 60}}'
     )
     assert TRIAL.key == hashlib.sha256(text.encode()).hexdigest()[:16]
     reordered = TRIAL.model_copy(update={"settings": {"candidates": 10, "proxy": "nwot"}})

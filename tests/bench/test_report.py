@@ -34,7 +34,7 @@ SELECTORS = {
     "avg-acc": "avg-acc",
 }
 LABELS = tuple(SELECTORS)
-TABLE = TableReference(name="digits201", dataset="digits", epochs=10, fingerprint="f1e2d3c4")
+TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 BEST_TEST_ACCURACY = 90.0
 
 
@@ -105,6 +105,7 @@ def measured(test_accuracy: float, architecture: str = "", steps: tuple[StepReco
         "valid_accuracy": test_accuracy + 1,
         "test_accuracy": test_accuracy,
         "test_accuracies": [test_accuracy],
+        "other_test_accuracies": {},
         "regret": BEST_TEST_ACCURACY - test_accuracy,
         "percentile": test_accuracy,
         "candidates": [],
@@ -180,6 +181,23 @@ def test_the_order_of_records_changes_no_byte() -> None:
 def test_labels_come_in_the_order_given_and_then_by_name() -> None:
     records = accuracies("z", "darts-pt", [1.0]) + accuracies("m", "magnitude", [1.0]) + accuracies("a", "x", [1.0])
     assert trials_of(records, ["m", "missing"]).labels == ("m", "missing", "a", "z")
+
+
+def test_other_datasets_have_a_table_of_their_own() -> None:
+    records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("random", "random", [40])
+    assert "transfer" not in render_markdown(records, ["magnitude", "random"], "one dataset")
+    wider = []
+    for record, letters in zip(records, (30.0, 34.0, 20.0), strict=True):
+        trial = record.trial.model_copy(update={"table": TABLE.model_copy(update={"also": ("letters",)})})
+        assert record.result is not None
+        result = record.result.model_copy(update={"other_test_accuracies": {"letters": letters}})
+        wider.append(record.model_copy(update={"trial": trial, "key": trial.key, "result": result}))
+    text = render_markdown(wider, ["magnitude", "random"], "two datasets")
+    assert "| magnitude | 2 | 32.00 ± 2.83 | \\[6.59, 57.41\\] |" in text
+    assert "| random | 1 | 20.00 | – |" in text
+    assert "letters test accuracy (%) ↑" in text
+    (line, _) = lines_of(render_tables(wider, ["magnitude", "random"]), "transfer")
+    assert float(line["test_accuracy_letters_value"]) == 32
 
 
 def test_selection_by_hand() -> None:

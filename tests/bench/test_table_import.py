@@ -79,6 +79,33 @@ def test_an_experiment_names_an_imported_table(opselect: CommandLine, csv: Path,
     assert (result["architecture"], result["test_accuracy"]) == (ALL[-1], 100)
 
 
+@pytest.mark.usefixtures("in_tiny_world")
+def test_validation_may_be_of_fewer_epochs_and_more_datasets_be_reported(opselect: CommandLine, tmp_path: Path) -> None:
+    up, down = np.linspace(0, 100, len(ALL)), np.linspace(90, 10, len(ALL))
+    frame = {"arch": ALL, "cifar10_valid_12": down, "cifar10_test_200": up, "cifar100_test_200": up / 2}
+    path, file = tmp_path / "accuracies.csv", tmp_path / "oracle.toml"
+    pd.DataFrame(frame).to_csv(path, index=False)
+    assert opselect("table", "import", "nasbench201", str(path), "--name", "mine")[0] == 0
+    choice = 'epochs = 200\nvalid_epochs = 12\nalso = ["cifar100"]'
+    wanted = EXPERIMENT.format(table="mine").replace("epochs = 12", choice)
+    file.write_text(wanted)
+    status, _, error = opselect("run", str(file), "--output", str(tmp_path / "run"), "--workers", "1")
+    assert (status, "failed" in error) == (0, False)
+    result = json.loads((tmp_path / "run" / "records.jsonl").read_text())["result"]
+    # Chosen by validation after 12 epochs, which is best where the test accuracies are worst.
+    assert (result["architecture"], result["valid_accuracy"], result["test_accuracy"]) == (ALL[0], 90, 0)
+    assert (result["other_test_accuracies"], result["regret"]) == ({"cifar100": 0}, 100)
+    for change, expected in (
+        (("valid_epochs = 12", "valid_epochs = 90"), "no accuracies for cifar10 valid after 90 epochs"),
+        (("cifar100", "svhn"), "no accuracies for svhn test after 200 epochs"),
+        (('["cifar100"]', '"cifar100"'), "table.also"),
+    ):
+        file.write_text(wanted.replace(*change))
+        status, _, error = opselect("run", str(file), "--output", str(tmp_path / "other"))
+        assert status == 2
+        assert expected in error
+
+
 def test_the_table_of_nasbench201_says_how_to_get_it(opselect: CommandLine, csv: Path) -> None:
     status, _, error = opselect("table", "info", "nasbench201")
     assert status == 2

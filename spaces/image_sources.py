@@ -62,13 +62,16 @@ class InvalidImages(UserError, ValueError):
 def load_images(name_or_path: str) -> ImageData:
     """The dataset with a registered name, or the one in a file whose path ends in `.npz`.
 
+    A relative path is looked up in the working directory, then in the data root.
+
     Raises:
         UnknownName: no dataset has this name.
         MissingData: the dataset or the file is not there or cannot be read.
         InvalidImages: the file does not hold images as expected.
     """
     if name_or_path.lower().endswith(".npz"):
-        return npz(name_or_path)
+        beside, in_root = Path(name_or_path), data_root() / name_or_path
+        return npz(in_root if in_root.is_file() and not beside.is_file() else beside)
     try:
         source: Callable[[], ImageData] = registry.load("images", name_or_path)
     except registry.UnknownName as error:

@@ -119,6 +119,23 @@ def test_a_registered_source_that_is_absent_says_where_and_how_to_get_it(
     assert "\n" not in message
 
 
+def test_an_archive_is_found_beside_or_in_the_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, root = tmp_path / "here", tmp_path / "root"
+    for folder, count in ((here, 3), (root, 4)):
+        folder.mkdir()
+        images, labels = np.zeros((count, 4, 4), np.uint8), np.zeros(count, np.int64)
+        np.savez(folder / "own.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("OPSELECT_DATA", str(root))
+    assert len(load_images("own.npz").train) == 3
+    (here / "own.npz").unlink()
+    assert len(load_images("own.npz").train) == 4
+    assert len(load_images(str(root / "own.npz")).train) == 4
+    (root / "own.npz").unlink()
+    with pytest.raises(MissingData, match=r"^own\.npz: cannot be read"):
+        load_images("own.npz")
+
+
 def test_a_data_root_that_is_a_file_is_missing_data(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "file").write_bytes(b"")
     monkeypatch.setenv("OPSELECT_DATA", str(root / "file"))

@@ -108,7 +108,7 @@ def report(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str | None, typer.Argument(help="spaces, images, tables, selectors or proxies; all by default.")
+        str | None, typer.Argument(help="spaces, images, tables, selectors, proxies or combinations; all by default.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -117,10 +117,13 @@ def list_names(
     Example: `opselect list proxies`
     """
     from opselect.spaces import registry
+    from opselect.spaces.files import imported_tables
 
     if kind is not None and kind not in registry.KINDS:
         raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
     found = {each: registry.names(each) for each in ([kind] if kind else registry.KINDS)}
+    if "tables" in found:
+        found["tables"] = tuple(sorted(imported_tables().union(found["tables"])))
     if as_json:
         _print_json(found)
     else:
@@ -261,14 +264,15 @@ def table_import(
     Example: `opselect table import nasbench201 NAS-Bench-201-v1_1-096897.pth`
     """
     from opselect.spaces import registry
+    from opselect.spaces.files import imported_table
     from opselect.spaces.importers.nasbench201 import import_nasbench201
-    from opselect.spaces.table import checked_name, imported_path
+    from opselect.spaces.table import checked_name
 
     if space != "nasbench201":
         raise registry.UnknownName(
             f"no benchmark that can be imported is named {space!r}{registry.did_you_mean(space, ('nasbench201',))}"
         )
-    target = output or imported_path(checked_name(name))
+    target = output or imported_table(checked_name(name))
     with _progress() as progress:
         table = import_nasbench201(source, lambda done, total: progress("import", done, total), _worker_count(workers))
     table.write(target)

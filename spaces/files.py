@@ -19,6 +19,16 @@ def data_root() -> Path:
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "opselect" / "data"
 
 
+def imported_table(name: str) -> Path:
+    """Where the imported table of this name lies."""
+    return data_root() / "tables" / f"{name}.parquet"
+
+
+def imported_tables() -> set[str]:
+    """The names of all imported tables."""
+    return {path.stem for path in imported_table("*").parent.glob("[!.]*.parquet")}
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to, which takes the place of `path` at the end of the block.

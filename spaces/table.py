@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import data_root, replacing
+from opselect.spaces.files import imported_table, imported_tables, replacing
 from opselect.spaces.images import MissingData
 from opselect.spaces.space import Architecture, SearchSpace
 
@@ -236,11 +236,6 @@ def check_rows(rows: pa.Table, where: str) -> None:
         raise InvalidTable(f"{where}: {len(wrong)} accuracies are like {wrong[0]:g}, expected percentages, 0 to 100")
 
 
-def imported_path(name: str) -> Path:
-    """Where the imported table of this name lies."""
-    return data_root() / "tables" / f"{name}.parquet"
-
-
 def checked_name(name: str) -> str:
     """The name, if a table can be imported under it.
 
@@ -256,8 +251,7 @@ def checked_name(name: str) -> str:
 
 def names() -> tuple[str, ...]:
     """Every table that can be loaded by name, registered or imported, sorted."""
-    imported = {path.stem for path in imported_path("*").parent.glob("[!.]*.parquet")}
-    return tuple(sorted(imported.union(registry.names("tables"))))
+    return tuple(sorted(imported_tables().union(registry.names("tables"))))
 
 
 def load(name: str) -> Table:
@@ -273,7 +267,7 @@ def load(name: str) -> Table:
     if name not in names():
         raise registry.UnknownName(f"no table named {name!r}{registry.did_you_mean(name, names())}")
     if name not in registry.names("tables"):
-        return read(imported_path(name))
+        return read(imported_table(name))
     table: Table = registry.load("tables", name)()
     return table
 
@@ -289,7 +283,7 @@ def nasbench201() -> Table:
     Raises:
         MissingData: nothing has been imported.
     """
-    path = imported_path("nasbench201")
+    path = imported_table("nasbench201")
     if not path.is_file():
         raise MissingData(
             f"the table nasbench201 is not in {path.parent}; make it of NAS-Bench-201-v1_1-096897.pth or another "

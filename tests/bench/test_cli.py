@@ -166,10 +166,11 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
         "tables",
         "selectors",
         "proxies",
+        "combinations",
     ]
     assert opselect("list", "spaces")[1] == "spaces: digits201, nasbench201\n"
     found = json.loads(opselect("list", "--json")[1])
-    assert found["tables"] == ["additive", "digits201", "poisoned"]
+    assert found["tables"] == ["additive", "digits201", "nasbench201", "poisoned"]
     assert "zero-cost-pt" in found["selectors"]
     assert set(json.loads(opselect("list", "proxies", "--json")[1])) == {"proxies"}
     message = refused(opselect("list", "selector"))
@@ -490,8 +491,9 @@ def test_a_bad_table_is_one_line(opselect: CommandLine, parquet: Path, command: 
     def told(name: str | Path) -> str:
         return refused(opselect("table", command, name, *((EMPTY_CELL, *QUERY, "mean") if command == "query" else ())))
 
-    assert "no table named 'aditive'; did you mean 'additive'? known are additive, digits201, poisoned" in told(
-        "aditive"
+    assert (
+        "no table named 'aditive'; did you mean 'additive'? known are additive, digits201, nasbench201, poisoned"
+        in told("aditive")
     )
     assert "table not found at nowhere.parquet" in told("nowhere.parquet")
 

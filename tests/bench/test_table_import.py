@@ -14,6 +14,7 @@ import pytest
 from opselect.bench.experiment import InvalidExperiment, parse
 from opselect.bench.table_comparison import compare
 from opselect.spaces import table as tables
+from opselect.spaces.files import imported_table
 from opselect.spaces.nasbench201 import NASBench201Space, digits201, nasbench201
 from opselect.spaces.registry import UnknownName
 from opselect.spaces.space import Architecture
@@ -45,6 +46,7 @@ def test_an_imported_table_is_known_by_its_name(opselect: CommandLine, csv: Path
     assert f"table: {data_root / 'tables' / 'mine.parquet'}" in out
     assert "cifar10" in out
     assert "mine" in tables.names()
+    assert "mine" in opselect("list", "tables")[1]
     assert tables.load("mine").accuracies("cifar10", "test", 12, "mean")[[0, -1]].tolist() == [0, 100]
     status, out, _ = opselect("table", "query", "mine", ALL[-1], "--dataset", "cifar10", "--split", "test",
                               "--epochs", "12", "--seeds", "mean")  # fmt: skip
@@ -125,10 +127,10 @@ def test_what_cannot_be_imported_leaves_the_table_as_it_was(
     assert error.count("\n") == 1
     assert not data_root.exists()
     assert opselect("table", "import", "nasbench201", str(csv))[0] == 0
-    before = tables.imported_path("nasbench201").read_bytes()
+    before = imported_table("nasbench201").read_bytes()
     assert opselect("table", "import", "nasbench201", str(broken))[0] == 2
     assert [path.name for path in (data_root / "tables").iterdir()] == ["nasbench201.parquet"]
-    assert tables.imported_path("nasbench201").read_bytes() == before
+    assert imported_table("nasbench201").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["../other", "", ".hidden", "a b", "digits201", "x.parquet"])

@@ -25,8 +25,9 @@ report: install $(TABLE)
 	$(BIN)/opselect run digits201 --output $(RUN)
 	$(BIN)/opselect report $(RUN)
 
+# More processes than four would each need the memory of one more copy of torch.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

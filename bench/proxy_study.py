@@ -25,6 +25,8 @@ from opselect.spaces.space import SearchSpace
 FILE_NAME = "scores.jsonl"
 COMMAND = "opselect proxies"
 
+load_images_once = cache(load_images)
+
 
 class StudyDescription(BaseModel, frozen=True, extra="forbid"):
     """Everything that determines the score of a proxy.
@@ -110,7 +112,7 @@ class Scores:
 
 def describe(space: str, images: str, batch_size: int, seed: int) -> StudyDescription:
     """The description of a study; the images are loaded and hashed for it."""
-    data = load_images(images)
+    data = load_images_once(images)
     return StudyDescription(
         space=space,
         images=images,
@@ -220,9 +222,6 @@ def _score(scoring: Scoring) -> ScoreRecord:
         seconds=seconds,
         reasons=reasons,
     )
-
-
-load_images_once = cache(load_images)
 
 
 @cache

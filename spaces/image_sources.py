@@ -6,7 +6,6 @@ Nothing is downloaded: what is missing is named together with how to get it.
 
 import lzma
 import pickle
-import textwrap
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
 from opselect.spaces import registry
-from opselect.spaces.errors import UserError
+from opselect.spaces.errors import UserError, in_one_line, shortened
 from opselect.spaces.files import data_root
 from opselect.spaces.images import ImageData, LabelledImages, MissingData
 
@@ -250,7 +249,7 @@ def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integ
             images, labels = batch["data"], np.asarray(batch["labels"])
         except Exception as error:  # a damaged pickle can fail in any way
             raise InvalidImages(
-                f"{file}: {_in_one_line(error)}; expected a batch of ImageNet16, the pickle of a dictionary with "
+                f"{file}: {in_one_line(error)}; expected a batch of ImageNet16, the pickle of a dictionary with "
                 "'data' and 'labels'; nothing of the file was run"
             ) from error
     size = 3 * IMAGENET16_SIZE**2
@@ -284,7 +283,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         stream = path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        reason = error.strerror if isinstance(error, OSError) else _in_one_line(error)
+        reason = error.strerror if isinstance(error, OSError) else in_one_line(error)
         raise MissingData(f"{path}: cannot be read ({reason}), {expected}") from error
     with stream:
         try:
@@ -294,7 +293,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
                 wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
                 arrays = {name: archive[name] for name in wanted if name in found}
         except _UNREADABLE_ARCHIVE as error:
-            raise InvalidImages(f"{path}: not readable as arrays ({_in_one_line(error)}), {expected}") from error
+            raise InvalidImages(f"{path}: not readable as arrays ({in_one_line(error)}), {expected}") from error
     if found is None:
         raise InvalidImages(f"{path}: holds a single array, {expected}")
     if ("x_valid" in arrays) != ("y_valid" in arrays):
@@ -302,7 +301,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     missing = [name for name in required if name not in arrays]
     if missing:
         there = ", ".join(sorted(found)) if found else "nothing"
-        raise InvalidImages(f"{path}: {', '.join(missing)} missing; there is {_shortened(there)}")
+        raise InvalidImages(f"{path}: {', '.join(missing)} missing; there is {shortened(there)}")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
             raise InvalidImages(f"{path}: {name} is no array, {expected}")
@@ -371,13 +370,5 @@ def _channel_statistics(images: UInt8[np.ndarray, "count channels height width"]
 
 def _described(value: object) -> str:
     if isinstance(value, np.ndarray):
-        return _shortened(f"{value.dtype} of shape {value.shape}")
+        return shortened(f"{value.dtype} of shape {value.shape}")
     return f"a {type(value).__name__}"
-
-
-def _in_one_line(error: Exception) -> str:
-    return _shortened(" ".join(str(error).split()) or type(error).__name__)
-
-
-def _shortened(text: str) -> str:
-    return textwrap.shorten(text, 200, placeholder=" …")

@@ -138,7 +138,7 @@ class Table:
             NotInTable: there is no such column, or the architecture has no accuracy there.
         """
         text = self.space.format(architecture)
-        value = self.accuracies(dataset, split, epochs, seeds)[self._positions[text]]
+        value = self.accuracies(dataset, split, epochs, seeds)[self.positions[text]]
         if np.isnan(value).all():
             raise NotInTable(f"{text} has no accuracy for {dataset} {split} after {epochs} epochs")
         return tuple(float(number) for number in value) if seeds == "each" else float(value)
@@ -149,7 +149,8 @@ class Table:
         return self.rows.filter(pa.compute.equal(self.rows["architecture"].cast(pa.string()), text)).to_pandas()
 
     @cached_property
-    def _positions(self) -> dict[str, int]:
+    def positions(self) -> dict[str, int]:
+        """By architecture as text, its place in `accuracies`."""
         return {text: number for number, text in enumerate(self.architectures)}
 
     @cached_property

@@ -105,7 +105,7 @@ def _share(values: np.ndarray, size: int) -> np.ndarray:
 def proxy_tables(scores: Scores, accuracies: AccuracyTable) -> list[Table]:
     """One table a test column of the accuracies; those without an accuracy for the sample are left out."""
     values = with_combinations(scores)
-    places = [accuracies.architectures.index(text) for text in scores.architectures]
+    places = [accuracies.positions[text] for text in scores.architectures]
     tables = []
     for dataset, split, epochs in accuracies.columns:
         measured = accuracies.accuracies(dataset, split, epochs, "mean")[places]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opselect.spaces.dialects import DIALECTS
+from opselect.spaces.errors import in_one_line
 from opselect.spaces.images import MissingData
 from opselect.spaces.importers.restricted_pickle import HARMLESS, RestrictedUnpickler
 from opselect.spaces.importers.rows import Row, Rows
@@ -65,8 +66,9 @@ def read_analog(path: Path) -> Table:
     except OSError as error:
         raise MissingData(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # damaged bytes can mean anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidTable(f"{path}: {reason}; expected {FILE_NAME} of the package analog-nasbench") from error
+        raise InvalidTable(
+            f"{path}: {in_one_line(error)}; expected {FILE_NAME} of the package analog-nasbench"
+        ) from error
     return rows.table(path, "AnalogNAS-Bench", {"epochs": "not in the file: those of the recipe of NAS-Bench-201"})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from opselect.spaces.errors import in_one_line
 from opselect.spaces.importers.restricted_pickle import RestrictedUnpickler
 from opselect.spaces.importers.results import rows_of
 from opselect.spaces.importers.rows import Progress, Row, Rows
@@ -56,5 +57,4 @@ def _load(member: Path) -> Any:
         with bz2.open(member) as stream:
             return RestrictedUnpickler(stream).load()
     except Exception as error:  # damaged bytes can mean anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidTable(f"{member}: not readable ({reason}); {EXPECTED}") from error
+        raise InvalidTable(f"{member}: not readable ({in_one_line(error)}); {EXPECTED}") from error

@@ -16,8 +16,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from opselect.spaces.errors import in_one_line
 from opselect.spaces.images import MissingData
-from opselect.spaces.importers.restricted_pickle import HARMLESS, RestrictedUnpickler
+from opselect.spaces.importers.restricted_pickle import RestrictedUnpickler
 from opselect.spaces.importers.results import rows_of
 from opselect.spaces.importers.rows import Progress, Rows
 from opselect.spaces.table import InvalidTable, Table
@@ -57,7 +58,7 @@ def read_official(path: Path, progress: Progress) -> Table:
     except OSError as error:
         raise MissingData(f"{path}: cannot be read ({error.strerror or error}); {EXPECTED}") from error
     except Exception as error:  # damaged bytes can mean anything
-        raise InvalidTable(f"{path}: {' '.join(str(error).split()) or type(error).__name__}; {EXPECTED}") from error
+        raise InvalidTable(f"{path}: {in_one_line(error)}; {EXPECTED}") from error
     names = content["meta_archs"]
     notes = {"sha256": digest, "architectures": f"{len(content['arch2infos'])} evaluated of {len(names)} listed"}
     return rows.table(path, "official file of NAS-Bench-201", notes)
@@ -87,7 +88,7 @@ def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str,
             unpickler.memo.update(kept)
 
     with _object_stream(path) as (stream, size):
-        unpickler = RestrictedUnpickler(stream, HARMLESS, filled)
+        unpickler = RestrictedUnpickler(stream, filled=filled)
         try:
             content = unpickler.load()
         except pickle.UnpicklingError as error:

@@ -2,8 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from opselect.selectors.catalog import Settings
@@ -106,6 +107,7 @@ class _ExperimentFile(_Checked):
     table: TableChoice | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(min_length=1)
     observe: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
     supernet: dict[str, Any] = Field(default_factory=dict)
     selector: list[dict[str, Any]] = Field(min_length=1)
 
@@ -121,6 +123,7 @@ class Experiment(_Checked):
         table: accuracies, or None where the space has no table.
         seeds: each gives one trial a selector, on the same supernet.
         observe: score every open edge at every step, for the report.
+        device: where networks run.
         supernet: settings of supernet training.
         selectors: what is compared, in the order of the report.
         text: the file as it was written, to be kept beside the results.
@@ -135,6 +138,7 @@ class Experiment(_Checked):
     table: TableChoice | None
     seeds: tuple[int, ...]
     observe: bool
+    device: Literal["cpu", "cuda"]
     supernet: SupernetTraining
     selectors: tuple[SelectorEntry, ...]
     text: str
@@ -201,6 +205,7 @@ def parse(text: str, where: str) -> Experiment:
         table=file.table,
         seeds=tuple(file.seeds),
         observe=file.observe,
+        device=file.device,
         supernet=training,
         selectors=selectors,
         text=text,
@@ -228,6 +233,11 @@ def check_ingredients(experiment: Experiment) -> None:
         InvalidExperiment: a selector or the table does not fit.
         MissingData, InvalidImages, InvalidTable: data are absent or damaged.
     """
+    if experiment.device == "cuda" and not torch.cuda.is_available():
+        raise InvalidExperiment(
+            f"{experiment.name}: device 'cuda', but torch finds no GPU here; set device = \"cpu\" or run it on another "
+            "machine"
+        )
     images = experiment.load_images()
     half = len(images.train) // 2
     sizes = {

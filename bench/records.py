@@ -51,6 +51,7 @@ class TrialDescription(Value):
         settings: all settings of the selector, defaults filled in.
         training: settings of supernet training, null where the selector needs no trained supernet.
         observe: whether all open edges were scored at every step.
+        device: where networks ran; numbers differ a little between kinds of devices.
         software: versions of opselect and torch.
     """
 
@@ -63,6 +64,7 @@ class TrialDescription(Value):
     training: dict[str, Any] | None
     table: TableReference | None
     observe: bool
+    device: str
     software: dict[str, str]
 
     @property

@@ -30,7 +30,7 @@ from opselect.selectors.scores import table_scores
 from opselect.selectors.task import SearchImages, Selection, SupernetState, Task
 from opselect.selectors.training import train_supernet
 from opselect.spaces.files import replacing
-from opselect.spaces.images import ImageData, content_hash
+from opselect.spaces.images import content_hash
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import Table
@@ -64,6 +64,7 @@ class SupernetJob:
             self.experiment.supernet.model_dump_json(),
             self.seed,
             self.learn_alpha,
+            self.experiment.device,
             *software().items(),
         )
         return self.folder / f"{seed_for(*determinants):016x}.pt"
@@ -80,11 +81,11 @@ def train(job: SupernetJob) -> str | None:
     try:
         started = time.perf_counter()
         space, data = job.experiment.load_space(), job.experiment.load_images()
-        supernet = _initial_supernet(space, data, job.seed)
+        supernet = _initial_supernet(job.experiment, job.seed, trained=True)
         alpha = train_supernet(
             supernet,
             Decisions.none_yet(space.edges),
-            SearchImages.halves(data),
+            SearchImages.halves(data, job.experiment.device),
             job.experiment.supernet,
             job.learn_alpha,
             torch_generator(space.name, job.seed, "supernet alpha"),
@@ -92,7 +93,7 @@ def train(job: SupernetJob) -> str | None:
         )
         seconds = time.perf_counter() - started
         with replacing(job.path) as beside:
-            torch.save({"supernet": supernet.state_dict(), "alpha": alpha, "seconds": seconds}, beside)
+            torch.save({"supernet": supernet.cpu().state_dict(), "alpha": alpha, "seconds": seconds}, beside)
     except Exception as error:
         return f"supernet training failed: {_reason(error)}"
     return None
@@ -151,6 +152,7 @@ class Trial:
                 fingerprint=_table(experiment).fingerprint,
             ),
             observe=experiment.observe,
+            device=experiment.device,
             software=software(),
         )
 
@@ -187,21 +189,21 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     experiment = trial.experiment
     space, data = experiment.load_space(), experiment.load_images()
     table, choice = (_table(experiment), experiment.table) if experiment.table else (None, None)
-    ledger = Ledger()
+    ledger = Ledger(experiment.device)
     supernet, alpha = None, None
     if job := trial.supernet_job:
         kept = kept_supernet(job)
         if kept is None:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
-        supernet, alpha = _initial_supernet(space, data, trial.seed), kept["alpha"]
+        supernet, alpha = _initial_supernet(experiment, trial.seed, trained=True), kept["alpha"]
         supernet.load_state_dict(kept["supernet"])
         ledger.seconds["supernet training"] = kept["seconds"]
     elif trial.entry.selector.supernet_state == "initial":
-        supernet = _initial_supernet(space, data, trial.seed)
+        supernet = _initial_supernet(experiment, trial.seed, trained=False)
     valid = table.accuracies(*choice.valid_column, "mean") if table and choice else None
     task = Task(
         space=space,
-        images=SearchImages.halves(data),
+        images=SearchImages.halves(data, experiment.device),
         classes=data.classes,
         seed=trial.seed,
         supernet=supernet,
@@ -285,8 +287,14 @@ def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray
     return records
 
 
-def _initial_supernet(space: SearchSpace, data: ImageData, seed: int) -> torch.nn.Module:
-    return space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+def _initial_supernet(experiment: Experiment, seed: int, trained: bool) -> torch.nn.Module:
+    """The supernet before training, on the experiment's device; one that will be trained may have another size."""
+    space, data, training = experiment.load_space(), experiment.load_images(), experiment.supernet
+    if trained and (training.channels, training.cells) != (None, None):
+        space = space.resized(training.channels, training.cells)
+    supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+    # Its layers take this layout of memory from one to the next; on the CPU that makes training a third faster.
+    return supernet.to(experiment.device).to(memory_format=torch.channels_last)
 
 
 @cache

@@ -12,6 +12,10 @@ class SupernetTraining(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    channels: int | None = Field(
+        default=None, ge=1, description="of the first stage, where the trained supernets are not of the space's size"
+    )
+    cells: int | None = Field(default=None, ge=1, description="a stage, likewise")
     epochs: int = Field(default=100, ge=1, description="passes over the weights half")
     batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")
     learning_rate: float = Field(default=0.025, gt=0, description="of SGD for the weights, at the start")

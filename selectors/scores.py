@@ -77,14 +77,14 @@ def accuracy(supernet: nn.Module, weights: Weights, images: LabelledImages) -> f
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
-    correct = 0
+    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     parts = max(1, round(len(images) / ACCURACY_BATCH))
     for chosen in torch.arange(len(images)).tensor_split(parts):
         part = images[chosen]
         logits = functional_call(supernet, buffers, (part.images, weights))
-        correct += int((logits.argmax(1) == part.labels).sum())
+        correct += (logits.argmax(1) == part.labels).sum()
     supernet.train(was_training)
-    return 100 * correct / len(images)
+    return 100 * int(correct) / len(images)
 
 
 def proxy_quality(proxy: Proxy) -> Quality:

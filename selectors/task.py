@@ -37,10 +37,10 @@ class SearchImages:
     flip: bool = False
 
     @classmethod
-    def halves(cls, data: ImageData) -> "SearchImages":
+    def halves(cls, data: ImageData, device: str = "cpu") -> "SearchImages":
         """The first and the second half of the training images, not shuffled, as in the published code."""
-        middle = len(data.train) // 2
-        return cls(data.train[:middle], data.train[middle:], data.crop_padding, data.flip)
+        train, middle = data.train.to(device), len(data.train) // 2
+        return cls(train[:middle], train[middle:], data.crop_padding, data.flip)
 
 
 def shuffled_batches(images: LabelledImages, batch_size: int, generator: torch.Generator) -> Iterator[LabelledImages]:

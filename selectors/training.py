@@ -101,7 +101,7 @@ class SupernetTrainer:
 def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator) -> Tensor:
     """Random crops of zero-padded images and random mirroring, every image on its own; `[batch, channels, h, w]`."""
     if flip:
-        mirrored = torch.rand(len(images), generator=generator) < 0.5
+        mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if crop_padding:
         height, width = images.shape[2:]

@@ -142,7 +142,10 @@ class CellNetwork(nn.Module):
             images: one batch; with several members their images are stacked along the channels.
             weights: of every candidate operation. None is for networks with one operation an edge.
         """
-        computed = self.all_computed if weights is None else (weights != 0).tolist()
+        computed = self.all_computed
+        if weights is not None:
+            # Weights are kept on the CPU, where asking which of them are zero waits for nothing.
+            computed, weights = (weights != 0).tolist(), weights.to(images.device)
         features = self.stem(images)
         for is_cell, block in zip(self.is_cell, self.body, strict=True):
             features = block(features, weights, computed) if is_cell else block(features)

@@ -10,6 +10,10 @@ class UserError(Exception):
     """
 
 
+class MissingData(UserError, FileNotFoundError):
+    """Images or a table that are not where they were looked for; the message says where and how to get them."""
+
+
 def in_one_line(error: Exception) -> str:
     """What an error of a library says, as a part of one of our sentences; its kind where it says nothing."""
     return shortened(" ".join(str(error).split()) or type(error).__name__)

@@ -18,9 +18,9 @@ from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
 from opselect.spaces import registry
-from opselect.spaces.errors import UserError, in_one_line, shortened
+from opselect.spaces.errors import MissingData, UserError, in_one_line, shortened
 from opselect.spaces.files import data_root
-from opselect.spaces.images import ImageData, LabelledImages, MissingData
+from opselect.spaces.images import ImageData, LabelledImages
 
 IMAGENET16_CLASSES = 120
 IMAGENET16_SIZE = 16

@@ -7,12 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from opselect.spaces.errors import UserError
-
-
-class MissingData(UserError, FileNotFoundError):
-    """A dataset that is not where it was looked for; the message says where and how to get it."""
-
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -33,6 +27,11 @@ class LabelledImages:
     def __getitem__(self, chosen: Tensor | slice) -> "LabelledImages":
         """The chosen images, by index tensor or slice."""
         return LabelledImages(self.images[chosen], self.labels[chosen])
+
+
+    def to(self, device: str) -> "LabelledImages":
+        """The same images on a device."""
+        return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)

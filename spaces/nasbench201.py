@@ -7,16 +7,18 @@ Source: Dong and Yang, NAS-Bench-201, ICLR 2020 (arXiv 2001.00326). Edges are ta
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
-from opselect.spaces.cellnet import CellNetwork, Skeleton
 from opselect.spaces.equivalence import computation
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, Edge, InvalidArchitecture, operation_indices
+
+if TYPE_CHECKING:
+    from opselect.spaces.cellnet import CellNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NODES = 4
@@ -32,11 +34,15 @@ class NASBench201Space:
 
     Attributes:
         name: the registered name.
-        skeleton: sizes of the supernet and of the stand-alone networks.
+        channels: of the first stage of supernet and stand-alone networks.
+        cells_per_stage: how many cells each of the three stages stacks.
+        down_sampling: between the stages; see `opselect.spaces.cellnet.Skeleton`.
     """
 
     name: str
-    skeleton: Skeleton
+    channels: int
+    cells_per_stage: int
+    down_sampling: Literal["residual", "plain"]
     edges: tuple[Edge, ...] = EDGES
 
     def parse(self, text: str) -> Architecture:
@@ -138,27 +144,37 @@ class NASBench201Space:
             classes.append(key)
         return np.array([best[key][1] for key in classes])
 
-    def supernet(self, image_channels: int, classes: int, seed: int) -> CellNetwork:
+    def resized(self, channels: int | None, cells: int | None) -> "NASBench201Space":
+        """The same cell with fewer or more channels in the first stage, or cells a stage; None leaves them."""
+        return replace(self, channels=channels or self.channels, cells_per_stage=cells or self.cells_per_stage)
+
+    def supernet(self, image_channels: int, classes: int, seed: int) -> "CellNetwork":
         """All five operations on every edge, their batch norms not learnt, as in the published search code."""
         return self._build([edge.operations for edge in EDGES], image_channels, classes, False, seed)
 
-    def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> CellNetwork:
+    def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "CellNetwork":
         """The stand-alone network: the chosen operations only, all batch norms learnt."""
         operation_indices(EDGES, architecture)
         return self._build([(name,) for name in architecture.operations], image_channels, classes, True, seed)
 
     def _build(
         self, candidates: list[tuple[str, ...]], image_channels: int, classes: int, affine: bool, seed: int
-    ) -> CellNetwork:
+    ) -> "CellNetwork":
+        # Here and not above: `opselect.spaces.space` says why.
+        import torch
+
+        from opselect.spaces.cellnet import CellNetwork, Skeleton
+
+        skeleton = Skeleton(self.channels, self.cells_per_stage, self.down_sampling)
         # torch's layers draw from the global stream when they are built; the fork leaves the caller's stream as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for("initial parameters", seed))
-            return CellNetwork(EDGES, candidates, self.skeleton, image_channels, classes, affine)
+            return CellNetwork(EDGES, candidates, skeleton, image_channels, classes, affine)
 
 
 def _shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-nasbench201 = NASBench201Space("nasbench201", Skeleton(channels=16, cells_per_stage=5, down_sampling="residual"))
-digits201 = NASBench201Space("digits201", Skeleton(channels=8, cells_per_stage=1, down_sampling="plain"))
+nasbench201 = NASBench201Space("nasbench201", channels=16, cells_per_stage=5, down_sampling="residual")
+digits201 = NASBench201Space("digits201", channels=8, cells_per_stage=1, down_sampling="plain")

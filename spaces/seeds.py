@@ -1,9 +1,12 @@
 """Seeds derived by hashing what they are for, so that every random choice has its own reproducible stream."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_for(*purpose: object) -> int:
@@ -18,8 +21,10 @@ def seed_for(*purpose: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def torch_generator(*purpose: object) -> torch.Generator:
+def torch_generator(*purpose: object) -> "torch.Generator":
     """A CPU generator seeded for `purpose`."""
+    import torch
+
     return torch.Generator().manual_seed(seed_for(*purpose))
 
 

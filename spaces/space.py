@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from opselect.spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+else:
+    # Torch is imported where something is computed with it. Whoever opens a table needs its space but no tensor, and
+    # torch costs over a second and 500 MB. Checks at run time still see the shape and the kind of number of `Weights`.
+    Tensor = Any
 
 Weights: TypeAlias = Float[Tensor, "edges operations"]
 """How much of each operation every edge carries; zero means that the operation is not computed."""
@@ -90,11 +96,15 @@ class SearchSpace(Protocol):
         """The representative of all architectures that compute the same function of the same parameters."""
         ...
 
-    def supernet(self, image_channels: int, classes: int, seed: int) -> nn.Module:
+    def resized(self, channels: int | None, cells: int | None) -> "SearchSpace":
+        """The same space with networks of another size; None leaves a size as it is."""
+        ...
+
+    def supernet(self, image_channels: int, classes: int, seed: int) -> "nn.Module":
         """A `Supernet` at initialisation, determined by the seed."""
         ...
 
-    def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> nn.Module:
+    def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "nn.Module":
         """The stand-alone network of an architecture at initialisation, determined by the seed."""
         ...
 

@@ -3,28 +3,33 @@
 A table is a Parquet file in long form, one row an accuracy, with the columns of `COLUMNS`. Its metadata say what space
 it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query
 names dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
+
+Opening a table and asking for accuracies imports neither torch nor pandas, nor the parts of pyarrow that read folders of
+files and group rows: they take many times the memory and the time that the table does.
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 from jaxtyping import Float
 
 from opselect.spaces import registry
-from opselect.spaces.errors import UserError
+from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.files import imported_table, imported_tables, replacing
-from opselect.spaces.images import MissingData
 from opselect.spaces.space import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 METADATA_KEY = b"opselect.table"
@@ -43,6 +48,9 @@ COLUMNS = pa.schema(
     ]
 )
 """Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
+
+ROWS_AT_A_TIME = 10_000
+"""How much of a table is text at a time, which keeps memory flat."""
 
 GROUP = ["dataset", "split", "epochs"]
 """What a query always names."""
@@ -89,13 +97,20 @@ class Table:
     def fingerprint(self) -> str:
         """A hash of the accuracies alone: timings, row order and how the file was written do not matter."""
         frame = self.rows.select([*KEY, "accuracy"]).to_pandas()
-        text = frame.astype({"architecture": str, "dataset": str, "split": str}).sort_values(list(KEY))
-        return hashlib.sha256(text.to_csv(index=False).encode()).hexdigest()[:16]
+        texts = dict.fromkeys(("architecture", "dataset", "split"), str)
+        for name in texts:
+            frame[name] = frame[name].cat.reorder_categories(sorted(frame[name].cat.categories))
+        frame = frame.sort_values(list(KEY))
+        digest = hashlib.sha256()
+        for start in range(0, max(len(frame), 1), ROWS_AT_A_TIME):
+            part = frame.iloc[start : start + ROWS_AT_A_TIME].astype(texts)
+            digest.update(part.to_csv(index=False, header=start == 0).encode())
+        return digest.hexdigest()[:16]
 
-    def contents(self) -> pd.DataFrame:
+    def contents(self) -> "pd.DataFrame":
         """What can be asked for: one row a dataset, split and epochs, with its seeds and its architectures."""
-        grouped = self.rows.to_pandas().dropna(subset="accuracy").groupby(GROUP, observed=True)
-        frame = grouped.agg(
+        known = self.rows.select([*KEY, "accuracy"]).to_pandas().dropna(subset="accuracy")
+        frame = known.groupby(GROUP, observed=True).agg(
             architectures=("architecture", "nunique"),
             missing=("architecture", lambda found: len(self.architectures) - found.nunique()),
             seeds=("seed", lambda seeds: " ".join(str(int(seed)) for seed in sorted(seeds.dropna().unique()))),
@@ -119,15 +134,16 @@ class Table:
         Raises:
             NotInTable: there is no such column.
         """
-        found = self._by_seed(dataset, split, epochs)
+        found, columns = self._by_seed(dataset, split, epochs)
         if seeds == "each":
-            return found.to_numpy()
+            return found.copy()
         if seeds == "mean":
-            return found.mean(axis=1).to_numpy()
-        if seeds not in found.columns:
-            known = ", ".join(str(seed) for seed in found.columns)
+            counts = (~np.isnan(found)).sum(axis=1)
+            return np.divide(np.nansum(found, axis=1), counts, out=np.full(len(found), np.nan), where=counts > 0)
+        if seeds not in columns:
+            known = ", ".join("unknown" if seed is None else str(seed) for seed in columns)
             raise NotInTable(f"no seed {seeds} for {dataset} {split} after {epochs} epochs; there are: {known}")
-        return found[seeds].to_numpy()
+        return found[:, columns.index(seeds)].copy()
 
     def accuracy(
         self, architecture: Architecture, dataset: str, split: str, epochs: int, seeds: SeedPolicy
@@ -143,7 +159,7 @@ class Table:
             raise NotInTable(f"{text} has no accuracy for {dataset} {split} after {epochs} epochs")
         return tuple(float(number) for number in value) if seeds == "each" else float(value)
 
-    def row(self, architecture: Architecture) -> pd.DataFrame:
+    def row(self, architecture: Architecture) -> "pd.DataFrame":
         """Everything that the table knows about one architecture."""
         text = self.space.format(architecture)
         return self.rows.filter(pa.compute.equal(self.rows["architecture"].cast(pa.string()), text)).to_pandas()
@@ -154,23 +170,55 @@ class Table:
         return {text: number for number, text in enumerate(self.architectures)}
 
     @cached_property
-    def _row_numbers(self) -> dict[tuple[str, str, int], np.ndarray]:
-        return self.rows.select(GROUP).to_pandas().groupby(GROUP, observed=True).indices
+    def _numbered(self) -> dict[str, tuple[np.ndarray, list[Any]]]:
+        """By column of `KEY`, the number of every row's value, and the values."""
+        columns = {name: _distinct(self.rows[name]) for name in KEY}
+        return {name: (numbers, values.to_pylist()) for name, (numbers, values) in columns.items()}
 
-    def _by_seed(self, dataset: str, split: str, epochs: int) -> pd.DataFrame:
-        """One row an architecture of the space, one column a seed, NaN where the file has nothing."""
+    @cached_property
+    def _row_numbers(self) -> dict[tuple[str, str, int], np.ndarray]:
+        """By dataset, split and epochs, the rows that belong to them."""
+        columns = [self._numbered[name] for name in GROUP]
+        order, starts = _grouped([numbers for numbers, _ in columns])
+        groups = np.split(order, starts)[1:]
+        found = {tuple(values[numbers[rows[0]]] for numbers, values in columns): rows for rows in groups}
+        return {key: rows for key, rows in found.items() if None not in key}
+
+    @cached_property
+    def _row_places(self) -> np.ndarray:
+        """The place in `accuracies` of every row's architecture, -1 where the space has no such architecture."""
+        numbers, texts = self._numbered["architecture"]
+        return np.array([self.positions.get(text, -1) for text in texts])[numbers]
+
+    @cached_property
+    def _row_accuracies(self) -> np.ndarray:
+        """Every row's accuracy in double precision, NaN where it is missing."""
+        column = self.rows["accuracy"].combine_chunks()
+        known = _as_numpy(column.is_valid().cast(pa.int8())).astype(bool)
+        accuracies = np.full(len(column), np.nan)
+        accuracies[known] = _as_numpy(column.drop_null())
+        return accuracies
+
+    def _by_seed(self, dataset: str, split: str, epochs: int) -> tuple[np.ndarray, list[int | None]]:
+        """One row an architecture of the space, one column a seed, NaN where the file has nothing; and the seeds."""
         key = (dataset, split, epochs)
         if key not in self._row_numbers:
             known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in self.columns)
             raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
         if key not in self._asked:
-            rows = self.rows.select(["architecture", "seed", "accuracy"]).take(self._row_numbers[key]).to_pandas()
-            wide = rows.pivot(index="architecture", columns="seed", values="accuracy")
-            self._asked[key] = wide.reindex(self.architectures).astype(float)
+            rows = self._row_numbers[key]
+            numbers, values = self._numbered["seed"]
+            seeds = {values[number]: number for number in np.unique(numbers[rows])}
+            ascending = sorted(seeds, key=lambda seed: (seed is not None, seed))
+            wide = np.full((len(self.architectures), len(seeds)), np.nan)
+            for column, seed in enumerate(ascending):
+                chosen = rows[(numbers[rows] == seeds[seed]) & (self._row_places[rows] >= 0)]
+                wide[self._row_places[chosen], column] = self._row_accuracies[chosen]
+            self._asked[key] = wide, ascending
         return self._asked[key]
 
     @cached_property
-    def _asked(self) -> dict[tuple[str, str, int], pd.DataFrame]:
+    def _asked(self) -> dict[tuple[str, str, int], tuple[np.ndarray, list[int | None]]]:
         """What was asked for before."""
         return {}
 
@@ -192,10 +240,15 @@ def read(path: Path) -> Table:
     if not path.is_file():
         raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
     try:
-        rows = pa.parquet.read_table(path, page_checksum_verification=True)
-        metadata = json.loads((rows.schema.metadata or {})[METADATA_KEY])
+        with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            # One after the other: what unpacking a column takes is free again for the next.
+            columns = {
+                name: file.read([name], use_threads=False)[name] for name in COLUMNS.names if name in schema.names
+            }
+        metadata = json.loads((schema.metadata or {})[METADATA_KEY])
         version, space_name, provenance = metadata["version"], metadata["space"], metadata["provenance"]
-        missing = [name for name in COLUMNS.names if name not in rows.column_names]
+        missing = [name for name in COLUMNS.names if name not in columns]
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         damaged = isinstance(error, pa.ArrowException | OSError)
         kind = "damaged or no Parquet file" if damaged else "not a table of opselect"
@@ -211,7 +264,7 @@ def read(path: Path) -> Table:
         hint = registry.did_you_mean(str(space_name), registry.names("spaces"))
         raise InvalidTable(f"{path}: its space is {space_name!r}, which is not registered{hint}")
     try:
-        rows = rows.select(COLUMNS.names).unify_dictionaries().cast(COLUMNS)
+        rows = pa.Table.from_arrays(list(columns.values()), COLUMNS.names).cast(COLUMNS).unify_dictionaries()
         rows.validate(full=True)
     except (pa.ArrowException, ValueError) as error:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
@@ -225,16 +278,42 @@ def check_rows(rows: pa.Table, where: str) -> None:
     Raises:
         InvalidTable: with what is wrong.
     """
-    distinct = rows.group_by(list(KEY)).aggregate([]).num_rows
-    if distinct != rows.num_rows:
+    _, starts = _grouped([_distinct(rows[name])[0] for name in KEY])
+    if len(starts) != rows.num_rows:
         raise InvalidTable(
-            f"{where}: {rows.num_rows - distinct} row(s) repeat the {', '.join(KEY)} of another one; "
+            f"{where}: {rows.num_rows - len(starts)} row(s) repeat the {', '.join(KEY)} of another one; "
             "expected one accuracy for each"
         )
-    accuracies = rows["accuracy"].drop_null().to_numpy()
+    accuracies = _as_numpy(rows["accuracy"].combine_chunks().drop_null())
     wrong = accuracies[~((accuracies >= 0) & (accuracies <= 100))]
     if len(wrong):
         raise InvalidTable(f"{where}: {len(wrong)} accuracies are like {wrong[0]:g}, expected percentages, 0 to 100")
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """The number of every row's value among the distinct values of a column, and these; null is a value too."""
+    array = column.combine_chunks()
+    if not isinstance(array, pa.DictionaryArray):
+        encoded = array.dictionary_encode(null_encoding="encode")
+        return _as_numpy(encoded.indices), encoded.dictionary
+    encoded = array.indices.dictionary_encode(null_encoding="encode")
+    return _as_numpy(encoded.indices), array.dictionary.take(encoded.dictionary)
+
+
+def _grouped(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """An order of the rows in which those that agree in all columns are neighbours, and where each group starts."""
+    order = np.lexsort(columns)
+    first = np.ones(len(order), bool)
+    first[1:] = False
+    for numbers in columns:
+        first[1:] |= np.diff(numbers[order]) != 0
+    return order, np.flatnonzero(first)
+
+
+def _as_numpy(array: pa.Array) -> np.ndarray:
+    """An array without nulls as NumPy's."""
+    # Its own to_numpy imports pandas.
+    return np.from_dlpack(array)
 
 
 def checked_name(name: str) -> str:

@@ -1,4 +1,6 @@
-"""What tests of several folders share: one thread, and small pieces of the real spaces and images."""
+"""What tests of several folders share: one thread, small pieces of the real spaces and images, and real accuracies."""
+
+from pathlib import Path
 
 import pytest
 
@@ -7,8 +9,12 @@ from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.task import SearchImages, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.importers.plain_csv import read_csv
 from opselect.spaces.machine import settle
 from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.table import Table
+
+REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
 
 settle()
 
@@ -17,6 +23,14 @@ settle()
 def few_digits() -> LabelledImages:
     """32 training images."""
     return digits().train[:32]
+
+
+@pytest.fixture(scope="session")
+def real_accuracies() -> Table:
+    """Published accuracies of NAS-Bench-201."""
+    if not REAL_ACCURACIES.exists():
+        pytest.skip(f"the accuracies of NAS-Bench-201 are not at {REAL_ACCURACIES}")
+    return read_csv(REAL_ACCURACIES)
 
 
 @pytest.fixture

@@ -24,18 +24,18 @@ def synflow(network: nn.Module, batch: LabelledImages) -> float:
         for name, tensor in network.state_dict().items()
         if name not in weights
     }
+    ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             # These values make eval-mode batch norm the identity: it divides by sqrt(variance + eps).
             identity = {
-                "running_mean": torch.zeros(module.num_features, dtype=torch.float64),
-                "running_var": torch.full((module.num_features,), 1 - module.eps, dtype=torch.float64),
+                "running_mean": ones.new_zeros(module.num_features),
+                "running_var": ones.new_full((module.num_features,), 1 - module.eps),
             }
             if module.affine:
-                identity["weight"] = torch.ones(module.num_features, dtype=torch.float64)
-                identity["bias"] = torch.zeros(module.num_features, dtype=torch.float64)
+                identity["weight"] = ones.new_ones(module.num_features)
+                identity["bias"] = ones.new_zeros(module.num_features)
             others |= {f"{name}.{key}": value for key, value in identity.items()}
-    ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
     with mode(network, training=False):
         output = functional_call(network, weights | others, (ones,))
     return float(sum((weight * gradient).abs().sum() for weight, gradient in weight_gradients(output.sum(), weights)))

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opselect.spaces.dialects import DIALECTS
-from opselect.spaces.errors import in_one_line
-from opselect.spaces.images import MissingData
+from opselect.spaces.errors import MissingData, in_one_line
 from opselect.spaces.importers.restricted_pickle import HARMLESS, RestrictedUnpickler
 from opselect.spaces.importers.rows import Row, Rows
 from opselect.spaces.nasbench201 import nasbench201

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from opselect.spaces.images import MissingData
+from opselect.spaces.errors import MissingData
 from opselect.spaces.importers.analog import PACKAGE, installed_file, read_analog
 from opselect.spaces.importers.nats import read_nats
 from opselect.spaces.importers.official import read_official

@@ -16,8 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from opselect.spaces.errors import in_one_line
-from opselect.spaces.images import MissingData
+from opselect.spaces.errors import MissingData, in_one_line
 from opselect.spaces.importers.restricted_pickle import RestrictedUnpickler
 from opselect.spaces.importers.results import rows_of
 from opselect.spaces.importers.rows import Progress, Rows

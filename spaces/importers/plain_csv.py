@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from opselect.spaces.images import MissingData
+from opselect.spaces.errors import MissingData
 from opselect.spaces.importers.rows import Rows
 from opselect.spaces.nasbench201 import SIZE
 from opselect.spaces.table import InvalidTable, Table

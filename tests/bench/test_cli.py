@@ -140,6 +140,22 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.parametrize("command", [("info",), ("query", EMPTY_CELL, *QUERY, "mean")], ids=["info", "query"])
+def test_a_table_is_shown_without_torch(command: tuple[str, ...]) -> None:
+    program = (
+        "import sys\n"
+        "from opselect.bench.cli import main\n"
+        f"sys.argv = {['opselect', 'table', command[0], 'digits201', *command[1:]]}\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    print('torch:', 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 1
+    assert done.stdout.splitlines()[-1] == "torch: False"
+
+
 def test_the_installed_command_exits_as_this_one_does(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("opselect")), "list", "selector"]
     done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, timeout=60)

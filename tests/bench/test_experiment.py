@@ -23,9 +23,9 @@ from opselect.selectors.catalog import (
     ZeroCostPT,
 )
 from opselect.selectors.recipe import SupernetTraining
-from opselect.spaces.errors import UserError
+from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.image_sources import InvalidImages
-from opselect.spaces.images import ImageData, MissingData
+from opselect.spaces.images import ImageData
 from opselect.spaces.nasbench201 import digits201
 from opselect.spaces.registry import UnknownName
 from opselect.spaces.table import Table

@@ -37,6 +37,7 @@ TRIAL = TrialDescription(
     training={"epochs": 60},
     table=TABLE,
     observe=True,
+    device="cpu",
     software={"opselect": "0.1.0", "torch": "2.5.1"},
 )
 
@@ -136,6 +137,7 @@ CHANGES: dict[str, Any] = {
     "training": {"epochs": 61},
     "table": TABLE.model_copy(update={"fingerprint": "f1e2d3c5"}),
     "observe": False,
+    "device": "cuda",
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
 }
 
@@ -153,7 +155,7 @@ def test_the_key_depends_on_every_field_that_determines_the_outcome() -> None:
 def test_the_key_is_the_hash_of_the_description_in_sorted_json() -> None:
     # Another way to write it would make every kept record useless.
     text = (
-        '{"images": "digits", "images_hash": "abc123", "observe": true, "seed": 0, "selector": "zero-cost-pt", '
+        '{"device": "cpu", "images": "digits", "images_hash": "abc123", "observe": true, "seed": 0, "selector": "zero-cost-pt", '
         '"settings": {"candidates": 10, "proxy": "nwot"}, "software": {"opselect": "0.1.0", "torch": "2.5.1"}, '
         '"space": "digits201", "table": {"also": [], "dataset": "digits", "epochs": 10, '
         '"fingerprint": "f1e2d3c4", "name": "digits201", "valid_epochs": 10}, "training": {"epochs": 60}}'

@@ -50,6 +50,7 @@ def description(selector: str, seed: int, table: TableReference | None = TABLE) 
         training={"epochs": 60} if "darts" in selector or selector == "magnitude" else None,
         table=table,
         observe=True,
+        device="cpu",
         software={"opselect": "0.1.0", "torch": "2.5.1"},
     )
 

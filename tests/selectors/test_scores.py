@@ -1,5 +1,6 @@
 """Scores: direction, what they read, what they leave alone, and the oracles against a slow loop."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -24,9 +25,10 @@ from opselect.selectors.scores import (
 )
 from opselect.selectors.task import SearchState, Task
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import OPERATIONS, digits201
+from opselect.spaces.nasbench201 import OPERATIONS, digits201, nasbench201
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import Weights
+from opselect.spaces.table import Table
 
 ACCURACIES = numpy_generator("accuracies for tests").uniform(10, 90, len(OPERATIONS) ** 6)
 
@@ -77,6 +79,28 @@ def test_oracles_agree_with_a_slow_loop(task: Task) -> None:
             ]
             assert best_accuracy(state, edge)[number] == max(matching)
             assert float(average_accuracy(state, edge)[number]) == pytest.approx(np.mean(matching))
+
+
+def test_oracles_agree_with_a_slow_loop_at_every_step_of_a_path_through_the_real_table(real_accuracies: Table) -> None:
+    accuracies = real_accuracies.accuracies("cifar10", "test", 200, "mean")
+    architectures = list(nasbench201.enumerate())
+    generator = numpy_generator("a path for tests")
+    decisions = Decisions.none_yet(nasbench201.edges)
+    for decided in generator.permutation(len(nasbench201.edges)).tolist():
+        matching: dict[tuple[int, str], list[float]] = {}
+        for architecture, accuracy_there in zip(architectures, accuracies.tolist(), strict=True):
+            named = zip(decisions.chosen, architecture.operations, strict=True)
+            if all(chosen is None or OPERATIONS[chosen] == name for chosen, name in named):
+                for edge in decisions.open_edges:
+                    matching.setdefault((edge, architecture.operations[edge]), []).append(accuracy_there)
+        assert len(matching) == 5 * len(decisions.open_edges)
+        for edge in decisions.open_edges:
+            found = [matching[edge, name] for name in OPERATIONS]
+            assert table_scores(accuracies, decisions, edge, "best-acc").tolist() == [max(values) for values in found]
+            means = [math.fsum(values) / len(values) for values in found]
+            assert table_scores(accuracies, decisions, edge, "avg-acc").tolist() == pytest.approx(means, rel=1e-12)
+        decisions = decisions.decide(decided, int(generator.integers(len(OPERATIONS))))
+    assert not decisions.open_edges
 
 
 def test_missing_accuracies_are_left_out_of_the_oracles(nothing_decided: Decisions) -> None:

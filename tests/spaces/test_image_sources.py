@@ -18,6 +18,7 @@ from scipy.io import savemat
 from torchvision import datasets  # type: ignore[import-untyped]
 
 from opselect.spaces import image_sources, registry
+from opselect.spaces.errors import MissingData
 from opselect.spaces.image_sources import (
     InvalidImages,
     cifar10,
@@ -28,7 +29,7 @@ from opselect.spaces.image_sources import (
     npz,
     svhn,
 )
-from opselect.spaces.images import ImageData, MissingData
+from opselect.spaces.images import ImageData
 
 REAL_IMAGES = Path(__file__).parents[3] / "shared" / "data" / "cifar10_subset.npz"
 

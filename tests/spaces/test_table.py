@@ -4,6 +4,8 @@ import dataclasses
 import gzip
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from opselect.spaces import digits, table
-from opselect.spaces.errors import UserError
-from opselect.spaces.images import MissingData
+from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.nasbench201 import SIZE, digits201, nasbench201
 from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, read
 from opselect.spaces.table_building import TableData, TrainingProtocol, train_cell
@@ -157,6 +158,20 @@ def test_accuracies_of_an_unknown_seed_have_a_mean() -> None:
         averaged.accuracy(FULL, "digits", "test", 10, 0)
 
 
+def test_seeds_ascend_and_an_unknown_one_comes_first() -> None:
+    seeds = (5, None, 0)
+    mixed = Table(digits201, rows_of(*(measured(FULL, "test", 10, seed, 60 + (seed or 3)) for seed in seeds)), {})
+    assert mixed.accuracy(FULL, "digits", "test", 10, "each") == (63, 60, 65)
+    with pytest.raises(NotInTable, match=r"no seed 1 .* there are: unknown, 0, 5"):
+        mixed.accuracies("digits", "test", 10, 1)
+
+
+def test_what_a_query_returns_can_be_changed_without_changing_the_table(small: Table) -> None:
+    for policy in ("each", "mean", 0):
+        small.accuracies("digits", "test", 10, policy)[:] = 0
+    assert small.accuracy(FULL, "digits", "test", 10, "each") == (80, 81, 85)
+
+
 def test_the_row_of_an_architecture_is_everything_known_about_it(small: Table) -> None:
     assert list(small.row(FULL)["accuracy"]) == [80, 81, 85, 90]
     assert list(small.row(FULL).columns) == COLUMNS.names
@@ -212,6 +227,21 @@ def test_the_fingerprint_is_independent_of_how_the_file_was_written(
     pa.parquet.write_table(pa.parquet.read_table(pa.BufferReader(written)), path, row_group_size=3, **options)
     assert path.read_bytes() != written
     assert read(path).fingerprint == small.fingerprint
+
+
+def test_texts_that_are_no_dictionaries_are_read_from_every_row_group(
+    small: Table, written: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "plain.parquet"
+    rows = pa.parquet.read_table(pa.BufferReader(written))
+    for name in ("architecture", "dataset", "split"):
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.string()))
+    pa.parquet.write_table(rows, path, row_group_size=3)
+    again = read(path)
+    assert again.fingerprint == small.fingerprint
+    np.testing.assert_array_equal(
+        again.accuracies("digits", "test", 10, "each"), small.accuracies("digits", "test", 10, "each")
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -366,6 +396,27 @@ def test_the_shipped_table_is_small_and_complete(shipped: Table) -> None:
         assert accuracies.shape == (SIZE, 3)
         assert ((accuracies >= 0) & (accuracies <= 100)).all()
     assert not pd.isna(shipped.rows.to_pandas()).any().any()
+
+
+def test_a_table_is_opened_and_asked_without_torch_and_in_little_memory() -> None:
+    memory = Path("/proc/self/status")
+    if not memory.exists():
+        pytest.skip(f"a process cannot tell its largest memory: there is no {memory}")
+    # The system's resource usage of a new process begins with the memory of the one that started it; this one does not.
+    program = f"""
+import sys
+from pathlib import Path
+from opselect.spaces import table
+print(table.load("digits201").accuracies("digits", "test", 10, "mean").shape)
+print("torch" in sys.modules, "pandas" in sys.modules)
+print(dict(line.split(":") for line in Path("{memory}").read_text().splitlines())["VmHWM"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    shape, imported, peak = done.stdout.splitlines()
+    assert shape == f"({SIZE},)"
+    assert imported == "False False"
+    assert int(peak.split()[0]) < 250_000, peak  # 130 MB; torch alone takes over 400
 
 
 def test_the_shipped_table_says_how_it_was_made(shipped: Table) -> None:

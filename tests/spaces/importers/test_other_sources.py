@@ -25,7 +25,6 @@ from opselect.spaces.nasbench201 import nasbench201
 from opselect.spaces.table import Table
 
 Content = dict[str, Any]
-REAL_ACCURACIES = Path(__file__).parents[4] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
 ALL = [nasbench201.format(architecture) for architecture in nasbench201.enumerate()]
 
 
@@ -194,20 +193,13 @@ def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, content: bytes) -> Non
     sentence(lambda: read_csv(compressed), f"{compressed}: ")
 
 
-@pytest.fixture(scope="module")
-def real() -> Table:
-    if not REAL_ACCURACIES.exists():
-        pytest.skip("the real accuracies of NAS-Bench-201 are not at hand")
-    return read_csv(REAL_ACCURACIES)
-
-
-def test_the_known_optima_come_out_of_the_real_file(real: Table) -> None:
+def test_the_known_optima_come_out_of_the_real_file(real_accuracies: Table) -> None:
     best = {
-        name: round(float(np.max(real.accuracies(name, "test", 200, "mean"))), 2)
+        name: round(float(np.max(real_accuracies.accuracies(name, "test", 200, "mean"))), 2)
         for name in ("cifar10", "cifar100", "imagenet16-120")
     }
     assert best == {"cifar10": 94.37, "cifar100": 73.51, "imagenet16-120": 47.31}
-    runs = real.accuracies("cifar10-runs", "test", 200, "each")
+    runs = real_accuracies.accuracies("cifar10-runs", "test", 200, "each")
     assert round(float(np.nanmax(runs)), 2) == 94.68  # over single runs, as best-acc of the published code is
     counts = np.bincount((~np.isnan(runs)).sum(axis=1), minlength=4)
     assert counts.tolist() == [0, 2225, 5439, 7961]
@@ -228,8 +220,8 @@ def test_analog_accuracies_are_read_without_the_package(analog: Table) -> None:
     assert not np.isnan(analog.accuracies("cifar10", "test", 200, "mean")).any()
 
 
-def test_analog_and_real_accuracies_agree_cell_by_cell(analog: Table, real: Table) -> None:
-    one, other = (table.accuracies("cifar10", "test", 200, "mean") for table in (analog, real))
+def test_analog_and_real_accuracies_agree_cell_by_cell(analog: Table, real_accuracies: Table) -> None:
+    one, other = (table.accuracies("cifar10", "test", 200, "mean") for table in (analog, real_accuracies))
     assert spearmanr(one, other).statistic >= 0.99
 
 

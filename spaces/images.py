@@ -28,7 +28,6 @@ class LabelledImages:
         """The chosen images, by index tensor or slice."""
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
-
     def to(self, device: str) -> "LabelledImages":
         """The same images on a device."""
         return LabelledImages(self.images.to(device), self.labels.to(device))

@@ -4,8 +4,8 @@ A table is a Parquet file in long form, one row an accuracy, with the columns of
 it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query
 names dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
 
-Opening a table and asking for accuracies imports neither torch nor pandas, nor the parts of pyarrow that read folders of
-files and group rows: they take many times the memory and the time that the table does.
+Opening a table and asking for accuracies imports neither torch nor pandas, nor the parts of pyarrow that read folders
+of files and group rows: they take many times the memory and the time that the table does.
 """
 
 import hashlib

@@ -155,7 +155,8 @@ def test_the_key_depends_on_every_field_that_determines_the_outcome() -> None:
 def test_the_key_is_the_hash_of_the_description_in_sorted_json() -> None:
     # Another way to write it would make every kept record useless.
     text = (
-        '{"device": "cpu", "images": "digits", "images_hash": "abc123", "observe": true, "seed": 0, "selector": "zero-cost-pt", '
+        '{"device": "cpu", "images": "digits", "images_hash": "abc123", "observe": true, "seed": 0, '
+        '"selector": "zero-cost-pt", '
         '"settings": {"candidates": 10, "proxy": "nwot"}, "software": {"opselect": "0.1.0", "torch": "2.5.1"}, '
         '"space": "digits201", "table": {"also": [], "dataset": "digits", "epochs": 10, '
         '"fingerprint": "f1e2d3c4", "name": "digits201", "valid_epochs": 10}, "training": {"epochs": 60}}'

@@ -12,11 +12,15 @@ import typer
 from opselect.spaces.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from opselect.bench.experiment import Experiment
+    from opselect.bench.published import Run
     from opselect.bench.runner import Progress
     from opselect.spaces.table import Table
 
 INTERRUPTED = 130
+PAGE_WIDTH = 118
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -207,6 +211,36 @@ def proxies(
     print(f"report: {output / 'proxies.html'} and {output / 'proxies.md'}")
 
 
+@app.command()
+def published(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER ...]", help="Folders that 'opselect run' has written; every one in runs by default."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold runs and imported tables against the numbers that papers and their code's logs report.
+
+    Says for each number whether ours reproduces it, differs, or is not there and why. Where several runs fit a number,
+    each has a row of its own.
+
+    Example: `opselect published runs/mine`
+    """
+    from opselect.bench import published as comparison
+    from opselect.bench.report import published as printing
+
+    numbers = comparison.shipped()
+    rows = comparison.compare(
+        numbers, _runs(folders), comparison.tables_for(numbers), comparison.supernets_for(numbers)
+    )
+    if as_json:
+        _print_json({"rows": [printing.plain(row) for row in rows], "verdicts": printing.count(rows)})
+    else:
+        printing.show(rows, _console())
+
+
 @table_app.command("build")
 def table_build(
     name: Annotated[str, typer.Argument(help="The table to make; digits201 is the one that can be made.")],
@@ -363,6 +397,36 @@ def _load_experiment(name: str) -> "Experiment":
             f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
         )
     return read(path)
+
+
+def _runs(folders: list[Path] | None) -> "list[Run]":
+    """The runs in the folders, or in those of `runs` that can be read; the others are named on the error stream."""
+    from opselect.bench.published import Run
+    from opselect.bench.records import FILE_NAME
+    from opselect.bench.report.trials import trials_of
+    from opselect.bench.reporting import reported
+
+    def read(folder: Path) -> Run:
+        records, experiment = reported(folder)
+        return Run(str(folder), trials_of(records, experiment.labels))
+
+    if folders:
+        return [read(folder) for folder in dict.fromkeys(folders)]
+    runs = []
+    for path in sorted(Path("runs").glob(f"*/{FILE_NAME}")):
+        try:
+            runs.append(read(path.parent))
+        except UserError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+    return runs
+
+
+def _console() -> "Console":
+    """The output; where it is no terminal, lines are of a length that fits a page."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=PAGE_WIDTH)
 
 
 def _contents(table: "Table") -> str:

@@ -58,7 +58,7 @@ def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
                     "The architecture that each selector chose most often. Edges with the operation none are left out.",
                 ),
             ),
-            (table["selection"], table["transfer"], table["paired"]),
+            tuple(table[name] for name in ("selection", "transfer", "published", "paired") if name in table),
         ),
         Section(
             "Operation scores",

@@ -60,12 +60,14 @@ class Column:
         unit: of its numbers, empty where they have none.
         better: which direction is better, empty where none is.
         numeric: whether it holds numbers, which are set flush right.
+        share: how much of a line it may take in LaTeX if its texts are long.
     """
 
     heading: str
     unit: str = ""
     better: Literal["", "↑", "↓"] = ""
     numeric: bool = True
+    share: float = 0.37
 
     @property
     def measure(self) -> str:
@@ -195,7 +197,7 @@ def _latex_alignment(table: Table, place: int) -> str:
     if table.columns[place].numeric:
         return "r"
     longest = max((len(row[place].text) for block in table.blocks for row in block.rows), default=0)
-    return r"p{0.37\linewidth}" if longest > LONG_TEXT else "l"
+    return rf"p{{{table.columns[place].share}\linewidth}}" if longest > LONG_TEXT else "l"
 
 
 def _latex_heading(column: Column) -> str:

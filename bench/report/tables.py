@@ -150,6 +150,7 @@ def selection_table(trials: Trials) -> Table:
         ),
         notes=(
             *_counted(trials),
+            *_sizes_of_supernets(trials),
             INTERVAL_NOTE,
             "Best selector in bold, runner-up underlined, by rounded means; random choice and oracles do not compete.",
             (
@@ -315,10 +316,13 @@ def _counted(trials: Trials) -> list[str]:
     table = next((record.trial.table for record in trials.all), None)
     if table is None:
         return [f"{runs}; no table of accuracies, so nothing is said about accuracy."]
+    another = table.valid_epochs != table.epochs
+    validation = f" (validation accuracies: {table.valid_epochs} epochs)" if another else ""
     return [
         (
-            f"{runs}. Accuracies are those of the table {table.name}: dataset {table.dataset}, {table.epochs} epochs, "
-            "mean over the table's own seeds. Selection used validation data only; test accuracies were read later."
+            f"{runs}. Accuracies are those of the table {table.name}: dataset {table.dataset}, {table.epochs} epochs"
+            f"{validation}, mean over the table's own seeds. Selection used validation data only; test accuracies were "
+            "read later."
         )
     ]
 
@@ -506,10 +510,29 @@ def agreement_table(trials: Trials) -> Table:
                 "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than "
                 "three finite pairs."
             ),
+            *_sizes_of_supernets(trials),
             *_what_was_not_scored(trials),
         ),
         data=rows,
     )
+
+
+def _sizes_of_supernets(trials: Trials) -> list[str]:
+    """Which supernets were not of the space's own size, for nobody should take their numbers for the full ones."""
+    sizes: dict[str, list[str]] = {}
+    for label in trials.labels:
+        for training in {
+            json.dumps(record.trial.training): record.trial.training for record in trials.records[label]
+        }.values():
+            parts = [
+                f"{training[key]} {what}"
+                for key, what in (("channels", "channel(s) in the first stage"), ("cells", "cell(s) a stage"))
+                if training and training.get(key) is not None
+            ]
+            if training and parts:
+                sizes.setdefault(f"{', '.join(parts)}, {training['epochs']} epochs", []).append(label)
+    notes = [f"The trained supernets of {_listed(labels)} are small: {size}." for size, labels in sizes.items()]
+    return [*notes, "All other supernets have the full size of the space."] if notes else []
 
 
 def _what_was_not_scored(trials: Trials) -> list[str]:
@@ -545,6 +568,7 @@ def steps_table(trials: Trials) -> Table:
             "Spearman with best-acc given the decisions so far, mean over the edges still open, mean over seeds.",
             "Edges that were decided before a step are not in it, so the last step rests on one edge. "
             + UNDEFINED_NOTE,
+            *_sizes_of_supernets(trials),
             *_what_was_not_scored(trials),
         ),
         data=rows,
@@ -578,6 +602,7 @@ def correlations_table(trials: Trials) -> Table:
                 "Spearman over the operations of each edge, mean over edges, mean over common seeds; nothing is "
                 "decided yet. best-acc (test) and avg-acc (test) come from the table's test accuracies."
             ),
+            *_sizes_of_supernets(trials),
             *_what_was_not_scored(trials),
         ),
         data=rows,

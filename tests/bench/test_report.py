@@ -184,6 +184,27 @@ def test_labels_come_in_the_order_given_and_then_by_name() -> None:
     assert trials_of(records, ["m", "missing"]).labels == ("m", "missing", "a", "z")
 
 
+def test_what_readers_must_know_of_sizes_and_epochs_stands_below_the_tables() -> None:
+    records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("zero-cost-pt", "zero-cost-pt", [40])
+    labels = ["magnitude", "zero-cost-pt"]
+    plain = render_markdown(records, labels, "full size")
+    assert "supernets of" not in plain
+    assert "validation accuracies:" not in plain
+    changed = []
+    for record in records:
+        training = record.trial.training and {"epochs": 20, "channels": 4, "cells": 1}
+        table = TABLE.model_copy(update={"valid_epochs": 3})
+        trial = record.trial.model_copy(update={"training": training, "table": table})
+        changed.append(record.model_copy(update={"trial": trial, "key": trial.key}))
+    text = render_markdown(changed, labels, "small")
+    small = (
+        "The trained supernets of magnitude are small: 4 channel(s) in the first stage, 1 cell(s) a stage, 20 epochs."
+    )
+    assert small in text
+    assert "All other supernets have the full size of the space." in text
+    assert "dataset digits, 10 epochs (validation accuracies: 3 epochs), mean over" in text
+
+
 def test_other_datasets_have_a_table_of_their_own() -> None:
     records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("random", "random", [40])
     assert "transfer" not in render_markdown(records, ["magnitude", "random"], "one dataset")

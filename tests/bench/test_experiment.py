@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -263,6 +264,13 @@ def test_a_batch_larger_than_a_half_of_the_training_images_is_refused() -> None:
     experiment = parse(text.replace('"digits"', '"tiny"'), "mine.toml")
     with pytest.raises(InvalidExperiment, match=r"mine, zero-cost-pt: batch_size 33, but a half .* has only 32"):
         check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_before_anything_runs() -> None:
+    with pytest.raises(InvalidExperiment, match="mine: device 'cuda', but torch finds no GPU here; set device"):
+        check_ingredients(tiny('device = "cuda"'))
 
 
 @pytest.mark.usefixtures("in_tiny_world")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from opselect.bench import runner, trials
 from opselect.bench.experiment import Experiment, InvalidExperiment, parse
@@ -17,7 +18,7 @@ from opselect.bench.records import InvalidRecords, Record, Result, appending, re
 from opselect.bench.runner import Summary, trials_of
 from opselect.selectors.catalog import Random, Settings
 from opselect.selectors.task import Selection, SupernetState, Task
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201 import NASBench201Space, digits201
 from opselect.spaces.table import Table
 
 TRAINED = {"magnitude": "trained", "darts-pt": "trained", "disc-acc": "trained", "darts-pt-fixed-alpha": "fixed"}
@@ -415,6 +416,51 @@ def test_supernets_are_trained_once_for_each_seed_and_state(
     assert all(len(found) == 1 for found in times.values())
 
 
+def test_trained_supernets_may_have_another_size_and_the_others_keep_the_space_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: dict[str, int] = {}
+
+    class Measuring(Settings):
+        supernet_state: ClassVar[SupernetState] = "initial"
+
+        def __call__(self, task: Task) -> Selection:
+            assert task.supernet is not None
+            searched[self.supernet_state] = sum(parameter.numel() for parameter in task.supernet.parameters())
+            return Random()(task)
+
+    class MeasuringTrained(Measuring):
+        supernet_state: ClassVar[SupernetState] = "trained"
+
+    experiment = small("random", "magnitude", seeds="[0]")
+    first, second = experiment.selectors
+    small_training = experiment.supernet.model_copy(update={"channels": 4})
+    experiment = experiment.model_copy(
+        update={
+            "supernet": small_training,
+            "selectors": (
+                first.model_copy(update={"settings": Measuring()}),
+                second.model_copy(update={"settings": MeasuringTrained()}),
+            ),
+        }
+    )
+    summary = runner.run(experiment, tmp_path, 1, quietly)
+    assert summary.failed == ()
+
+    def parameters(space: NASBench201Space) -> int:
+        return sum(parameter.numel() for parameter in space.supernet(1, 10, 0).parameters())
+
+    assert searched == {"initial": parameters(digits201), "trained": parameters(digits201.resized(4, None))}
+    assert searched["trained"] < searched["initial"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_every_selector_runs_on_a_gpu(tmp_path: Path, tiny_experiment: Experiment) -> None:
+    summary = runner.run(tiny_experiment.model_copy(update={"device": "cuda"}), tmp_path, 1, quietly)
+    assert [record.reason for record in summary.failed] == []
+    assert {record.cost.device for record in summary.records if record.cost} == {"cuda"}
+
+
 def test_a_supernet_file_is_named_by_everything_that_determines_it(tmp_path: Path) -> None:
     def files(experiment: Experiment) -> set[str]:
         return {trial.supernet_job.path.name for trial in trials_of(experiment, tmp_path) if trial.supernet_job}
@@ -431,8 +477,9 @@ def test_a_supernet_file_is_named_by_everything_that_determines_it(tmp_path: Pat
         files(experiment.model_copy(update={"supernet": changed})),
         files(experiment.model_copy(update={"space": "nasbench201"})),
         files(experiment.model_copy(update={"images": "digits"})),
+        files(experiment.model_copy(update={"device": "cuda"})),
     ]
-    assert len(first.union(*others)) == 6
+    assert len(first.union(*others)) == 7
 
 
 def test_garbage_in_the_test_columns_changes_no_selection(

@@ -198,6 +198,16 @@ def test_the_supernet_has_the_published_size() -> None:
     assert sum(parameter.numel() for parameter in supernet.parameters()) == 1_686_106
 
 
+def test_a_resized_space_has_the_same_cell_and_other_networks() -> None:
+    small = nasbench201.resized(channels=4, cells=1)
+    assert (small.name, small.edges) == (nasbench201.name, nasbench201.edges)
+    assert small.supernet(3, 10, seed=0).stem[0].out_channels == 4
+    # Three stages of one cell with a down-sampling block before the second and the third.
+    assert len(small.supernet(3, 10, seed=0).body) == 5
+    assert nasbench201.resized(channels=None, cells=None) == nasbench201
+    assert nasbench201.resized(channels=None, cells=2).channels == 16
+
+
 def test_networks_are_determined_by_their_seed_and_leave_the_global_stream_alone() -> None:
     architecture = nasbench201.parse(EXAMPLE)
     before = torch.get_rng_state()

@@ -91,9 +91,10 @@ def train(job: SupernetJob) -> str | None:
             torch_generator(space.name, job.seed, "supernet alpha"),
             torch_generator(space.name, job.seed, "supernet batches"),
         )
+        state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
         seconds = time.perf_counter() - started
         with replacing(job.path) as beside:
-            torch.save({"supernet": supernet.cpu().state_dict(), "alpha": alpha, "seconds": seconds}, beside)
+            torch.save({"supernet": state, "alpha": alpha, "seconds": seconds}, beside)
     except Exception as error:
         return f"supernet training failed: {_reason(error)}"
     return None

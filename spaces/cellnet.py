@@ -4,7 +4,7 @@ A supernet has all candidate operations on every edge and takes their weights as
 has one operation an edge and takes none. Everything else (skeleton, cells, sums) is the same code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,13 +32,17 @@ class Skeleton:
 
 
 class EdgeOperations(nn.Module):
-    """The candidate operations of one edge of one cell, and their weighted sum."""
+    """The candidate operations of one edge of one cell, and their weighted sum.
 
-    def __init__(self, names: Sequence[str], channels: int, affine: bool, members: int) -> None:
+    Args:
+        modules: by name, in the order of the columns of weights; None for an operation that is never computed.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module | None]) -> None:
         super().__init__()
-        modules = {name: cell_operation(name, channels, affine, members) for name in names}
-        self.names = tuple(names)
+        self.names = tuple(modules)
         self.operations = nn.ModuleDict({name: module for name, module in modules.items() if module is not None})
+        self.is_identity = all(isinstance(module, nn.Identity) for module in self.operations.values())
 
     def forward(self, value: Tensor, weights: Tensor | None, computed: Sequence[bool]) -> Tensor | None:
         """The weighted sum of the computed operations, or None where there is nothing to add.
@@ -67,7 +71,10 @@ class Cell(nn.Module):
     ) -> None:
         super().__init__()
         self.routes = tuple((edge.source, edge.target) for edge in edges)
-        self.edges = nn.ModuleList(EdgeOperations(names, channels, affine, members) for names in candidates)
+        self.edges = nn.ModuleList(
+            EdgeOperations({name: cell_operation(name, channels, affine, members) for name in names})
+            for names in candidates
+        )
 
     def forward(self, images: Tensor, weights: Tensor | None, computed: Sequence[Sequence[bool]]) -> Tensor:
         """Feature maps `[batch, channels, height, width]` in and out; a node that nothing enters is zero."""

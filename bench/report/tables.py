@@ -774,7 +774,8 @@ def _listed(values: Iterable[object]) -> str:
 
 
 def _assignments(settings: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} = {_plain(value)}" for name, value in sorted(settings.items())) or "none"
+    given = {name: value for name, value in settings.items() if value is not None}
+    return ", ".join(f"{name} = {_plain(value)}" for name, value in sorted(given.items())) or "none"
 
 
 def _plain(value: object) -> str:

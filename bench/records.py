@@ -93,6 +93,22 @@ class StepRecord(Value):
     truth: dict[str, dict[int, list[float]]]
 
 
+class TopologyRecord(Value):
+    """Which edges into a node were dropped.
+
+    Attributes:
+        cell: type of the cell.
+        node: its number.
+        dropped: edge numbers, in the order in which they went.
+        scores: by edge number, of the edges that were left before each of them went; larger is better.
+    """
+
+    cell: str
+    node: int
+    dropped: list[int]
+    scores: list[dict[int, float]]
+
+
 class Result(Value):
     """What a trial selected and how good that is.
 
@@ -105,7 +121,8 @@ class Result(Value):
         regret: test accuracy of the best architecture in the table minus this one's, percentage points.
         percentile: percent of all architectures of the table with a lower mean test accuracy.
         candidates: proposed architectures with their validation score, in order of proposal; empty without a pool.
-        steps: how it was decided.
+        steps: how its operations were decided.
+        topology: how its edges were; empty in spaces that keep all.
     """
 
     architecture: str
@@ -117,6 +134,7 @@ class Result(Value):
     percentile: float | None
     candidates: list[tuple[str, float | None]]
     steps: list[StepRecord]
+    topology: list[TopologyRecord] = []
 
 
 class Cost(Value):

@@ -1,5 +1,6 @@
 """One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
 
+import dataclasses
 import os
 import platform
 import subprocess
@@ -22,6 +23,7 @@ from opselect.bench.records import (
     Result,
     StepRecord,
     TableReference,
+    TopologyRecord,
     TrialDescription,
 )
 from opselect.selectors.decisions import Decisions
@@ -231,6 +233,7 @@ def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial
     common: dict[str, Any] = {
         "architecture": space.format(selection.architecture),
         "candidates": [(space.format(architecture), score) for architecture, score in selection.candidates],
+        "topology": [TopologyRecord(**dataclasses.asdict(step)) for step in selection.topology],
     }
     if table is None or choice is None:
         return Result(

@@ -27,7 +27,15 @@ from opselect.selectors.scores import (
     ranked_together,
     validation_accuracy,
 )
-from opselect.selectors.task import Score, SearchState, Selection, SupernetState, Task, shuffled_batches
+from opselect.selectors.task import EdgeScore, Score, SearchState, Selection, SupernetState, Task, shuffled_batches
+from opselect.selectors.topology import (
+    keep_inputs,
+    no_edge_strength,
+    random_edge_strength,
+    ranked_removals,
+    removal,
+    strongest_operation,
+)
 from opselect.selectors.training import initial_alpha, tuner, uniform_alpha
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
@@ -64,10 +72,11 @@ def start(task: Task, candidate: int = 0) -> SearchState:
     return SearchState(task, decisions, alpha, candidate=candidate)
 
 
-def decide_once(task: Task, score: Score, order: OrderName) -> Selection:
-    """One pass of the loop without tuning."""
+def decide_once(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
+    """One pass of the loop without tuning, then the topology rule."""
     state, steps = decide_edges(start(task), score, ORDERS[order])
-    return Selection(state.decisions.architecture(), steps)
+    state, topology = keep_inputs(state, edge_score)
+    return Selection(state.decisions.architecture(), steps, topology)
 
 
 class Magnitude(Settings):
@@ -80,7 +89,7 @@ class Magnitude(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Read off alpha; the order of the edges does not matter."""
-        return decide_once(task, alpha_strength, "fixed")
+        return decide_once(task, alpha_strength, "fixed", strongest_operation)
 
 
 class DartsPT(Settings):
@@ -103,7 +112,8 @@ class DartsPT(Settings):
         state = start(task)
         tune = tuner(state, self.tuning_epochs, self.learn_alpha) if self.tuning_epochs else leave_as_it_is
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
-        return Selection(state.decisions.architecture(), steps)
+        state, topology = keep_inputs(state, removal(validation_accuracy), tune)
+        return Selection(state.decisions.architecture(), steps, topology)
 
 
 class DartsPTFixedAlpha(DartsPT):
@@ -149,6 +159,11 @@ class ZeroCostPT(Settings):
         """Propose and validate."""
         return self._propose_and_validate(task, self._score(perturbation))
 
+    def _edge_score(self) -> EdgeScore:
+        scores = [removal(proxy_quality(proxy)) for proxy in self._proxies()]
+        combination = self._combination()
+        return scores[0] if combination is None else ranked_removals(scores, combination)
+
     def _score(self, question: Callable[[Quality], Score]) -> Score:
         scores = [question(proxy_quality(proxy)) for proxy in self._proxies()]
         combination = self._combination()
@@ -168,18 +183,15 @@ class ZeroCostPT(Settings):
 
     def _propose_and_validate(self, task: Task, score: Score) -> Selection:
         proposals: list[Architecture] = []
-        first_steps = None
+        first = None
         for candidate in range(self.candidates):
             state = start(task, candidate)
             alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
-            state, steps = decide_edges(
-                replace(state, alpha=alpha),
-                score,
-                ORDERS[self.edge_order],
-                batches=self._batches(task, "proxy batches", candidate),
-            )
+            batches = self._batches(task, "proxy batches", candidate)
+            state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)
+            state, topology = keep_inputs(state, self._edge_score(), batches=batches)
             proposals.append(state.decisions.architecture())
-            first_steps = first_steps or steps
+            first = first or (steps, topology)
         distinct = list(dict.fromkeys(proposals))
         validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
         # One proposal needs no validation; nor do many equal ones.
@@ -188,8 +200,8 @@ class ZeroCostPT(Settings):
                 validated = dict(zip(distinct, self._validate(task, distinct), strict=True))
         finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
         chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
-        assert first_steps is not None
-        return Selection(chosen, first_steps, tuple((a, validated[a]) for a in proposals))
+        assert first is not None
+        return Selection(chosen, *first, tuple((a, validated[a]) for a in proposals))
 
     def _validate(self, task: Task, candidates: list[Architecture]) -> list[float]:
         """Sum of each proxy over V batches, combined where there are several."""
@@ -242,7 +254,7 @@ class Random(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by random scores."""
-        return decide_once(task, random_strength, "fixed")
+        return decide_once(task, random_strength, "fixed", random_edge_strength)
 
 
 class BestAccuracy(Settings):
@@ -255,7 +267,7 @@ class BestAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return decide_once(task, best_accuracy, self.edge_order)
+        return decide_once(task, best_accuracy, self.edge_order, no_edge_strength)
 
 
 class AverageAccuracy(Settings):
@@ -268,4 +280,4 @@ class AverageAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return decide_once(task, average_accuracy, self.edge_order)
+        return decide_once(task, average_accuracy, self.edge_order, no_edge_strength)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from opselect.selectors.proxies.measuring import Proxy, Weighted
 from opselect.selectors.task import Selection, Selector, Task
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.space import operation_indices
 
 
 class BrokenPromise(AssertionError):
@@ -103,7 +102,8 @@ def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selecti
     task, random_before = make_task(), _random_states()
     selection = selector(task)
     _promise(_equal(random_before, _random_states()), "it used the global random state")
-    operation_indices(task.space.edges, selection.architecture)
+    text = task.space.format(selection.architecture)
+    _promise(task.space.parse(text) == selection.architecture, f"{text} is not the architecture that it selected")
     _promise(
         sorted(step.edge for step in selection.steps) == list(range(len(task.space.edges))),
         f"it decided the edges {[step.edge for step in selection.steps]}, expected every edge once",

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from opselect.spaces.space import Architecture, Edge, Weights
+from opselect.spaces.space import NONE, Architecture, Edge, Weights
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,12 @@ class Decisions:
     Attributes:
         edges: the edges of the space.
         chosen: the operation's number on every decided edge, None on the open ones.
+        dropped: numbers of the edges that the topology rule has removed.
     """
 
     edges: tuple[Edge, ...]
     chosen: tuple[int | None, ...]
+    dropped: frozenset[int] = frozenset()
 
     @classmethod
     def none_yet(cls, edges: tuple[Edge, ...]) -> "Decisions":
@@ -41,8 +43,26 @@ class Decisions:
             raise ValueError(f"edge {self.edges[edge].name} is decided already")
         return replace(self, chosen=(*self.chosen[:edge], operation, *self.chosen[edge + 1 :]))
 
+    def drop(self, edge: int) -> "Decisions":
+        """The decisions without an edge.
+
+        Raises:
+            ValueError: the edge is dropped already.
+        """
+        if edge in self.dropped:
+            raise ValueError(f"edge {self.edges[edge].name} is dropped already")
+        return replace(self, dropped=self.dropped | {edge})
+
+    def inputs(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """By cell type and node, the edges that enter it and are not dropped, ascending."""
+        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        for number, edge in enumerate(self.edges):
+            node = edge.cell, edge.target
+            found[node] = (*found.get(node, ()), *(() if number in self.dropped else (number,)))
+        return found
+
     def weights(self, alpha: Float[Tensor, "edges operations"]) -> Weights:
-        """The softmax of every open edge's row of alpha, one-hot rows for the decided edges.
+        """The softmax of every open edge's row of alpha, one-hot rows for the decided edges, zeros for dropped ones.
 
         Edges with fewer operations than the matrix has columns have zeros there. Gradients reach the open rows only.
         """
@@ -52,10 +72,12 @@ class Decisions:
         for edge, operation in enumerate(self.chosen):
             if operation is not None:
                 weights = only(weights, edge, operation)
+        for edge in sorted(self.dropped):
+            weights = without_edge(weights, edge)
         return weights
 
     def architecture(self) -> Architecture:
-        """The decided architecture.
+        """The decided architecture; dropped edges have the operation `none`.
 
         Raises:
             ValueError: an edge is still open.
@@ -64,8 +86,8 @@ class Decisions:
             raise ValueError(f"{len(self.open_edges)} edge(s) still open")
         return Architecture(
             tuple(
-                edge.operations[number]
-                for edge, number in zip(self.edges, self.chosen, strict=True)
+                NONE if place in self.dropped else edge.operations[number]
+                for place, (edge, number) in enumerate(zip(self.edges, self.chosen, strict=True))
                 if number is not None
             )
         )
@@ -76,6 +98,11 @@ def without(weights: Weights, edge: int, operation: int) -> Weights:
     changed = weights.clone()
     changed[edge, operation] = 0
     return changed
+
+
+def without_edge(weights: Weights, edge: int) -> Weights:
+    """Another matrix in which an edge carries nothing."""
+    return torch.cat([weights[:edge], torch.zeros_like(weights[edge])[None], weights[edge + 1 :]])
 
 
 def only(weights: Weights, edge: int, operation: int) -> Weights:

@@ -31,14 +31,14 @@ def decide_edges(
     tune: Tune = leave_as_it_is,
     batches: Iterator[LabelledImages] | None = None,
 ) -> tuple[SearchState, tuple[Step, ...]]:
-    """Decide every open edge.
+    """Decide every open edge: in each round one edge of every type of cell, as in the published code of DARTS-PT.
 
     Args:
         state: where to start; usually nothing is decided.
         score: how good each operation of an edge is.
         order: which edge comes next.
-        tune: what happens between two decisions.
-        batches: one is drawn at every step and lies in the state while its edges are scored.
+        tune: what happens between two rounds.
+        batches: one is drawn for every round and lies in the state while its edges are scored.
 
     Returns:
         The state with all edges decided, and one step a decision.
@@ -46,7 +46,7 @@ def decide_edges(
     Raises:
         UndecidableEdge: all scores of an edge are NaN or infinite.
     """
-    ledger = state.task.ledger
+    ledger, edges = state.task.ledger, state.decisions.edges
     steps: list[Step] = []
 
     def counted(current: SearchState, edge: int) -> Tensor:
@@ -64,19 +64,21 @@ def decide_edges(
                 state = replace(state, batch=next(batches))
             if order.every_step:
                 ranking = order.rank(state, counted)
-        known = dict(ranking.scores)
-        edge = next(number for number in ranking.edges if number in state.decisions.open_edges)
-        if edge not in known:
-            known[edge] = counted(state, edge)
-        operation, tied = best(known[edge], state.decisions.edges[edge].name)
-        if state.task.observe and state.candidate == 0:
-            with ledger.phase("observing"):
-                for other in state.decisions.open_edges:
-                    if other not in known:
-                        known[other] = score(state, other)
-        scores = {number: tuple(known[number].tolist()) for number in sorted(known)}
-        steps.append(Step(edge, operation, scores, tied))
-        state = state.decide(edge, operation)
+        for cell in dict.fromkeys(edges[number].cell for number in state.decisions.open_edges):
+            still_open = state.decisions.open_edges
+            known = {number: scores for number, scores in ranking.scores.items() if number in still_open}
+            edge = next(number for number in ranking.edges if number in still_open and edges[number].cell == cell)
+            if edge not in known:
+                known[edge] = counted(state, edge)
+            operation, tied = best(known[edge], edges[edge].name)
+            if state.task.observe and state.candidate == 0:
+                with ledger.phase("observing"):
+                    for other in state.decisions.open_edges:
+                        if other not in known:
+                            known[other] = score(state, other)
+            scores = {number: tuple(known[number].tolist()) for number in sorted(known)}
+            steps.append(Step(edge, operation, scores, tied))
+            state = state.decide(edge, operation)
         if state.decisions.open_edges:
             with ledger.phase("tuning"):
                 state = tune(state)

@@ -18,7 +18,7 @@ from opselect.selectors.proxies.measuring import Combination, Proxy, Weighted
 from opselect.selectors.task import Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
-from opselect.spaces.space import Weights
+from opselect.spaces.space import NONE, Weights
 
 Quality: TypeAlias = Callable[[SearchState, Weights], float]
 """`(state, weights) -> how good the supernet is under these weights`, larger is better."""
@@ -31,8 +31,16 @@ class MissingIngredient(ValueError):
 
 
 def alpha_strength(state: SearchState, edge: int) -> Tensor:
-    """The softmax of alpha (DARTS, Liu et al. 2019, section 2.2)."""
-    return state.decisions.weights(state.alpha)[edge, : _operations(state, edge)].detach()
+    """The softmax of alpha (DARTS, Liu et al. 2019, section 2.2).
+
+    Where a topology rule drops edges, `none` is no choice and has minus infinity (section 2.4).
+    """
+    strength = state.decisions.weights(state.alpha)[edge, : _operations(state, edge)].detach()
+    names = state.decisions.edges[edge].operations
+    if state.task.space.inputs_per_node is not None and NONE in names:
+        strength = strength.clone()
+        strength[names.index(NONE)] = -torch.inf
+    return strength
 
 
 def perturbation(quality: Quality) -> Score:

@@ -142,18 +142,41 @@ class Step:
     tied: int = 0
 
 
+EdgeScore: TypeAlias = Callable[[SearchState, tuple[int, ...]], dict[int, float]]
+"""`(state, numbers of the edges into one node) -> one score an edge`; larger is better."""
+
+
+@dataclass(frozen=True)
+class TopologyStep:
+    """Which edges into a node were dropped.
+
+    Attributes:
+        cell: type of the cell.
+        node: its number.
+        dropped: edge numbers, in the order in which they went.
+        scores: of the edges that were left before each of them went, by edge number, larger is better.
+    """
+
+    cell: str
+    node: int
+    dropped: tuple[int, ...]
+    scores: tuple[dict[int, float], ...]
+
+
 @dataclass(frozen=True)
 class Selection:
     """What a selector returns.
 
     Attributes:
         architecture: the selected one.
-        steps: how it was decided, in order.
+        steps: how its operations were decided, in order.
+        topology: how its edges were, in order; empty in spaces that keep all edges.
         candidates: every proposed architecture in order of proposal, with its validation score; empty without a pool.
     """
 
     architecture: Architecture
     steps: tuple[Step, ...]
+    topology: tuple[TopologyStep, ...] = ()
     candidates: tuple[tuple[Architecture, float | None], ...] = ()
 
 

@@ -44,6 +44,7 @@ class NASBench201Space:
     cells_per_stage: int
     down_sampling: Literal["residual", "plain"]
     edges: tuple[Edge, ...] = EDGES
+    inputs_per_node: int | None = None
 
     def parse(self, text: str) -> Architecture:
         """Read an arch string such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|`.

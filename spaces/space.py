@@ -20,6 +20,10 @@ Weights: TypeAlias = Float[Tensor, "edges operations"]
 """How much of each operation every edge carries; zero means that the operation is not computed."""
 
 
+NONE = "none"
+"""The operation that carries nothing; an edge that is left out of an architecture has it."""
+
+
 class InvalidArchitecture(UserError, ValueError):
     """A text or a tuple that does not describe an architecture of the space it was read for."""
 
@@ -74,6 +78,11 @@ class SearchSpace(Protocol):
     @property
     def edges(self) -> tuple[Edge, ...]:
         """Every choice point, in the order of the rows of `Weights`."""
+        ...
+
+    @property
+    def inputs_per_node(self) -> int | None:
+        """How many edges into every node an architecture keeps (the topology rule); None where it keeps all."""
         ...
 
     def parse(self, text: str) -> Architecture:

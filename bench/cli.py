@@ -212,6 +212,72 @@ def proxies(
 
 
 @app.command()
+def train(
+    genotype: Annotated[
+        str, typer.Argument(metavar="GENOTYPE", help="A published one by name (DARTS_V2), a file, or the text itself.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the records and checkpoints.")],
+    space: Annotated[str, typer.Option(help="Whose genotype it is.")] = "darts",
+    images: Annotated[str, typer.Option(help="Images by name, or an .npz file.")] = "cifar10",
+    channels: Annotated[int, typer.Option(min=1, help="Of the edges in the first cell.")] = 36,
+    cells: Annotated[int, typer.Option(min=3, help="In all; two of them halve the size.")] = 20,
+    stem: Annotated[str, typer.Option(help="cifar, or imagenet for images of its size.")] = "cifar",
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="May be repeated; 0 by default.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the training as KEY=VALUE; may be repeated.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workers: WorkersOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the network of a genotype from nothing, by the protocol of the DARTS papers unless settings say otherwise.
+
+    A checkpoint is written after every epoch, and the same command goes on from there; on the CPU a training that was
+    interrupted ends with the same numbers as one that was not.
+
+    Example: `opselect train DARTS_V2 --images cifar10 --seed 0 --seed 1 --output runs/darts_v2`
+    """
+    from opselect.bench import network_training as trainings
+    from opselect.bench.experiment import checked_settings
+    from opselect.bench.reporting import parsed_setting
+    from opselect.bench.statistics import mean_interval
+    from opselect.spaces.network_training import NetworkTraining
+    from opselect.spaces.registry import UnknownName, did_you_mean
+
+    for given, known in ((stem, ("cifar", "imagenet")), (device, ("cpu", "cuda"))):
+        if given not in known:
+            raise UnknownName(f"{given!r} is neither {' nor '.join(known)}{did_you_mean(given, known)}")
+    recipe: Any = checked_settings(
+        NetworkTraining, dict(parsed_setting(text, "epochs=60") for text in settings or []), "train, --set"
+    )
+    chosen: Any = trainings.genotype_named(genotype)
+    where: Any = (stem, device)
+    networks = [
+        trainings.describe(space, chosen, images, channels, cells, where[0], recipe, each, where[1])
+        for each in dict.fromkeys(seed or [0])
+    ]
+    with _progress() as progress:
+        records = trainings.train_all(
+            networks,
+            output,
+            _worker_count(workers),
+            progress,
+            lambda network, now: progress(f"epochs of seed {network.seed}", now.epoch, recipe.epochs),
+        )
+    if as_json:
+        _print_json([record.model_dump(mode="json") for record in records])
+        return
+    print(f"{records[0].parameters:,} parameters, {records[0].multiply_adds:,} multiply-adds for one image")
+    for record in records:
+        print(f"seed {record.network.seed}: test accuracy {record.last:.2f} %, best of all epochs {record.best:.2f} %")
+    if len(records) > 1:
+        for what, values in (("last", [r.last for r in records]), ("best", [r.best for r in records])):
+            mean = mean_interval(values)
+            print(f"{what}: {mean.value:.2f} ± {mean.deviation:.2f} % over {mean.n} seeds")
+    print(f"records: {output / trainings.FILE_NAME}")
+
+
+@app.command()
 def published(
     folders: Annotated[
         list[Path] | None,

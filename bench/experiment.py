@@ -178,8 +178,8 @@ def parse(text: str, where: str) -> Experiment:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
-    file = _validated(_ExperimentFile, content, where)
-    training = _validated(SupernetTraining, file.supernet, f"{where}, [supernet]")
+    file = checked_settings(_ExperimentFile, content, where)
+    training = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")
     selectors = tuple(
         selector_entry(entry, f"{where}, selector {number}") for number, entry in enumerate(file.selector, start=1)
     )
@@ -285,11 +285,20 @@ def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
     except registry.UnknownName as error:
         raise InvalidExperiment(f"{where}: {error}") from None
     settings = {key: value for key, value in content.items() if key not in ("name", "label")}
-    return SelectorEntry(name=name, label=label, settings=_validated(selector, settings, f"{where} {name!r}"))
+    return SelectorEntry(name=name, label=label, settings=checked_settings(selector, settings, f"{where} {name!r}"))
 
 
-def _validated(model: type[Any], content: dict[str, Any], where: str) -> Any:
-    """The content as a model, or one sentence about the first thing that is wrong with it."""
+def checked_settings(model: type[Any], content: dict[str, Any], where: str) -> Any:
+    """The content as a model.
+
+    Args:
+        model: a pydantic one.
+        content: by name.
+        where: what messages begin with.
+
+    Raises:
+        InvalidExperiment: one sentence about the first thing that is wrong with it.
+    """
     try:
         return model.model_validate(content, strict=True)
     except ValidationError as error:

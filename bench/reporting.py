@@ -57,7 +57,7 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
         next((entry for entry in experiment.selectors if entry.name == name), None),
     )
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
-    content |= dict(_parsed_setting(text) for text in settings)
+    content |= dict(parsed_setting(text, "proxy=synflow") for text in settings)
     chosen: SelectorEntry = selector_entry(content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)
@@ -66,10 +66,19 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     return play(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
 
 
-def _parsed_setting(text: str) -> tuple[str, object]:
+def parsed_setting(text: str, example: str) -> tuple[str, object]:
+    """Name and value of a setting from the command line, the value a number where it looks like one.
+
+    Args:
+        text: `KEY=VALUE`.
+        example: of such a text, for the message.
+
+    Raises:
+        InvalidExperiment: it is nothing of this form.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InvalidExperiment(f"--set {text!r}: expected KEY=VALUE, for example proxy=synflow")
+        raise InvalidExperiment(f"--set {text!r}: expected KEY=VALUE, for example {example}")
     for number in (int, float):
         try:
             return key, number(value)

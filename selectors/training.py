@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, shuffled_batches
+from opselect.spaces.augmentation import augment
 from opselect.spaces.images import LabelledImages
 
 ALPHA_BETAS = (0.5, 0.999)
@@ -96,24 +97,6 @@ class SupernetTrainer:
         self._loss(next(self.weight_batches), decisions.weights(self.alpha).detach()).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.supernet.parameters(), self.training.gradient_clip)
         self.sgd.step()
-
-
-def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Random crops of zero-padded images and random mirroring, every image on its own; `[batch, channels, h, w]`."""
-    if flip:
-        mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    if crop_padding:
-        height, width = images.shape[2:]
-        padded = functional.pad(images, [crop_padding] * 4)
-        rows, columns = torch.randint(0, 2 * crop_padding + 1, (2, len(images)), generator=generator)
-        images = torch.stack(
-            [
-                image[:, row : row + height, column : column + width]
-                for image, row, column in zip(padded, rows.tolist(), columns.tolist(), strict=True)
-            ]
-        )
-    return images
 
 
 def train_supernet(

@@ -16,6 +16,9 @@ SINGULAR = {
 }
 KINDS = tuple(SINGULAR)
 
+MOST_LISTED = 40
+"""How many known names a message lists."""
+
 
 class UnknownName(UserError, LookupError):
     """A name that nothing is registered under; the message offers the nearest ones."""
@@ -49,4 +52,6 @@ def did_you_mean(given: str, known: tuple[str, ...]) -> str:
     """`; did you mean 'x'? known are x, y, z`: the end of every message about an unknown name."""
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{hint} known are {', '.join(known) if known else 'none'}"
+    listed = ", ".join(known[:MOST_LISTED]) or "none"
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return f"{hint} known are {listed}{more}"

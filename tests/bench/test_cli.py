@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 EMPTY_CELL = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 QUERY = ("--dataset", "digits", "--split", "test", "--epochs", "10", "--seeds")
-COMMANDS = [(), ("run",), ("report",), ("list",), ("select",), ("proxies",), ("published",), ("table",)] + [
+COMMANDS = [(), ("run",), ("report",), ("list",), ("select",), ("proxies",), ("published",), ("train",), ("table",)] + [
     ("table", command) for command in ("build", "import", "compare", "info", "query")
 ]
 SMALL = """

@@ -10,7 +10,7 @@ from opselect.selectors.decisions import Decisions
 from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.scores import accuracy
 from opselect.selectors.task import SearchImages, Task, shuffled_batches
-from opselect.selectors.training import SupernetTrainer, augment, initial_alpha, train_supernet, tuner, uniform_alpha
+from opselect.selectors.training import SupernetTrainer, initial_alpha, train_supernet, tuner, uniform_alpha
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201
@@ -120,17 +120,3 @@ def test_batches_are_full_and_cover_a_shuffle_before_repeating(few_digits: Label
         assert len(pass_over.unique()) == 9
     with pytest.raises(ValueError, match=r"a batch of 11 .* only 10"):
         next(shuffled_batches(numbered, 11, torch_generator("batches")))
-
-
-def test_augmentation_crops_and_mirrors_whole_images() -> None:
-    image = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
-    images = image.repeat(200, 1, 1, 1)
-    assert torch.equal(augment(images, 0, False, torch_generator("a")), images)
-    mirrored = augment(images, 0, True, torch_generator("a"))
-    is_mirrored = torch.tensor([torch.equal(each, image[0].flip(2)) for each in mirrored])
-    assert 60 < int(is_mirrored.sum()) < 140
-    assert all(torch.equal(each, image[0]) for each in mirrored[~is_mirrored])
-    padded = torch.nn.functional.pad(image[0, 0], [1] * 4)
-    windows = {tuple(padded[r : r + 4, c : c + 4].flatten().tolist()) for r in range(3) for c in range(3)}
-    cropped = {tuple(each.flatten().tolist()) for each in augment(images, 1, False, torch_generator("a"))}
-    assert cropped == windows

@@ -1,0 +1,258 @@
+"""Training selected networks from nothing, over seeds: what the DARTS papers report of a genotype."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from opselect.bench.records import FORMAT_VERSION, Value, appending, read_lines
+from opselect.bench.trials import environment, software
+from opselect.spaces import registry
+from opselect.spaces.counting import multiply_adds
+from opselect.spaces.darts import DARTSSpace
+from opselect.spaces.errors import UserError
+from opselect.spaces.genotypes import Genotype, library, parse_genotype
+from opselect.spaces.image_sources import load_images
+from opselect.spaces.images import content_hash
+from opselect.spaces.machine import in_parallel
+from opselect.spaces.network_training import NetworkTraining, Progress, train_network
+from opselect.spaces.seeds import seed_for
+
+FILE_NAME = "trainings.jsonl"
+COMMAND = "opselect train"
+
+
+class NotTrainable(UserError, ValueError):
+    """A genotype, space or setting that no network can be trained from; the message says what was expected."""
+
+
+class NetworkDescription(Value):
+    """Everything that determines a training.
+
+    Attributes:
+        space: registered name.
+        genotype: in the field's text.
+        images: registered name, or the path of an `.npz` file.
+        images_hash: of all its images and labels.
+        channels: of the edges in the first cell.
+        cells: in all.
+        stem: for images of CIFAR's size, or of ImageNet's.
+        training: all settings.
+        seed: of parameters, batches and augmentation.
+        device: where it is trained.
+        software: versions of opselect and torch.
+    """
+
+    space: str
+    genotype: str
+    images: str
+    images_hash: str
+    channels: int
+    cells: int
+    stem: Literal["cifar", "imagenet"]
+    training: dict[str, Any]
+    seed: int
+    device: str
+    software: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The content address: 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"images"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class TrainingRecord(Value):
+    """One finished training.
+
+    Attributes:
+        version: of the format of records.
+        network: what was trained, and how.
+        key: its content address.
+        parameters: without the auxiliary classifier, as papers count.
+        multiply_adds: for one image, without the auxiliary classifier.
+        test_accuracies: percent, after every epoch that this process has trained; earlier ones are null.
+        last: test accuracy after the last epoch, percent.
+        best: the largest after any epoch, percent; what the papers report.
+        seconds: of training and testing.
+        environment: machine and versions.
+    """
+
+    version: int
+    network: NetworkDescription
+    key: str
+    parameters: int
+    multiply_adds: int
+    test_accuracies: list[float | None]
+    last: float
+    best: float
+    seconds: float
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NetworkJob:
+    """One training: what, and in which folder its checkpoint lies."""
+
+    network: NetworkDescription
+    folder: Path
+
+
+def genotype_named(text: str) -> Genotype:
+    """The genotype with a name of the library, the one in a file, or the one that the text itself is.
+
+    Raises:
+        InvalidGenotype: it is none of these.
+        NotTrainable: the file cannot be read.
+    """
+    if text in library():
+        return library()[text].genotype
+    if text.isidentifier():
+        raise NotTrainable(f"no genotype named {text!r}{registry.did_you_mean(text, tuple(library()))}")
+    path = Path(text)
+    if "(" not in text and "{" not in text:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotTrainable(
+                f"{path}: cannot be read ({error}), expected a genotype, its name, or a text file with it"
+            ) from None
+    return parse_genotype(text)
+
+
+def describe(
+    space_name: str,
+    genotype: Genotype,
+    images: str,
+    channels: int,
+    cells: int,
+    stem: Literal["cifar", "imagenet"],
+    training: NetworkTraining,
+    seed: int,
+    device: str,
+) -> NetworkDescription:
+    """The description of a training; the genotype is checked and the images are loaded and hashed for it.
+
+    Raises:
+        NotTrainable: the space has no genotypes, there is no such device, or the auxiliary classifier does not fit.
+        InvalidArchitecture: the genotype is none of the space.
+    """
+    space = _space(space_name)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise NotTrainable("device 'cuda', but torch finds no GPU here; take the cpu or another machine")
+    if cells < 3:
+        raise NotTrainable(f"{cells} cell(s), expected at least 3: a normal one and two that halve the size")
+    data = load_images(images)
+    side = min(data.train.images.shape[2:])
+    if any(each % 4 for each in data.train.images.shape[2:]):
+        raise NotTrainable(f"images of {side} pixels, expected a multiple of 4: two cells halve the size")
+    if training.auxiliary_weight and side < 32:
+        raise NotTrainable(
+            f"images of {side} pixels are too small for the auxiliary classifier, which wants 32; "
+            "set auxiliary_weight = 0"
+        )
+    return NetworkDescription(
+        space=space_name,
+        genotype=space.format(space.architecture(genotype)),
+        images=images,
+        images_hash=content_hash(data.train, data.test)[:16],
+        channels=channels,
+        cells=cells,
+        stem=stem,
+        training=training.model_dump(mode="json"),
+        seed=seed,
+        device=device,
+        software=software(),
+    )
+
+
+def train_all(
+    networks: Sequence[NetworkDescription],
+    folder: Path,
+    workers: int,
+    progress: Callable[[str, int, int], None],
+    after_epoch: Callable[[NetworkDescription, Progress], None] | None = None,
+) -> list[TrainingRecord]:
+    """Train what the folder's records do not hold yet, each from its checkpoint; the records in the given order.
+
+    Args:
+        networks: what to train.
+        folder: of records and checkpoints.
+        workers: processes, each with one torch thread.
+        progress: told about every finished training.
+        after_epoch: told after every epoch, where there is one worker.
+
+    Raises:
+        InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        InvalidCheckpoint, TrainingFailed: a training cannot go on.
+    """
+    path = folder / FILE_NAME
+    wanted = {network.key: network for network in networks}
+    with appending(path) as appender:
+        done = {record.key: record for record in read_lines(path, TrainingRecord, COMMAND) if record.key in wanted}
+        jobs = [NetworkJob(network, folder) for key, network in wanted.items() if key not in done]
+        progress("networks", len(done), len(wanted))
+        records: Iterator[TrainingRecord]
+        if workers == 1 and after_epoch is not None:
+            records = (train(job, after_epoch) for job in jobs)
+        else:
+            records = in_parallel(train, jobs, workers)
+        for record in records:
+            appender.append(record)
+            done[record.key] = record
+            progress("networks", len(done), len(wanted))
+    return [done[key] for key in wanted]
+
+
+def train(
+    job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None] = lambda *_: None
+) -> TrainingRecord:
+    """One training, from its checkpoint where there is one."""
+    what = job.network
+    training = NetworkTraining.model_validate(what.training)
+    space, data = _space(what.space).resized(what.channels, what.cells), load_images(what.images)
+    architecture = space.parse(what.genotype)
+    seed = seed_for(what.space, what.seed, "trained network")
+    accuracies: list[float | None] = [None] * training.epochs
+
+    def heard(progress: Progress) -> None:
+        accuracies[progress.epoch - 1] = progress.test_accuracy
+        after_epoch(what, progress)
+
+    build = space.evaluation_network
+    bare = build(architecture, data.channels, data.classes, seed, what.stem, auxiliary=False)
+    with_auxiliary = training.auxiliary_weight > 0
+    final = train_network(
+        build(architecture, data.channels, data.classes, seed, what.stem, auxiliary=with_auxiliary),
+        data,
+        training,
+        what.seed,
+        job.folder / "checkpoints" / f"{what.key}.pt",
+        f"{what.genotype} of {what.space}, {what.channels} channels, {what.cells} cells, on {what.images}",
+        heard,
+        what.device,
+    )
+    return TrainingRecord(
+        version=FORMAT_VERSION,
+        network=what,
+        key=what.key,
+        parameters=sum(parameter.numel() for parameter in bare.parameters()),
+        multiply_adds=multiply_adds(bare, data.train.images[:1]),
+        test_accuracies=accuracies,
+        last=final.test_accuracy,
+        best=final.best_test_accuracy,
+        seconds=final.seconds,
+        environment=environment(),
+    )
+
+
+def _space(name: str) -> DARTSSpace:
+    space = registry.load("spaces", name)
+    if not isinstance(space, DARTSSpace):
+        genotyped = [each for each in registry.names("spaces") if each.startswith("darts")]
+        raise NotTrainable(f"the space {name!r} has no genotypes, expected one of {', '.join(genotyped)}")
+    return space

@@ -124,12 +124,14 @@ def describe(space: str, images: str, batch_size: int, seed: int) -> StudyDescri
 
 
 def sampled(space: SearchSpace, count: int | None, seed: int) -> list[str]:
-    """So many different architectures, each equally likely, in the order of the space; all of them for None."""
+    """So many different architectures, each equally likely, in random order; all of them for None.
+
+    A larger sample begins with the smaller one, so a study can be widened later, and one that was stopped half-way has
+    scored no particular kind of architecture.
+    """
     every = [space.format(architecture) for architecture in space.enumerate()]
-    if count is None or count >= len(every):
-        return every
-    chosen = numpy_generator("proxy study", space.name, seed).choice(len(every), count, replace=False)
-    return [every[number] for number in sorted(chosen)]
+    order = numpy_generator("proxy study", space.name, seed).permutation(len(every))
+    return [every[number] for number in order[:count].tolist()]
 
 
 def score_architectures(

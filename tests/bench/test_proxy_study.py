@@ -38,6 +38,7 @@ def test_a_sample_is_of_different_architectures_and_all_are_all() -> None:
     assert len(set(chosen)) == 50
     assert chosen == sampled(digits201, 50, 0) != sampled(digits201, 50, 1)
     assert len(sampled(digits201, None, 0)) == 15625 == len(sampled(digits201, 99999, 0))
+    assert sampled(digits201, 80, 0)[:50] == chosen
 
 
 def test_scores_are_those_of_the_proxy_on_the_representative(study: StudyDescription, tmp_path: Path) -> None:

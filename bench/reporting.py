@@ -18,8 +18,8 @@ from opselect.spaces.machine import settle
 def reported(folder: Path) -> tuple[list[Record], Experiment]:
     """The records of a run that its experiment file asks for, and the experiment.
 
-    A folder may hold records of earlier versions of its experiment file: those whose label or seed it no longer has
-    are left out, and of several for one label and seed the last one written counts.
+    A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
+    longer has are left out, and of several for one label and seed the last one written counts.
 
     Raises:
         InvalidRecords: the folder holds no records.
@@ -29,7 +29,12 @@ def reported(folder: Path) -> tuple[list[Record], Experiment]:
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")
-    latest = {(record.label, record.trial.seed): record for record in read_records(path)}
+    settings = {entry.label: (entry.name, entry.settings.model_dump(mode="json")) for entry in experiment.selectors}
+    latest = {
+        (record.label, record.trial.seed): record
+        for record in read_records(path)
+        if settings.get(record.label) == (record.trial.selector, record.trial.settings)
+    }
     wanted = [(label, seed) for label in experiment.labels for seed in experiment.seeds]
     records = [latest[key] for key in wanted if key in latest]
     if not records:

@@ -9,6 +9,7 @@ import pytest
 from opselect.bench import runner
 from opselect.bench.experiment import InvalidExperiment, check_ingredients, parse
 from opselect.bench.records import InvalidRecords, appending, read_records
+from opselect.bench.reporting import reported
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
@@ -40,6 +41,19 @@ def test_a_renamed_selector_is_reported_under_its_new_name(
     assert summary.resumed == 1
     status, _, error = opselect("report", "r")
     assert status == 0, error
+
+
+def test_a_report_holds_the_settings_of_its_experiment_file_and_no_later_ones(
+    opselect: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = '[[selector]]\nname = "zero-cost-disc"\ncandidates = 1\nbatch_size = {}\n'
+    # The third run finds its trial done and writes nothing, so the last record is of other settings.
+    for batch_size in (8, 16, 8):
+        Path("e.toml").write_text(HEAD + entry.format(batch_size))
+        assert opselect("run", "e.toml", "-w", "1", "-o", "r")[0] == 0
+    (record,), _ = reported(Path("r"))
+    assert record.trial.settings["batch_size"] == 8
 
 
 def test_two_labels_for_the_same_settings_are_refused() -> None:

@@ -184,7 +184,10 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
         "proxies",
         "combinations",
     ]
-    assert opselect("list", "spaces")[1] == "spaces: digits201, nasbench201\n"
+    assert (
+        opselect("list", "spaces")[1]
+        == "spaces: darts, darts-original, darts-s1, darts-s2, darts-s3, darts-s4, digits201, nasbench201\n"
+    )
     found = json.loads(opselect("list", "--json")[1])
     assert found["tables"] == ["additive", "digits201", "nasbench201", "poisoned"]
     assert "zero-cost-pt" in found["selectors"]

@@ -129,7 +129,7 @@ def test_equal_files_give_equal_and_hashable_experiments() -> None:
         # Unknown names: the nearest one, and all that are known.
         (
             TOP.replace("digits201", "digit201") + SELECTOR,
-            "space: no space named 'digit201'; did you mean 'digits201'? known are digits201, nasbench201",
+            "space: no space named 'digit201'; did you mean 'digits201'? known are darts, darts-original",
         ),
         (
             f"{TOP}{TABLE.replace('digits201', 'digit201')}{SELECTOR}",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from opselect.spaces.darts_edges import CELLS, EDGES, INNER_NODES, SPACES, Cell
+from opselect.spaces.darts_edges import CELL_INPUTS, CELLS, EDGES, INNER_NODES, SPACES, Cell
 from opselect.spaces.errors import UserError
 from opselect.spaces.genotypes import INPUTS_PER_NODE, Genotype, InvalidGenotype, Pair, format_genotype, parse_genotype
 from opselect.spaces.seeds import seed_for
@@ -24,7 +24,7 @@ from opselect.spaces.space import NONE, Architecture, Edge, InvalidArchitecture
 if TYPE_CHECKING:
     from opselect.spaces.dartsnet import DARTSNetwork
 
-CONCAT = tuple(range(2, 2 + INNER_NODES))
+CONCAT = tuple(range(CELL_INPUTS, CELL_INPUTS + INNER_NODES))
 
 
 class EndlessSpace(UserError, ValueError):

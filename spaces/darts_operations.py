@@ -7,9 +7,8 @@ Robustifying Differentiable Architecture Search, ICLR 2020 (space S4). Batch nor
 import torch
 from torch import Tensor, nn
 
+from opselect.spaces.operations import POOLING_WINDOW
 from opselect.spaces.seeds import torch_generator
-
-POOLING_WINDOW = 3
 
 
 class SeparableConvolution(nn.Sequential):

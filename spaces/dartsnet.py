@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from opselect.spaces.cellnet import EdgeOperations
+from opselect.spaces.darts_edges import CELL_INPUTS
 from opselect.spaces.darts_operations import FactorizedReduction, darts_operation
 from opselect.spaces.operations import ReLUConvBN
 from opselect.spaces.space import Edge, Weights
 
-CELL_INPUTS = 2
 STEM_MULTIPLIER = 3
 AUXILIARY_CHANNELS = (128, 768)
 REDUCTION = "reduce"

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from opselect.spaces import table as tables
 from opselect.spaces.errors import UserError
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
+from opselect.spaces.network_training import NetworkTraining
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
@@ -77,6 +78,46 @@ class TableChoice(_Checked):
         return {dataset: (dataset, "test", self.epochs) for dataset in (self.dataset, *self.also)}
 
 
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _listed(value: object) -> object:
+    # pydantic would ask for a tuple, which TOML does not have.
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{value!r}, expected a list of at least one whole number")
+    return tuple(value)
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{list(seeds)} names a seed twice")
+    return seeds
+
+
+Seeds: TypeAlias = Annotated[tuple[Seed, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
+
+
+class NetworkChoice(NetworkTraining):
+    """How selected networks are trained from nothing; the defaults are the papers' on CIFAR-10.
+
+    Attributes:
+        channels: of the edges in the first cell.
+        cells: in all.
+        seeds: each trains every selected network once.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    channels: int = Field(default=36, ge=1)
+    cells: int = Field(default=20, ge=3)
+    seeds: Seeds = (0,)
+
+    @property
+    def training(self) -> NetworkTraining:
+        """The settings of the training itself."""
+        return NetworkTraining.model_validate(self.model_dump(include=set(NetworkTraining.model_fields)))
+
+
 class SelectorEntry(_Checked):
     """One selector of an experiment.
 
@@ -84,6 +125,7 @@ class SelectorEntry(_Checked):
         name: the registered name.
         label: what reports call it; the name, unless the file says otherwise.
         settings: the selector itself, its settings checked.
+        seeds: of its trials, where they are not the experiment's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -91,6 +133,7 @@ class SelectorEntry(_Checked):
     name: str
     label: str
     settings: Settings
+    seeds: tuple[int, ...] | None = None
 
     @property
     def selector(self) -> Selector:
@@ -104,11 +147,13 @@ class _ExperimentFile(_Checked):
     title: str = ""
     space: Annotated[str, _registered("spaces")]
     images: str
+    training_images: int | None = Field(default=None, ge=2)
     table: TableChoice | None = None
-    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(min_length=1)
+    seeds: Seeds
     observe: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
     supernet: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] | None = None
     selector: list[dict[str, Any]] = Field(min_length=1)
 
 
@@ -120,11 +165,13 @@ class Experiment(_Checked):
         title: heads its report.
         space: registered name.
         images: registered name, or the path of an `.npz` file.
+        training_images: how many of them are used for training, the first ones; None for all.
         table: accuracies, or None where the space has no table.
         seeds: each gives one trial a selector, on the same supernet.
         observe: score every open edge at every step, for the report.
         device: where networks run.
         supernet: settings of supernet training.
+        training: of selected networks; None where they are not trained.
         selectors: what is compared, in the order of the report.
         text: the file as it was written, to be kept beside the results.
     """
@@ -135,11 +182,13 @@ class Experiment(_Checked):
     title: str
     space: str
     images: str
+    training_images: int | None
     table: TableChoice | None
     seeds: tuple[int, ...]
     observe: bool
     device: Literal["cpu", "cuda"]
     supernet: SupernetTraining
+    training: NetworkChoice | None
     selectors: tuple[SelectorEntry, ...]
     text: str
 
@@ -148,6 +197,11 @@ class Experiment(_Checked):
         """Labels of the selectors in their order."""
         return tuple(entry.label for entry in self.selectors)
 
+    @property
+    def runs(self) -> tuple[tuple[SelectorEntry, int], ...]:
+        """Every selector with each of its seeds."""
+        return tuple((entry, seed) for entry in self.selectors for seed in entry.seeds or self.seeds)
+
     def load_space(self) -> SearchSpace:
         """The space itself."""
         space: SearchSpace = registry.load("spaces", self.space)
@@ -155,7 +209,7 @@ class Experiment(_Checked):
 
     def load_images(self) -> ImageData:
         """The images themselves."""
-        return load_images(self.images)
+        return load_images(self.images).limited(self.training_images)
 
     def load_table(self) -> Table | None:
         """The table itself."""
@@ -179,7 +233,7 @@ def parse(text: str, where: str) -> Experiment:
     except (ValueError, RecursionError) as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = checked_settings(_ExperimentFile, content, where)
-    training = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")
+    supernet = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")
     selectors = tuple(
         selector_entry(entry, f"{where}, selector {number}") for number, entry in enumerate(file.selector, start=1)
     )
@@ -195,18 +249,18 @@ def parse(text: str, where: str) -> Experiment:
             raise InvalidExperiment(
                 f"{where}: {twin.label!r} and {entry.label!r} are the same selector with the same settings; keep one"
             )
-    if len(set(file.seeds)) < len(file.seeds):
-        raise InvalidExperiment(f"{where}: seeds {file.seeds} name a seed twice; every seed gives one trial a selector")
     return Experiment(
         name=file.name,
         title=file.title or file.name,
         space=file.space,
         images=file.images,
+        training_images=file.training_images,
         table=file.table,
-        seeds=tuple(file.seeds),
+        seeds=file.seeds,
         observe=file.observe,
         device=file.device,
-        supernet=training,
+        supernet=supernet,
+        training=None if file.training is None else _network_choice(file.training, file.images, where),
         selectors=selectors,
         text=text,
     )
@@ -284,8 +338,29 @@ def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
         selector = registry.load("selectors", name)
     except registry.UnknownName as error:
         raise InvalidExperiment(f"{where}: {error}") from None
-    settings = {key: value for key, value in content.items() if key not in ("name", "label")}
-    return SelectorEntry(name=name, label=label, settings=checked_settings(selector, settings, f"{where} {name!r}"))
+    settings = {key: value for key, value in content.items() if key not in ("name", "label", "seeds")}
+    checked = checked_settings(selector, settings, f"{where} {name!r}")
+    own: _OwnSeeds = checked_settings(
+        _OwnSeeds, {key: content[key] for key in ("seeds",) if key in content}, f"{where} {name!r}"
+    )
+    return SelectorEntry(name=name, label=label, settings=checked, seeds=own.seeds)
+
+
+class _OwnSeeds(_Checked):
+    seeds: Seeds | None = None
+
+
+def _network_choice(content: dict[str, Any], images: str, where: str) -> NetworkChoice:
+    """The section [training]; its tables `on.IMAGES` have other settings for some of the images."""
+    common = {key: value for key, value in content.items() if key != "on"}
+    choice: NetworkChoice = checked_settings(NetworkChoice, common, f"{where}, [training]")
+    special = content.get("on", {})
+    if not isinstance(special, dict) or not all(isinstance(changes, dict) for changes in special.values()):
+        raise InvalidExperiment(f"{where}, [training]: on = {_shown(special)}, expected tables [training.on.IMAGES]")
+    for name, changes in special.items():
+        changed = checked_settings(NetworkChoice, common | changes, f"{where}, [training.on.{name}]")
+        choice = changed if name == images else choice
+    return choice
 
 
 def checked_settings(model: type[Any], content: dict[str, Any], where: str) -> Any:

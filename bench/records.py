@@ -47,12 +47,14 @@ class TrialDescription(Value):
     """Everything that determines the outcome of a trial.
 
     Attributes:
+        images_hash: of the images and labels that are used.
         selector: the registered name.
         settings: all settings of the selector, defaults filled in.
         training: settings of supernet training, null where the selector needs no trained supernet.
         observe: whether all open edges were scored at every step.
         device: where networks ran; numbers differ a little between kinds of devices.
         software: versions of opselect and torch.
+        training_images: how many of the images are used for training, the first ones; null for all.
     """
 
     space: str
@@ -66,11 +68,14 @@ class TrialDescription(Value):
     observe: bool
     device: str
     software: dict[str, str]
+    training_images: int | None = None
 
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # What was added after records were kept is left out where it is not used, so that those keep their key.
+        added_later = {"training_images"} if self.training_images is None else set()
+        text = json.dumps(self.model_dump(mode="json", exclude=added_later), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -109,6 +114,22 @@ class TopologyRecord(Value):
     scores: list[dict[int, float]]
 
 
+class CellRecord(Value):
+    """What one cell of a genotype looks like: how far its search has collapsed.
+
+    Attributes:
+        skip_connections: how many of its operations are skip connections.
+        parameter_free_share: the share of its operations that have no weights, 0 to 1.
+        depth: edges on the longest path from an input to the output.
+        width: summed width of the nodes that the inputs feed, in channels of a node.
+    """
+
+    skip_connections: int
+    parameter_free_share: float
+    depth: int
+    width: float
+
+
 class Result(Value):
     """What a trial selected and how good that is.
 
@@ -123,6 +144,7 @@ class Result(Value):
         candidates: proposed architectures with their validation score, in order of proposal; empty without a pool.
         steps: how its operations were decided.
         topology: how its edges were; empty in spaces that keep all.
+        cells: by type of cell, what it looks like; empty in spaces without genotypes.
     """
 
     architecture: str
@@ -135,6 +157,7 @@ class Result(Value):
     candidates: list[tuple[str, float | None]]
     steps: list[StepRecord]
     topology: list[TopologyRecord] = []
+    cells: dict[str, CellRecord] = {}
 
 
 class Cost(Value):

@@ -35,7 +35,7 @@ def reported(folder: Path) -> tuple[list[Record], Experiment]:
         for record in read_records(path)
         if settings.get(record.label) == (record.trial.selector, record.trial.settings)
     }
-    wanted = [(label, seed) for label in experiment.labels for seed in experiment.seeds]
+    wanted = [(entry.label, seed) for entry, seed in experiment.runs]
     records = [latest[key] for key in wanted if key in latest]
     if not records:
         raise InvalidRecords(

@@ -15,7 +15,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """`(what, how many are done, how many there are)`, called after every step of the work."""
 
 # Longer trials first, so that the last ones to finish are short and no worker idles for long.
-_EXPECTED_EFFORT = ("trained", "trained with fixed alpha", "initial", "none")
+_EXPECTED_EFFORT = ("trained with random smoothing", "trained", "trained with fixed alpha", "initial", "none")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Summary:
 
 def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
     """Every selector with every seed."""
-    return [Trial(experiment, entry, seed, supernets) for entry in experiment.selectors for seed in experiment.seeds]
+    return [Trial(experiment, entry, seed, supernets) for entry, seed in experiment.runs]
 
 
 def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) -> Summary:
@@ -90,7 +90,9 @@ def _train_supernets(trials: list[Trial], workers: int, progress: Progress) -> d
     """Train every supernet that a trial needs, where it is not kept already; the reasons of those that failed."""
     jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
     missing = [
-        job for job in sorted(jobs, key=lambda job: (not job.learn_alpha, job.seed)) if kept_supernet(job) is None
+        job
+        for job in sorted(jobs, key=lambda job: (job.alpha_training == "fixed", job.seed))
+        if kept_supernet(job) is None
     ]
     failures = {}
     for count, (job, reason) in enumerate(in_parallel(_train, missing, workers), start=1):

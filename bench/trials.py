@@ -18,6 +18,7 @@ import torch
 from opselect.bench.experiment import Experiment, SelectorEntry
 from opselect.bench.records import (
     FORMAT_VERSION,
+    CellRecord,
     Cost,
     Record,
     Result,
@@ -29,16 +30,16 @@ from opselect.bench.records import (
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.ledger import Ledger, peak_memory_megabytes
 from opselect.selectors.scores import table_scores
-from opselect.selectors.task import SearchImages, Selection, SupernetState, Task
-from opselect.selectors.training import train_supernet
+from opselect.selectors.task import SearchImages, Selection, Task
+from opselect.selectors.training import ALPHA_TRAINING, AlphaTraining, train_supernet
+from opselect.spaces.darts import DARTSSpace
+from opselect.spaces.darts_edges import CELLS
 from opselect.spaces.files import replacing
+from opselect.spaces.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.images import content_hash
 from opselect.spaces.seeds import seed_for, torch_generator
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
-
-TRAINED_STATES: dict[SupernetState, bool] = {"trained": True, "trained with fixed alpha": False}
-"""The states that need training, and whether alpha is learnt in it."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class SupernetJob:
     Attributes:
         experiment: names the space, the images and the settings.
         seed: of initial parameters, batches and alpha's start.
-        learn_alpha: whether alpha is trained or uniform and frozen.
+        alpha_training: what becomes of alpha.
         folder: where trained supernets are kept.
     """
 
     experiment: Experiment
     seed: int
-    learn_alpha: bool
+    alpha_training: AlphaTraining
     folder: Path
 
     @property
@@ -65,7 +66,7 @@ class SupernetJob:
             images_hash(self.experiment),
             self.experiment.supernet.model_dump_json(),
             self.seed,
-            self.learn_alpha,
+            self.alpha_training,
             self.experiment.device,
             *software().items(),
         )
@@ -89,7 +90,7 @@ def train(job: SupernetJob) -> str | None:
             Decisions.none_yet(space.edges),
             SearchImages.halves(data, job.experiment.device),
             job.experiment.supernet,
-            job.learn_alpha,
+            job.alpha_training,
             torch_generator(space.name, job.seed, "supernet alpha"),
             torch_generator(space.name, job.seed, "supernet batches"),
         )
@@ -130,8 +131,8 @@ class Trial:
     @property
     def supernet_job(self) -> SupernetJob | None:
         """The training that must come first, or None."""
-        learn_alpha = TRAINED_STATES.get(self.entry.selector.supernet_state)
-        return None if learn_alpha is None else SupernetJob(self.experiment, self.seed, learn_alpha, self.supernets)
+        alpha_training = ALPHA_TRAINING.get(self.entry.selector.supernet_state)
+        return alpha_training and SupernetJob(self.experiment, self.seed, alpha_training, self.supernets)
 
     @property
     def description(self) -> TrialDescription:
@@ -157,6 +158,7 @@ class Trial:
             observe=experiment.observe,
             device=experiment.device,
             software=software(),
+            training_images=experiment.training_images,
         )
 
 
@@ -234,6 +236,7 @@ def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial
         "architecture": space.format(selection.architecture),
         "candidates": [(space.format(architecture), score) for architecture, score in selection.candidates],
         "topology": [TopologyRecord(**dataclasses.asdict(step)) for step in selection.topology],
+        "cells": cell_records(space, selection.architecture),
     }
     if table is None or choice is None:
         return Result(
@@ -263,6 +266,22 @@ def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial
         percentile=float(100 * (everyone < mine).sum() / (~np.isnan(everyone)).sum()),
         steps=_steps(selection, space, everyone),
     )
+
+
+def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, CellRecord]:
+    """By type of cell, how far a genotype has collapsed; empty in spaces without genotypes."""
+    if not isinstance(space, DARTSSpace):
+        return {}
+    genotype = space.genotype(architecture)
+    return {
+        cell: CellRecord(
+            skip_connections=skip_connections(genotype, cell),
+            parameter_free_share=parameter_free_share(genotype, cell),
+            depth=cell_depth(genotype, cell),
+            width=cell_width(genotype, cell),
+        )
+        for cell in CELLS
+    }
 
 
 def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:

@@ -36,7 +36,7 @@ from opselect.selectors.topology import (
     removal,
     strongest_operation,
 )
-from opselect.selectors.training import initial_alpha, tuner, uniform_alpha
+from opselect.selectors.training import ALPHA_TRAINING, initial_alpha, tuner, uniform_alpha
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import seed_for
@@ -92,6 +92,15 @@ class Magnitude(Settings):
         return decide_once(task, alpha_strength, "fixed", strongest_operation)
 
 
+class SDARTSRS(Magnitude):
+    """SDARTS-RS: the operations with the largest alpha, learnt while the weights see random noise around it.
+
+    Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
+
+
 class DartsPT(Settings):
     """DARTS-PT: keep the operation whose removal hurts the validation accuracy most, tune, go on to the next edge.
 
@@ -99,7 +108,6 @@ class DartsPT(Settings):
     """
 
     supernet_state: ClassVar[SupernetState] = "trained"
-    learn_alpha: ClassVar[bool] = True
 
     edge_order: OrderName = "random"
     tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
@@ -110,7 +118,11 @@ class DartsPT(Settings):
 
     def _decide(self, task: Task, score: Score) -> Selection:
         state = start(task)
-        tune = tuner(state, self.tuning_epochs, self.learn_alpha) if self.tuning_epochs else leave_as_it_is
+        tune = (
+            tuner(state, self.tuning_epochs, ALPHA_TRAINING[self.supernet_state])
+            if self.tuning_epochs
+            else leave_as_it_is
+        )
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
         state, topology = keep_inputs(state, removal(validation_accuracy), tune)
         return Selection(state.decisions.architecture(), steps, topology)
@@ -123,7 +135,15 @@ class DartsPTFixedAlpha(DartsPT):
     """
 
     supernet_state: ClassVar[SupernetState] = "trained with fixed alpha"
-    learn_alpha: ClassVar[bool] = False
+
+
+class SDARTSRSPT(DartsPT):
+    """DARTS-PT on the supernet of SDARTS-RS, with the same noise in tuning.
+
+    Source: Wang et al., section 4.1.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
 
 
 class DiscretizationAccuracy(DartsPT):

@@ -25,4 +25,7 @@ class SupernetTraining(BaseModel):
     gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the weights' gradient")
     alpha_learning_rate: float = Field(default=3e-4, gt=0, description="of Adam for alpha")
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
+    smoothing: float = Field(
+        default=0.3, gt=0, lt=1, description="of SDARTS-RS: largest noise on a weight of an operation, at the end"
+    )
     tuning_learning_rate: float = Field(default=0.0025, gt=0, description="of SGD between decisions, constant")

@@ -16,7 +16,7 @@ from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 
-SupernetState = Literal["none", "initial", "trained", "trained with fixed alpha"]
+SupernetState = Literal["none", "initial", "trained", "trained with fixed alpha", "trained with random smoothing"]
 """What a selector needs of the supernet before it starts."""
 
 

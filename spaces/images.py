@@ -1,11 +1,17 @@
 """Labelled images as plain tensors: what every search and every training reads."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from opselect.spaces.errors import UserError
+
+
+class TooFewImages(UserError, ValueError):
+    """More training images were asked for than there are."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,19 @@ class ImageData:
     def channels(self) -> int:
         """Channels of every image."""
         return self.train.images.shape[1]
+
+    def limited(self, training_images: int | None) -> "ImageData":
+        """The same with only so many training images, the first ones; None leaves all.
+
+        Raises:
+            TooFewImages: there are not as many.
+        """
+        if training_images is not None and training_images > len(self.train):
+            raise TooFewImages(
+                f"training_images = {training_images}, but {self.name!r} has only {len(self.train)}; "
+                "choose at most that, or leave it out"
+            )
+        return replace(self, train=self.train[:training_images])
 
 
 def content_hash(*parts: LabelledImages) -> str:

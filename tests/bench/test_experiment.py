@@ -150,7 +150,7 @@ def test_equal_files_give_equal_and_hashable_experiments() -> None:
         # Types: strict, a text is no number, a fraction is no count, and yes is no 1.
         (TOP.replace('"mine"', "3") + SELECTOR, "name = 3: input should be a valid string"),
         (TOP.replace('"digits"', "2020-01-01") + SELECTOR, "images = datetime.date(2020, 1, 1): input should be a"),
-        (TOP.replace("[0, 1]", "0") + SELECTOR, "seeds = 0: input should be a valid list"),
+        (TOP.replace("[0, 1]", "0") + SELECTOR, "seeds: 0, expected a list of at least one whole number"),
         (TOP.replace("[0, 1]", '[0, "1"]') + SELECTOR, "seeds.1 = '1': input should be a valid integer"),
         (f"{TOP}observe = 1\n{SELECTOR}", "observe = 1: input should be a valid boolean"),
         (f"{TOP}supernet = 3\n{SELECTOR}", "supernet = 3: input should be a valid dictionary"),
@@ -181,8 +181,8 @@ def test_equal_files_give_equal_and_hashable_experiments() -> None:
         (with_selector('label = "b"'), "mine.toml, selector 2: name None, expected one of avg-acc"),
         ("", "mine.toml: 'name' is missing"),
         (f"{TOP}selector = []\n", "selector = []: list should have at least 1 item"),
-        (TOP.replace("[0, 1]", "[]") + SELECTOR, "seeds = []: list should have at least 1 item"),
-        (TOP.replace("[0, 1]", "[0, 1, 0]") + SELECTOR, "seeds [0, 1, 0] name a seed twice"),
+        (TOP.replace("[0, 1]", "[]") + SELECTOR, "seeds: [], expected a list of at least one whole number"),
+        (TOP.replace("[0, 1]", "[0, 1, 0]") + SELECTOR, "seeds: [0, 1, 0] names a seed twice"),
         (TOP + SELECTOR + SELECTOR, "mine.toml: 2 selectors are called 'random'; give each a 'label' of its own"),
         (with_selector('name = "magnitude"\nlabel = "random"'), "2 selectors are called 'random'"),
         # Labels head columns, so they are short texts.

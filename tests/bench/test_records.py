@@ -139,6 +139,7 @@ CHANGES: dict[str, Any] = {
     "observe": False,
     "device": "cuda",
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
+    "training_images": 2000,
 }
 
 

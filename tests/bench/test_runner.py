@@ -18,6 +18,7 @@ from opselect.bench.records import InvalidRecords, Record, Result, appending, re
 from opselect.bench.runner import Summary, trials_of
 from opselect.selectors.catalog import Random, Settings
 from opselect.selectors.task import Selection, SupernetState, Task
+from opselect.selectors.training import AlphaTraining
 from opselect.spaces.nasbench201 import NASBench201Space, digits201
 from opselect.spaces.table import Table
 
@@ -381,12 +382,14 @@ def test_a_failed_supernet_fails_its_dependents_with_its_reason_and_nobody_else(
 def test_supernets_are_trained_once_for_each_seed_and_state(
     tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained: list[bool] = []
+    trained: list[str] = []
     really_train = trials.train_supernet
 
-    def train(supernet: Any, decisions: Any, images: Any, training: Any, learn_alpha: bool, *rest: Any) -> Any:
-        trained.append(learn_alpha)
-        return really_train(supernet, decisions, images, training, learn_alpha, *rest)
+    def train(
+        supernet: Any, decisions: Any, images: Any, training: Any, alpha_training: AlphaTraining, *rest: Any
+    ) -> Any:
+        trained.append(alpha_training)
+        return really_train(supernet, decisions, images, training, alpha_training, *rest)
 
     monkeypatch.setattr(trials, "train_supernet", train)
     experiment = small("hungry", "magnitude", "darts-pt-fixed-alpha", "random")
@@ -403,7 +406,7 @@ def test_supernets_are_trained_once_for_each_seed_and_state(
     seen: list[tuple[str, int, int]] = []
     summary = runner.run(experiment, tmp_path, 1, lambda *progress: seen.append(progress))
     assert summary.failed == ()
-    assert sorted(trained) == [False, False, True, True]
+    assert sorted(trained) == ["fixed", "fixed", "learnt", "learnt"]
     assert len(list((tmp_path / "supernets").iterdir())) == 4
     assert [each for each in seen if each[0] == "supernets"] == [("supernets", count, 4) for count in (1, 2, 3, 4)]
     assert [each for each in seen if each[0] == "trials"] == [("trials", count, 8) for count in range(9)]

@@ -10,7 +10,14 @@ from opselect.selectors.decisions import Decisions
 from opselect.selectors.recipe import SupernetTraining
 from opselect.selectors.scores import accuracy
 from opselect.selectors.task import SearchImages, Task, shuffled_batches
-from opselect.selectors.training import SupernetTrainer, initial_alpha, train_supernet, tuner, uniform_alpha
+from opselect.selectors.training import (
+    AlphaTraining,
+    SupernetTrainer,
+    initial_alpha,
+    train_supernet,
+    tuner,
+    uniform_alpha,
+)
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201
@@ -18,17 +25,17 @@ from opselect.spaces.seeds import torch_generator
 
 
 def trained(
-    images: SearchImages, training: SupernetTraining, learn_alpha: bool
+    images: SearchImages, training: SupernetTraining, alpha_training: AlphaTraining
 ) -> tuple[torch.nn.Module, torch.Tensor]:
     supernet = digits201.supernet(1, 10, seed=0)
     decisions = Decisions.none_yet(digits201.edges)
     streams = torch_generator("alpha"), torch_generator("batches")
-    return supernet, train_supernet(supernet, decisions, images, training, learn_alpha, *streams)
+    return supernet, train_supernet(supernet, decisions, images, training, alpha_training, *streams)
 
 
 def test_training_learns_the_digits_and_alpha(task: Task) -> None:
     images = SearchImages.halves(digits())
-    supernet, alpha = trained(images, SupernetTraining(epochs=8, alpha_learning_rate=3e-3), learn_alpha=True)
+    supernet, alpha = trained(images, SupernetTraining(epochs=8, alpha_learning_rate=3e-3), alpha_training="learnt")
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
     assert accuracy(supernet, weights, images.alpha_half) > 18, "chance is 10, with a deviation of 1.3"
     start_alpha = initial_alpha(Decisions.none_yet(digits201.edges), torch_generator("alpha"))
@@ -37,14 +44,14 @@ def test_training_learns_the_digits_and_alpha(task: Task) -> None:
 
 
 def test_the_same_streams_give_the_same_supernet(task: Task) -> None:
-    (first, first_alpha), (second, second_alpha) = (trained(task.images, task.training, True) for _ in range(2))
+    (first, first_alpha), (second, second_alpha) = (trained(task.images, task.training, "learnt") for _ in range(2))
     assert torch.equal(first_alpha, second_alpha)
     states = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in states)
 
 
 def test_frozen_alpha_stays_uniform(task: Task) -> None:
-    _, alpha = trained(task.images, task.training, learn_alpha=False)
+    _, alpha = trained(task.images, task.training, alpha_training="fixed")
     assert alpha.abs().sum() == 0
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
     torch.testing.assert_close(weights, torch.full((6, 5), 0.2))
@@ -53,7 +60,7 @@ def test_frozen_alpha_stays_uniform(task: Task) -> None:
 def test_weights_never_see_the_alpha_half_nor_alpha_the_weights_half(task: Task) -> None:
     # With unseen images replaced by NaN, whatever touched them would become NaN.
     nan = LabelledImages(torch.full_like(task.images.alpha_half.images, math.nan), task.images.alpha_half.labels)
-    supernet, _ = trained(SearchImages(task.images.weights_half, nan), task.training, learn_alpha=False)
+    supernet, _ = trained(SearchImages(task.images.weights_half, nan), task.training, alpha_training="fixed")
     assert all(torch.isfinite(parameter).all() for parameter in supernet.parameters())
 
     trainer = SupernetTrainer(
@@ -61,7 +68,7 @@ def test_weights_never_see_the_alpha_half_nor_alpha_the_weights_half(task: Task)
         torch.zeros(6, 5),
         SearchImages(nan, task.images.alpha_half),
         task.training,
-        True,
+        "learnt",
         0.025,
         torch_generator("batches"),
     )
@@ -74,7 +81,7 @@ def test_an_alpha_step_changes_no_weight(task: Task) -> None:
     supernet = digits201.supernet(1, 10, seed=0).train()
     before = [parameter.clone() for parameter in supernet.parameters()]
     trainer = SupernetTrainer(
-        supernet, torch.zeros(6, 5), task.images, task.training, True, 0.025, torch_generator("batches")
+        supernet, torch.zeros(6, 5), task.images, task.training, "learnt", 0.025, torch_generator("batches")
     )
     trainer._alpha_step(Decisions.none_yet(digits201.edges))
     assert all(torch.equal(old, new) for old, new in zip(before, supernet.parameters(), strict=True))
@@ -90,7 +97,7 @@ def test_the_learning_rate_follows_a_half_cosine(task: Task, monkeypatch: pytest
         step(self, decisions)
 
     monkeypatch.setattr(SupernetTrainer, "_weights_step", noted)
-    trained(task.images, SupernetTraining(epochs=4, batch_size=64), learn_alpha=False)
+    trained(task.images, SupernetTraining(epochs=4, batch_size=64), alpha_training="fixed")
     expected = [0.001 + (0.025 - 0.001) * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
     assert rates == pytest.approx(expected)
 
@@ -99,11 +106,11 @@ def test_tuning_goes_on_with_a_small_constant_rate_and_returns_the_new_alpha(tas
     state = start(task).decide(0, 3)
     assert task.supernet is not None
     before = [parameter.clone() for parameter in task.supernet.parameters()]
-    tuned = tuner(state, epochs=1, learn_alpha=True)(state)
+    tuned = tuner(state, epochs=1, alpha_training="learnt")(state)
     assert tuned.decisions == state.decisions
     assert (tuned.alpha[1:] - state.alpha[1:]).abs().sum() > 0
     assert any(not torch.equal(old, new) for old, new in zip(before, task.supernet.parameters(), strict=True))
-    frozen = tuner(state, epochs=1, learn_alpha=False)(state)
+    frozen = tuner(state, epochs=1, alpha_training="fixed")(state)
     assert torch.equal(frozen.alpha, state.alpha)
 
 

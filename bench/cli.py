@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from opselect.bench.experiment import Experiment
+    from opselect.bench.network_training import TrainingRecord
     from opselect.bench.published import Run
     from opselect.bench.runner import Progress
     from opselect.spaces.table import Table
@@ -77,6 +78,7 @@ def run(
                 "trials": len(summary.records),
                 "resumed": summary.resumed,
                 "failed": failed,
+                "networks": len(summary.networks),
             }
         )
     else:
@@ -85,6 +87,9 @@ def run(
         print(f"records: {folder / FILE_NAME}")
         for record in summary.failed:
             print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
+        if summary.networks:
+            print(f"{len(summary.networks) - len(summary.failed_networks)} of {len(summary.networks)} networks trained")
+    _exit_if_networks_failed(summary.networks)
     if summary.failed:
         raise typer.Exit(1)
 
@@ -226,6 +231,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the training as KEY=VALUE; may be repeated.")
     ] = None,
+    training_images: Annotated[
+        int | None, typer.Option(min=2, help="Train on so many of the images only, the first ones.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
@@ -233,48 +241,48 @@ def train(
     """Train the network of a genotype from nothing, by the protocol of the DARTS papers unless settings say otherwise.
 
     A checkpoint is written after every epoch, and the same command goes on from there; on the CPU a training that was
-    interrupted ends with the same numbers as one that was not.
+    interrupted ends with the same numbers as one that was not. Exits with 1 if a training failed; its reason is
+    recorded, and the next call tries it again.
 
     Example: `opselect train DARTS_V2 --images cifar10 --seed 0 --seed 1 --output runs/darts_v2`
     """
     from opselect.bench import network_training as trainings
-    from opselect.bench.experiment import checked_settings
+    from opselect.bench.experiment import NetworkChoice, checked_settings
     from opselect.bench.reporting import parsed_setting
     from opselect.bench.statistics import mean_interval
-    from opselect.spaces.network_training import NetworkTraining
+    from opselect.spaces.genotypes import format_genotype
     from opselect.spaces.registry import UnknownName, did_you_mean
 
     for given, known in ((stem, ("cifar", "imagenet")), (device, ("cpu", "cuda"))):
         if given not in known:
             raise UnknownName(f"{given!r} is neither {' nor '.join(known)}{did_you_mean(given, known)}")
-    recipe: Any = checked_settings(
-        NetworkTraining, dict(parsed_setting(text, "epochs=60") for text in settings or []), "train, --set"
-    )
-    chosen: Any = trainings.genotype_named(genotype)
-    where: Any = (stem, device)
-    networks = [
-        trainings.describe(space, chosen, images, channels, cells, where[0], recipe, each, where[1])
-        for each in dict.fromkeys(seed or [0])
-    ]
+    sizes = {"channels": channels, "cells": cells, "stem": stem, "seeds": list(dict.fromkeys(seed or [0]))}
+    changes = dict(parsed_setting(text, "epochs=60") for text in settings or [])
+    choice: NetworkChoice = checked_settings(NetworkChoice, sizes | changes, "train, --set")
+    chosen = format_genotype(trainings.genotype_named(genotype))
+    networks = trainings.describe(space, [chosen], images, training_images, choice, device)
     with _progress() as progress:
         records = trainings.train_all(
             networks,
             output,
             _worker_count(workers),
             progress,
-            lambda network, now: progress(f"epochs of seed {network.seed}", now.epoch, recipe.epochs),
+            lambda network, now: progress(f"epochs of seed {network.seed}", now.epoch, choice.epochs),
         )
+    results = {record.network.seed: record.result for record in records if record.result is not None}
     if as_json:
         _print_json([record.model_dump(mode="json") for record in records])
-        return
-    print(f"{records[0].parameters:,} parameters, {records[0].multiply_adds:,} multiply-adds for one image")
-    for record in records:
-        print(f"seed {record.network.seed}: test accuracy {record.last:.2f} %, best of all epochs {record.best:.2f} %")
-    if len(records) > 1:
-        for what, values in (("last", [r.last for r in records]), ("best", [r.best for r in records])):
-            mean = mean_interval(values)
-            print(f"{what}: {mean.value:.2f} ± {mean.deviation:.2f} % over {mean.n} seeds")
-    print(f"records: {output / trainings.FILE_NAME}")
+    else:
+        for first in list(results.values())[:1]:
+            print(f"{first.parameters:,} parameters, {first.multiply_adds:,} multiply-adds for one image")
+        for each, result in results.items():
+            print(f"seed {each}: test accuracy {result.last:.2f} %, best of all epochs {result.best:.2f} %")
+        if len(results) > 1:
+            for what in ("last", "best"):
+                mean = mean_interval(getattr(result, what) for result in results.values())
+                print(f"{what}: {mean.value:.2f} ± {mean.deviation:.2f} % over {mean.n} seeds")
+        print(f"records: {output / trainings.FILE_NAME}")
+    _exit_if_networks_failed(records)
 
 
 @app.command()
@@ -448,6 +456,18 @@ def table_query(
         _print_json({"architecture": architecture, "accuracy": value})
     else:
         print(" ".join(f"{number:.4f}" for number in (value if isinstance(value, tuple) else (value,))))
+
+
+def _exit_if_networks_failed(records: "Iterable[TrainingRecord]") -> None:
+    """Say which trainings failed and why, and end with status 1 if there are any."""
+    failed = [record for record in records if record.result is None]
+    for record in failed:
+        print(
+            f"failed: training of {record.network.genotype}, seed {record.network.seed}: {record.reason}",
+            file=sys.stderr,
+        )
+    if failed:
+        raise typer.Exit(1)
 
 
 def _load_experiment(name: str) -> "Experiment":

@@ -103,6 +103,7 @@ class NetworkChoice(NetworkTraining):
     Attributes:
         channels: of the edges in the first cell.
         cells: in all.
+        stem: for images of CIFAR's size, or of ImageNet's.
         seeds: each trains every selected network once.
     """
 
@@ -110,6 +111,7 @@ class NetworkChoice(NetworkTraining):
 
     channels: int = Field(default=36, ge=1)
     cells: int = Field(default=20, ge=3)
+    stem: Literal["cifar", "imagenet"] = "cifar"
     seeds: Seeds = (0,)
 
     @property

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import torch
 
+from opselect.bench.experiment import NetworkChoice
 from opselect.bench.records import FORMAT_VERSION, Value, appending, read_lines
-from opselect.bench.trials import environment, software
+from opselect.bench.trials import environment, reason_of, software
 from opselect.spaces import registry
 from opselect.spaces.counting import multiply_adds
 from opselect.spaces.darts import DARTSSpace
@@ -37,7 +38,8 @@ class NetworkDescription(Value):
         space: registered name.
         genotype: in the field's text.
         images: registered name, or the path of an `.npz` file.
-        images_hash: of all its images and labels.
+        images_hash: of the images and labels that are used.
+        training_images: how many of the images are used for training, the first ones; null for all.
         channels: of the edges in the first cell.
         cells: in all.
         stem: for images of CIFAR's size, or of ImageNet's.
@@ -51,6 +53,7 @@ class NetworkDescription(Value):
     genotype: str
     images: str
     images_hash: str
+    training_images: int | None
     channels: int
     cells: int
     stem: Literal["cifar", "imagenet"]
@@ -66,31 +69,43 @@ class NetworkDescription(Value):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class TrainingRecord(Value):
-    """One finished training.
+class TrainingResult(Value):
+    """What came out of a training.
 
     Attributes:
-        version: of the format of records.
-        network: what was trained, and how.
-        key: its content address.
         parameters: without the auxiliary classifier, as papers count.
         multiply_adds: for one image, without the auxiliary classifier.
         test_accuracies: percent, after every epoch that this process has trained; earlier ones are null.
         last: test accuracy after the last epoch, percent.
         best: the largest after any epoch, percent; what the papers report.
         seconds: of training and testing.
-        environment: machine and versions.
     """
 
-    version: int
-    network: NetworkDescription
-    key: str
     parameters: int
     multiply_adds: int
     test_accuracies: list[float | None]
     last: float
     best: float
     seconds: float
+
+
+class TrainingRecord(Value):
+    """One finished or failed training.
+
+    Attributes:
+        version: of the format of records.
+        network: what was trained, and how.
+        key: its content address.
+        reason: why it failed, null where it did not.
+        result: null where it failed.
+        environment: machine and versions.
+    """
+
+    version: int
+    network: NetworkDescription
+    key: str
+    reason: str | None
+    result: TrainingResult | None
     environment: dict[str, Any]
 
 
@@ -126,48 +141,57 @@ def genotype_named(text: str) -> Genotype:
 
 def describe(
     space_name: str,
-    genotype: Genotype,
+    genotypes: Sequence[str],
     images: str,
-    channels: int,
-    cells: int,
-    stem: Literal["cifar", "imagenet"],
-    training: NetworkTraining,
-    seed: int,
+    training_images: int | None,
+    choice: NetworkChoice,
     device: str,
-) -> NetworkDescription:
-    """The description of a training; the genotype is checked and the images are loaded and hashed for it.
+) -> list[NetworkDescription]:
+    """What is to be trained: every genotype with every seed of the choice. The images are loaded and hashed for it.
+
+    Args:
+        space_name: registered name.
+        genotypes: in any of the field's notations; none, to check the rest.
+        images: registered name, or the path of an `.npz` file.
+        training_images: how many of them, None for all.
+        choice: sizes, settings and seeds.
+        device: where to train.
 
     Raises:
         NotTrainable: the space has no genotypes, there is no such device, or the auxiliary classifier does not fit.
-        InvalidArchitecture: the genotype is none of the space.
+        InvalidArchitecture: a genotype is none of the space.
     """
     space = _space(space_name)
     if device == "cuda" and not torch.cuda.is_available():
         raise NotTrainable("device 'cuda', but torch finds no GPU here; take the cpu or another machine")
-    if cells < 3:
-        raise NotTrainable(f"{cells} cell(s), expected at least 3: a normal one and two that halve the size")
-    data = load_images(images)
-    side = min(data.train.images.shape[2:])
-    if any(each % 4 for each in data.train.images.shape[2:]):
-        raise NotTrainable(f"images of {side} pixels, expected a multiple of 4: two cells halve the size")
-    if training.auxiliary_weight and side < 32:
+    data = load_images(images).limited(training_images)
+    sides = data.train.images.shape[2:]
+    if any(side % 4 for side in sides):
+        raise NotTrainable(f"images of {min(sides)} pixels, expected a multiple of 4: two cells halve the size")
+    if choice.auxiliary_weight and min(sides) < 32:
         raise NotTrainable(
-            f"images of {side} pixels are too small for the auxiliary classifier, which wants 32; "
+            f"images of {min(sides)} pixels are too small for the auxiliary classifier, which wants 32; "
             "set auxiliary_weight = 0"
         )
-    return NetworkDescription(
-        space=space_name,
-        genotype=space.format(space.architecture(genotype)),
-        images=images,
-        images_hash=content_hash(data.train, data.test)[:16],
-        channels=channels,
-        cells=cells,
-        stem=stem,
-        training=training.model_dump(mode="json"),
-        seed=seed,
-        device=device,
-        software=software(),
-    )
+    images_hash = content_hash(data.train, data.test)[:16]
+    return [
+        NetworkDescription(
+            space=space_name,
+            genotype=genotype,
+            images=images,
+            images_hash=images_hash,
+            training_images=training_images,
+            channels=choice.channels,
+            cells=choice.cells,
+            stem=choice.stem,
+            training=choice.training.model_dump(mode="json"),
+            seed=seed,
+            device=device,
+            software=software(),
+        )
+        for genotype in dict.fromkeys(space.format(space.parse(text)) for text in genotypes)
+        for seed in choice.seeds
+    ]
 
 
 def train_all(
@@ -179,6 +203,8 @@ def train_all(
 ) -> list[TrainingRecord]:
     """Train what the folder's records do not hold yet, each from its checkpoint; the records in the given order.
 
+    A training that fails becomes a record with its reason, and the next call tries it again.
+
     Args:
         networks: what to train.
         folder: of records and checkpoints.
@@ -188,12 +214,11 @@ def train_all(
 
     Raises:
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
-        InvalidCheckpoint, TrainingFailed: a training cannot go on.
     """
     path = folder / FILE_NAME
     wanted = {network.key: network for network in networks}
     with appending(path) as appender:
-        done = {record.key: record for record in read_lines(path, TrainingRecord, COMMAND) if record.key in wanted}
+        done = {record.key: record for record in trained(folder) if record.result and record.key in wanted}
         jobs = [NetworkJob(network, folder) for key, network in wanted.items() if key not in done]
         progress("networks", len(done), len(wanted))
         records: Iterator[TrainingRecord]
@@ -208,13 +233,41 @@ def train_all(
     return [done[key] for key in wanted]
 
 
+def trained(folder: Path) -> list[TrainingRecord]:
+    """All trainings of a folder, a later one replacing an earlier one of the same key; none where there is no file.
+
+    Raises:
+        InvalidRecords: a line is no record, or is one of another format version.
+    """
+    path = folder / FILE_NAME
+    records = read_lines(path, TrainingRecord, COMMAND) if path.is_file() else []
+    return list({record.key: record for record in records}.values())
+
+
 def train(
     job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None] = lambda *_: None
 ) -> TrainingRecord:
-    """One training, from its checkpoint where there is one."""
+    """One training, from its checkpoint where there is one; whatever goes wrong in it becomes its reason."""
+    result, reason = None, None
+    try:
+        result = _train(job, after_epoch)
+    except Exception as error:
+        reason = reason_of(error)
+    return TrainingRecord(
+        version=FORMAT_VERSION,
+        network=job.network,
+        key=job.network.key,
+        reason=reason,
+        result=result,
+        environment=environment(),
+    )
+
+
+def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None]) -> TrainingResult:
     what = job.network
     training = NetworkTraining.model_validate(what.training)
-    space, data = _space(what.space).resized(what.channels, what.cells), load_images(what.images)
+    space = _space(what.space).resized(what.channels, what.cells)
+    data = load_images(what.images).limited(what.training_images)
     architecture = space.parse(what.genotype)
     seed = seed_for(what.space, what.seed, "trained network")
     accuracies: list[float | None] = [None] * training.epochs
@@ -236,17 +289,13 @@ def train(
         heard,
         what.device,
     )
-    return TrainingRecord(
-        version=FORMAT_VERSION,
-        network=what,
-        key=what.key,
+    return TrainingResult(
         parameters=sum(parameter.numel() for parameter in bare.parameters()),
         multiply_adds=multiply_adds(bare, data.train.images[:1]),
         test_accuracies=accuracies,
         last=final.test_accuracy,
         best=final.best_test_accuracy,
         seconds=final.seconds,
-        environment=environment(),
     )
 
 

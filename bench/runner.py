@@ -1,11 +1,12 @@
 """Running an experiment: supernets once a seed, then all trials in parallel, every finished one kept at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from opselect.bench.experiment import Experiment, check_ingredients
+from opselect.bench.network_training import NetworkDescription, TrainingRecord, describe, train_all
 from opselect.bench.records import FILE_NAME, Record, appending, read_records
 from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
 from opselect.spaces.files import replacing
@@ -25,15 +26,22 @@ class Summary:
     Attributes:
         records: of all trials of the experiment, in its order.
         resumed: how many of them were there before.
+        networks: of the trainings of all selected networks, where the experiment asks for them.
     """
 
     records: tuple[Record, ...]
     resumed: int
+    networks: tuple[TrainingRecord, ...] = ()
 
     @property
     def failed(self) -> tuple[Record, ...]:
         """The records of failed trials."""
         return tuple(record for record in self.records if record.status == "failed")
+
+    @property
+    def failed_networks(self) -> tuple[TrainingRecord, ...]:
+        """The records of failed trainings of selected networks."""
+        return tuple(record for record in self.networks if record.result is None)
 
 
 def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
@@ -44,7 +52,8 @@ def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
 def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) -> Summary:
     """Run what is not yet done; trials that failed before are tried again.
 
-    The experiment file is kept beside the records. Records of trials that now have another label get that label.
+    The experiment file is kept beside the records. Records of trials that now have another label get that label. Where
+    the experiment asks for it, the selected networks are trained afterwards, each distinct one once with every seed.
 
     Args:
         experiment: what to run.
@@ -53,10 +62,11 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
         progress: told about every step.
 
     Raises:
-        InvalidExperiment, MissingData, InvalidImages, InvalidTable: before anything runs.
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
     """
     check_ingredients(experiment)
+    _networks(experiment, [])
     path = folder / FILE_NAME
     trials = {trial.description.key: trial for trial in trials_of(experiment, folder / "supernets")}
     with appending(path) as appender:
@@ -79,7 +89,24 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
             appender.append(record)
             finished[record.key] = record
             progress("trials", len(finished), len(trials))
-    return Summary(tuple(finished[key] for key in trials), resumed)
+    records = tuple(finished[key] for key in trials)
+    selected = [record.result.architecture for record in records if record.result is not None]
+    networks = _networks(experiment, selected)
+    return Summary(records, resumed, tuple(train_all(networks, folder, workers, progress)) if networks else ())
+
+
+def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[NetworkDescription]:
+    """The selected networks that are to be trained; none where the experiment does not ask for it."""
+    if experiment.training is None:
+        return []
+    return describe(
+        experiment.space,
+        architectures,
+        experiment.images,
+        experiment.training_images,
+        experiment.training,
+        experiment.device,
+    )
 
 
 def _play(job: tuple[Trial, str | None]) -> Record:

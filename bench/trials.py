@@ -34,9 +34,11 @@ from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.selectors.training import ALPHA_TRAINING, AlphaTraining, train_supernet
 from opselect.spaces.darts import DARTSSpace
 from opselect.spaces.darts_edges import CELLS
+from opselect.spaces.errors import UserError
 from opselect.spaces.files import replacing
 from opselect.spaces.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.images import content_hash
+from opselect.spaces.machine import is_out_of_memory
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
@@ -99,7 +101,7 @@ def train(job: SupernetJob) -> str | None:
         with replacing(job.path) as beside:
             torch.save({"supernet": state, "alpha": alpha, "seconds": seconds}, beside)
     except Exception as error:
-        return f"supernet training failed: {_reason(error)}"
+        return f"supernet training failed: {reason_of(error)}"
     return None
 
 
@@ -174,7 +176,7 @@ def play(trial: Trial, prevented: str | None = None) -> Record:
         try:
             result, cost = _select(trial)
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error)
     description = trial.description
     return Record(
         version=FORMAT_VERSION,
@@ -384,8 +386,12 @@ def _commit() -> str | None:
     return found.stdout.strip()
 
 
-def _reason(error: Exception) -> str:
-    """One line: what was raised, with what message, and where."""
+def reason_of(error: Exception) -> str:
+    """One line: the sentence of an error that the user can mend; of others what was raised and where."""
+    if isinstance(error, UserError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "the memory does not hold a batch; set a smaller batch_size, or fewer channels or cells"
     last = traceback.extract_tb(error.__traceback__)[-1]
     message = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {message} ({Path(last.filename).name}, line {last.lineno})"

@@ -36,6 +36,11 @@ def settle() -> None:
         allocator.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the machine or of the GPU did not suffice; torch has no error of its own for the former."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def _one_threaded(function: Callable[[Task], Result], task: Task) -> Result:
     settle()
     return function(task)

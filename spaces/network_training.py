@@ -23,6 +23,7 @@ from opselect.spaces.dartsnet import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.machine import is_out_of_memory
 from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
@@ -184,7 +185,9 @@ def _train_epoch(
             with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
                 loss = _loss(network, changed, batch.labels, training, drop)
             loss.backward()  # type: ignore[no-untyped-call]
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise TrainingFailed(
                 f"epoch {epoch + 1}: a batch of {training.batch_size} images does not fit into the memory of {device}; "
                 "take a smaller batch_size, fewer channels or fewer cells"

@@ -212,7 +212,13 @@ def test_a_run_writes_records_and_a_second_one_finds_them_done(opselect: Command
 def test_a_run_says_in_json_what_it_did(opselect: CommandLine, small: Path) -> None:
     status, output, _ = opselect("run", small, "-w", "1", "--output", "deep/down", "--json")
     assert status == 0
-    assert json.loads(output) == {"records": "deep/down/records.jsonl", "trials": 4, "resumed": 0, "failed": []}
+    assert json.loads(output) == {
+        "records": "deep/down/records.jsonl",
+        "trials": 4,
+        "resumed": 0,
+        "failed": [],
+        "networks": 0,
+    }
 
 
 @pytest.mark.usefixtures("broken")

@@ -36,13 +36,16 @@ def test_every_seed_is_trained_once_and_recorded(opselect: CommandLine, tmp_path
     assert (first.network.seed, second.network.seed) == (0, 1)
     assert first.key == first.network.key
     assert first.network.genotype == darts.format(darts.architecture(DARTS_V2))
-    assert first.best == max(value for value in first.test_accuracies if value is not None)
-    assert first.last == first.test_accuracies[-1]
+    one, two = first.result, second.result
+    assert one is not None
+    assert two is not None
+    assert one.best == max(value for value in one.test_accuracies if value is not None)
+    assert one.last == one.test_accuracies[-1]
     small = darts.resized(4, 3).network(darts.architecture(DARTS_V2), 1, 10, 0)
-    assert first.parameters == sum(parameter.numel() for parameter in small.parameters())
-    assert f"{first.parameters:,} parameters" in out
-    assert f"seed 1: test accuracy {second.last:.2f} %, best of all epochs {second.best:.2f} %" in out
-    assert f"last: {(first.last + second.last) / 2:.2f} ±" in out
+    assert one.parameters == sum(parameter.numel() for parameter in small.parameters())
+    assert f"{one.parameters:,} parameters" in out
+    assert f"seed 1: test accuracy {two.last:.2f} %, best of all epochs {two.best:.2f} %" in out
+    assert f"last: {(one.last + two.last) / 2:.2f} ±" in out
 
 
 def test_json_holds_the_records(opselect: CommandLine, tmp_path: Path) -> None:
@@ -91,6 +94,10 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(opselect: Com
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     checkpoint.write_bytes(b"not a checkpoint")
     status, _, error = opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)
-    assert status == 2
+    assert status == 1
     assert "damaged or no checkpoint" in error
+    (failed,) = records_of(tmp_path)
+    assert failed.result is None
+    assert failed.reason is not None
+    assert failed.reason in error
     assert checkpoint.read_bytes() == b"not a checkpoint"

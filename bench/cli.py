@@ -108,9 +108,9 @@ def report(
     from opselect.bench.report.writing import write_report
     from opselect.bench.reporting import reported
 
-    records, experiment = reported(folder)
+    records, experiment, networks = reported(folder)
     target = output or folder / "report"
-    write_report(records, experiment.labels, target, experiment.title)
+    write_report(records, experiment.labels, target, experiment.title, networks=networks)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
 
@@ -493,8 +493,8 @@ def _runs(folders: list[Path] | None) -> "list[Run]":
     from opselect.bench.reporting import reported
 
     def read(folder: Path) -> Run:
-        records, experiment = reported(folder)
-        return Run(str(folder), trials_of(records, experiment.labels))
+        records, experiment, networks = reported(folder)
+        return Run(str(folder), trials_of(records, experiment.labels, networks))
 
     if folders:
         return [read(folder) for folder in dict.fromkeys(folders)]

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from opselect.bench.records import TrialDescription
+from opselect.bench.network_training import TrainingRecord
+from opselect.bench.records import Result, TrialDescription
 from opselect.bench.report import summaries
 from opselect.bench.report.trials import Trials
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
@@ -124,6 +125,7 @@ class Number(_Checked):
         architecture: digits, one an edge: the number of its operation.
         settings: of the selector, by name any of several values.
         training: name of the settings of supernet training.
+        network: name of the settings of the training of selected networks.
         images: names, or patterns for file names, of the images that were searched on; empty if they do not matter.
         epochs: of the table's networks.
         over_seeds: whether the value is the mean or the best over seeds.
@@ -143,6 +145,7 @@ class Number(_Checked):
     architecture: str | None = Field(default=None, pattern=r"^[0-9]+$")
     settings: dict[str, OneOf] = Field(default_factory=dict)
     training: str | None = None
+    network: str | None = None
     images: OneName | None = None
     epochs: int | None = Field(default=None, ge=1)
     over_seeds: Literal["mean", "best"] = "mean"
@@ -186,11 +189,13 @@ class Published(_Checked):
     Attributes:
         sources: by id.
         training: settings of supernet training, by the name that numbers call them.
+        network: settings of the training of selected networks, likewise.
         numbers: in the order of the file.
     """
 
     sources: dict[str, Source]
     training: dict[str, dict[str, OneOf]]
+    network: dict[str, dict[str, OneOf]]
     numbers: tuple[Number, ...]
 
 
@@ -205,6 +210,7 @@ class _Group(BaseModel):
 class _File(_Checked):
     source: list[dict[str, Any]]
     training: dict[str, dict[str, OneOf]] = Field(default_factory=dict)
+    network: dict[str, dict[str, OneOf]] = Field(default_factory=dict)
     group: list[_Group]
 
 
@@ -223,7 +229,9 @@ def read(path: Path) -> Published:
     sources = {source.id: source for source in listed}
     if len(sources) < len(listed):
         raise InvalidNumbers(f"{path}: two sources share an id; give each of {', '.join(sources)} once")
-    published = Published(sources=sources, training=file.training, numbers=tuple(_numbers(file.group, path)))
+    published = Published(
+        sources=sources, training=file.training, network=file.network, numbers=tuple(_numbers(file.group, path))
+    )
     seen: dict[str, int] = {}
     for place, number in enumerate(published.numbers, start=1):
         where = f"{path}, number {place} ({number.measure}, {number.space}, {number.value:g})"
@@ -231,11 +239,12 @@ def read(path: Path) -> Published:
             raise InvalidNumbers(
                 f"{where}: no source named {number.source!r}{registry.did_you_mean(number.source, tuple(sources))}"
             )
-        if number.training is not None and number.training not in published.training:
-            known = tuple(published.training)
-            raise InvalidNumbers(
-                f"{where}: no training named {number.training!r}{registry.did_you_mean(number.training, known)}"
-            )
+        for kind, name, known in (
+            ("training", number.training, tuple(published.training)),
+            ("network", number.network, tuple(published.network)),
+        ):
+            if name is not None and name not in known:
+                raise InvalidNumbers(f"{where}: no {kind} named {name!r}{registry.did_you_mean(name, known)}")
         if number.identity in seen:
             raise InvalidNumbers(f"{where}: the same thing of the same source as number {seen[number.identity]}")
         seen[number.identity] = place
@@ -361,7 +370,7 @@ def beside(published: Published, trials: Trials) -> list[Row]:
     """
     rows = []
     for label in trials.labels:
-        one = _only(trials, label)
+        one = trials.only(label)
         for number in published.numbers:
             if number.definition.timed or not _is_of(number, one):
                 continue
@@ -371,6 +380,24 @@ def beside(published: Published, trials: Trials) -> list[Row]:
                 continue
             rows.append(_row(published, number, answer, label, differences, one))
     return rows
+
+
+def published_of(published: Published, one: Trials) -> list[Number]:
+    """What was published of the selector of a label on its space and dataset, whatever the other settings.
+
+    Args:
+        published: the numbers.
+        one: the trials of one label.
+    """
+    images = {record.trial.images for record in one.all}
+    settings = [record.trial.settings for record in one.all]
+    return [
+        number
+        for number in published.numbers
+        if _is_of(number, one)
+        and all(is_of_dataset(name, dataset) for name in images for dataset in (number.dataset or number.images or ()))
+        and all(each.get("proxy") in number.settings["proxy"] for each in settings if "proxy" in number.settings)
+    ]
 
 
 def tables_for(published: Published) -> dict[str, Table | str]:
@@ -410,7 +437,7 @@ def _against_runs(published: Published, number: Number, runs: Sequence[Run]) -> 
     nearest: tuple[tuple[bool, int], str] | None = None
     for run in runs:
         for label in run.trials.labels:
-            one = _only(run.trials, label)
+            one = run.trials.only(label)
             if not _is_of(number, one):
                 continue
             origin = f"{label} of {run.name}"
@@ -434,10 +461,6 @@ def _against_runs(published: Published, number: Number, runs: Sequence[Run]) -> 
     else:
         reason = f"no run of {number.method} on {number.space}"
     return [_row(published, number, reason, "")]
-
-
-def _only(trials: Trials, label: str) -> Trials:
-    return Trials({label: trials.records[label]})
 
 
 def _is_of(number: Number, one: Trials) -> bool:
@@ -468,6 +491,8 @@ def differences_of(published: Published, number: Number, one: Trials) -> tuple[D
                 found.append(Difference(name, _shown(trial.settings.get(name)), _either(accepted)))
         if number.training is not None:
             found.extend(_training_differences(published.training[number.training], trial))
+        if number.network is not None:
+            found.extend(_network_differences(published.network[number.network], one.networks, record.result))
         if number.images is not None and not _is_among(trial.images, number.images):
             found.append(Difference("images", trial.images, number.images[0]))
         if number.epochs is not None and trial.table is not None and trial.table.epochs != number.epochs:
@@ -489,6 +514,21 @@ def _training_differences(recipe: Mapping[str, Sequence[Scalar]], trial: TrialDe
     ]
 
 
+def _network_differences(
+    recipe: Mapping[str, Sequence[Scalar]], networks: Mapping[str, Sequence[TrainingRecord]], result: Result
+) -> list[Difference]:
+    trainings = networks.get(result.architecture, ())
+    if not trainings:
+        return [Difference("trained network", "", "one")]
+    network = trainings[0].network
+    ours = {**network.training, "channels": network.channels, "cells": network.cells}
+    return [
+        Difference(f"network {name}", _shown(ours.get(name)), _either(accepted))
+        for name, accepted in recipe.items()
+        if ours.get(name) not in accepted
+    ]
+
+
 def _is_among(images: str, accepted: Sequence[str]) -> bool:
     return any(fnmatchcase(Path(images).name, pattern) for pattern in accepted)
 
@@ -505,9 +545,16 @@ def _test_accuracy(number: Number, one: Trials) -> Answer:
     assert number.dataset is not None
     reached = []
     for record in one.all:
-        if record.result is None or record.trial.table is None:
+        if record.result is None:
             continue
-        by_dataset = {record.trial.table.dataset: record.result.test_accuracy, **record.result.other_test_accuracies}
+        table, trainings = record.trial.table, one.trainings(record.result)
+        by_dataset: dict[str, float | None] = {}
+        if table is not None:
+            by_dataset = {table.dataset: record.result.test_accuracy, **record.result.other_test_accuracies}
+        elif trainings:
+            # Papers report the best epoch of a training.
+            best_epochs = sum(training.best for training in trainings) / len(trainings)
+            by_dataset = {name: best_epochs for name in number.dataset if is_of_dataset(record.trial.images, name)}
         reached.append(next((by_dataset[name] for name in number.dataset if name in by_dataset), None))
     mean = mean_interval(reached)
     if mean.value is None:
@@ -516,6 +563,12 @@ def _test_accuracy(number: Number, one: Trials) -> Answer:
         best = max(value for value in reached if value is not None)
         return Mean(best, None, None, mean.n, "the best of several has no interval", dropped=mean.dropped)
     return mean
+
+
+def is_of_dataset(images: str, dataset: str) -> bool:
+    """Whether images are those of a dataset, or a part of them in a file that bears its name: `cifar10_subset.npz`."""
+    rest = Path(images).name.removeprefix(dataset)
+    return rest != Path(images).name and not rest[:1].isalnum()
 
 
 def _first_step_spearman(number: Number, one: Trials) -> Answer:

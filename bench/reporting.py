@@ -1,6 +1,8 @@
 """From folders to reports, and single selections: what the command line does beside running experiments."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from opselect.bench.experiment import (
     Experiment,
@@ -10,12 +12,27 @@ from opselect.bench.experiment import (
     read,
     selector_entry,
 )
+from opselect.bench.network_training import TrainingRecord, trained
 from opselect.bench.records import FILE_NAME, InvalidRecords, Record, read_records
 from opselect.bench.trials import Trial, play, train
 from opselect.spaces.machine import settle
 
 
-def reported(folder: Path) -> tuple[list[Record], Experiment]:
+class Reported(NamedTuple):
+    """What a report is made of.
+
+    Attributes:
+        records: of the trials.
+        experiment: that they belong to.
+        networks: trainings of the networks that they selected.
+    """
+
+    records: list[Record]
+    experiment: Experiment
+    networks: list[TrainingRecord]
+
+
+def reported(folder: Path) -> Reported:
     """The records of a run that its experiment file asks for, and the experiment.
 
     A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
@@ -41,7 +58,27 @@ def reported(folder: Path) -> tuple[list[Record], Experiment]:
         raise InvalidRecords(
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
-    return records, experiment
+    return Reported(records, experiment, _networks(folder, experiment, records))
+
+
+def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:
+    """The trainings of the selected networks by the experiment's recipe, the last one written for each seed."""
+    choice = experiment.training
+    if choice is None:
+        return []
+    selected = {record.result.architecture for record in records if record.result is not None}
+    recipe = choice.training.model_dump(mode="json")
+    latest = {
+        (training.network.genotype, training.network.seed): training
+        for training in trained(folder)
+        if training.network.genotype in selected
+        and training.network.seed in choice.seeds
+        and (training.network.channels, training.network.cells) == (choice.channels, choice.cells)
+        and training.network.stem == choice.stem
+        and training.network.training == recipe
+        and training.network.training_images == experiment.training_images
+    }
+    return list(latest.values())
 
 
 def select_once(experiment: Experiment, name: str, seed: int, settings: list[str], supernets: Path) -> Record:

@@ -58,7 +58,11 @@ def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
                     "The architecture that each selector chose most often. Edges with the operation none are left out.",
                 ),
             ),
-            tuple(table[name] for name in ("selection", "transfer", "published", "paired") if name in table),
+            tuple(
+                table[name]
+                for name in ("selection", "networks", "transfer", "published", "paired", "collapse")
+                if name in table
+            ),
         ),
         Section(
             "Operation scores",
@@ -95,7 +99,7 @@ def timing_sections(trials: Trials) -> tuple[Section, ...]:
             "accuracy_against_time",
             "Test accuracy against search time: a point a trial. Random choice and oracles search nothing: lines.",
         ),
-        (tables.timing_table(trials), tables.environment_table(trials)),
+        (tables.papers_table(trials), tables.timing_table(trials), tables.environment_table(trials)),
     )
     return (_without_empty_tables(section),)
 
@@ -117,9 +121,10 @@ def _findings(trials: Trials) -> tuple[str, ...]:
     found = [f"{len(trials.all)} trials, {failed} failed."]
     best = summaries.best_selector(list(rows.values()))
     if best is not None:
+        regret = rows[best].regret.value
+        below = "" if regret is None else f", {number(regret)} percentage points below the table's best architecture"
         found.append(
-            f"Highest mean test accuracy: {best} with {tables.mean_and_deviation(rows[best].test_accuracy)} %, "
-            f"{number(rows[best].regret.value)} percentage points below the table's best architecture."
+            f"Highest mean test accuracy: {best} with {tables.mean_and_deviation(rows[best].test_accuracy)} %{below}."
         )
     return (" ".join(found),)
 

@@ -21,6 +21,7 @@ from opselect.bench.statistics import (
 ORACLES = ("best-acc", "avg-acc")
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
 STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}
+SECONDS_A_DAY = 86_400
 PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")
 
 
@@ -157,6 +158,79 @@ class ArchitectureSummary:
 
 
 @dataclass(frozen=True)
+class NetworkSummary:
+    """The networks that one selector chose, trained from nothing; means are over the search's seeds.
+
+    Attributes:
+        label: the selector.
+        role: whether it competes.
+        networks: distinct ones.
+        trainings: finished ones, over all training seeds.
+        failed: trainings that failed.
+        parameters: without the auxiliary classifier, as papers count.
+        multiply_adds: for one image.
+        error: test error after the last epoch, percent, first averaged over training seeds.
+        best_epoch_error: the lowest after any epoch, likewise.
+        lowest_error: the lowest of all trainings after the last epoch, percent.
+    """
+
+    label: str
+    role: Role
+    networks: int
+    trainings: int
+    failed: int
+    parameters: Mean
+    multiply_adds: Mean
+    error: Mean
+    best_epoch_error: Mean
+    lowest_error: float | None
+
+
+@dataclass(frozen=True)
+class CollapseSummary:
+    """What one cell of the genotypes that a selector chose looks like, over its seeds.
+
+    Attributes:
+        label: the selector.
+        role: whether it competes.
+        cell: type of the cell.
+        skip_connections: of the cell's operations.
+        parameter_free: percent of the cell's operations.
+        depth: edges on the longest path from an input to the output.
+        width: summed width of the nodes that the inputs feed, in channels of a node.
+    """
+
+    label: str
+    role: Role
+    cell: str
+    skip_connections: Mean
+    parameter_free: Mean
+    depth: Mean
+    width: Mean
+
+
+@dataclass(frozen=True)
+class PaperSummary:
+    """What the papers on the DARTS spaces print of one selector.
+
+    Attributes:
+        label: the selector.
+        role: whether it competes.
+        error: of the selected networks after the last epoch, percent.
+        parameters: of the selected networks.
+        search_days: wall time of all phases but observing.
+        devices: where the searches ran.
+    """
+
+    label: str
+    role: Role
+    error: Mean
+    parameters: Mean
+    search_days: Mean
+    devices: str
+
+
+@dataclass(frozen=True)
 class TimingSummary:
     """What one selector cost, over its finished trials.
 
@@ -243,6 +317,74 @@ def transfer(trials: Trials) -> list[TransferSummary]:
         means = {name: mean_interval(result.other_test_accuracies.get(name) for result in results) for name in datasets}
         rows.append(TransferSummary(label, trials.role(label), len(results), means))
     return rows
+
+
+def networks(trials: Trials) -> list[NetworkSummary]:
+    """One row a label of which a network was trained or should have been."""
+    rows = [_networks_of(trials, label) for label in trials.labels]
+    return [row for row in rows if row.trainings or row.failed]
+
+
+def _networks_of(trials: Trials, label: str) -> NetworkSummary:
+    results = trials.results(label).values()
+    found = [trials.trainings(result) for result in results]
+    chosen = {result.architecture for result in results} & trials.networks.keys()
+    attempts = [training for architecture in sorted(chosen) for training in trials.networks[architecture]]
+    return NetworkSummary(
+        label=label,
+        role=trials.role(label),
+        networks=len(chosen),
+        trainings=sum(training.result is not None for training in attempts),
+        failed=sum(training.result is None for training in attempts),
+        parameters=mean_interval(each[0].parameters if each else None for each in found),
+        multiply_adds=mean_interval(each[0].multiply_adds if each else None for each in found),
+        error=mean_interval(_error([training.last for training in each]) for each in found),
+        best_epoch_error=mean_interval(_error([training.best for training in each]) for each in found),
+        lowest_error=min((100 - training.last for each in found for training in each), default=None),
+    )
+
+
+def _error(accuracies: Sequence[float]) -> float | None:
+    return 100 - sum(accuracies) / len(accuracies) if accuracies else None
+
+
+def collapse(trials: Trials) -> list[CollapseSummary]:
+    """One row a label and type of cell, where the space has genotypes."""
+    rows = []
+    for label in trials.labels:
+        results = trials.results(label).values()
+        for cell in dict.fromkeys(cell for result in results for cell in result.cells):
+            found = [result.cells[cell] for result in results if cell in result.cells]
+            rows.append(
+                CollapseSummary(
+                    label=label,
+                    role=trials.role(label),
+                    cell=cell,
+                    skip_connections=mean_interval(each.skip_connections for each in found),
+                    parameter_free=mean_interval(100 * each.parameter_free_share for each in found),
+                    depth=mean_interval(each.depth for each in found),
+                    width=mean_interval(each.width for each in found),
+                )
+            )
+    return rows
+
+
+def papers(trials: Trials) -> list[PaperSummary]:
+    """One row a label whose networks were trained."""
+    costs = {row.label: row for row in timings(trials)}
+    return [
+        PaperSummary(
+            label=row.label,
+            role=row.role,
+            error=row.error,
+            parameters=row.parameters,
+            search_days=mean_interval(
+                record.cost.search_seconds / SECONDS_A_DAY for record in trials.records[row.label] if record.cost
+            ),
+            devices=costs[row.label].devices,
+        )
+        for row in networks(trials)
+    ]
 
 
 def best_selector(rows: Sequence[SelectionSummary]) -> str | None:

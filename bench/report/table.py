@@ -122,6 +122,15 @@ class Table:
         return tuple(block for block in self.blocks if block.rows)
 
 
+def without_columns(table: Table, headings: Sequence[str]) -> Table:
+    """The table without the columns of these headings; its CSV data keep them."""
+    kept = [place for place, column in enumerate(table.columns) if column.heading not in headings]
+    blocks = tuple(
+        Block(block.heading, tuple(tuple(row[place] for place in kept) for row in block.rows)) for block in table.blocks
+    )
+    return dataclasses.replace(table, columns=tuple(table.columns[place] for place in kept), blocks=blocks)
+
+
 def number(value: float | None, decimals: int = 2) -> str:
     """A rounded number with a true minus sign, or a dash where it is undefined."""
     if value is None:

@@ -1,21 +1,25 @@
 """The tables of a report: which summaries stand in which columns, and what is said below them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from opselect.bench.published import Number, beside, shipped
+from opselect.bench.published import Number, beside, published_of, shipped
 from opselect.bench.published import Row as PublishedRow
 from opselect.bench.records import Record
 from opselect.bench.report import summaries
 from opselect.bench.report.summaries import (
     AgreementSummary,
+    CollapseSummary,
+    NetworkSummary,
     PairSummary,
+    PaperSummary,
     SelectionSummary,
     TimingSummary,
     TransferSummary,
 )
-from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Mark, Table, number
+from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Mark, Table, number, without_columns
 from opselect.bench.report.trials import Role, Trials
 from opselect.bench.statistics import Estimate, Mean, spearman
 
@@ -24,7 +28,13 @@ BLOCKS: Sequence[tuple[str, tuple[Role, ...]]] = (
     ("Floor: a random choice", ("random",)),
     ("Ceiling: oracles that read the table's validation accuracies", ("oracle",)),
 )
+# What only a table of accuracies can fill.
+_OF_TABLES = ("Validation accuracy", "Regret", "Percentile")
 INTERVAL_NOTE = "Intervals are 95 % t intervals of the mean over seeds; ± is the sample standard deviation (n − 1)."
+REGRET_NOTE = (
+    "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of the table's "
+    "architectures with a lower test accuracy."
+)
 AGREEMENT_COUNTS = ("95 % interval of the first", "n", "Edges used, undefined", "Dropped scores")
 UNDEFINED_NOTE = f"{UNDEFINED}: undefined, the CSV file says why."
 
@@ -87,12 +97,13 @@ class PublishedLine:
 def reproducible_tables(trials: Trials) -> dict[str, Table]:
     """Every table that the same records determine to the last byte, by name; times are not among them.
 
-    The table of published values is there only where some were published.
+    Those of published values, of trained networks and of genotypes are there only where there are any.
     """
+    optional = [networks_table(trials), published_table(trials), collapse_table(trials)]
     tables = [
         selection_table(trials),
         transfer_table(trials),
-        *(table for table in [published_table(trials)] if table.data),
+        *(table for table in optional if table.data),
         paired_table(trials),
         agreement_table(trials),
         steps_table(trials),
@@ -130,7 +141,7 @@ def selection_table(trials: Trials) -> Table:
             Cell(f"{row.nonfinite_scores} of {row.scores}"),
         )
 
-    return Table(
+    table = Table(
         name="selection",
         title="Selected architectures",
         columns=(
@@ -145,18 +156,13 @@ def selection_table(trials: Trials) -> Table:
             Column("Tied decisions"),
             Column("Non-finite scores", "", "↓"),
         ),
-        blocks=tuple(
-            Block(heading, tuple(cells(row) for row in rows if row.role in roles)) for heading, roles in BLOCKS
-        ),
+        blocks=_blocks(rows, cells),
         notes=(
             *_counted(trials),
             *_sizes_of_supernets(trials),
             INTERVAL_NOTE,
             "Best selector in bold, runner-up underlined, by rounded means; random choice and oracles do not compete.",
-            (
-                "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of "
-                "the table's architectures with a lower test accuracy."
-            ),
+            *((REGRET_NOTE,) if _has_table(trials) else ()),
             (
                 "Decisions and scores are those of the recorded steps (of the first proposal, where a selector makes "
                 "several) and the proposals' validation scores."
@@ -165,6 +171,173 @@ def selection_table(trials: Trials) -> Table:
         ),
         data=rows,
     )
+    return table if _has_table(trials) else without_columns(table, _OF_TABLES)
+
+
+def networks_table(trials: Trials) -> Table:
+    """The selected networks after training from nothing, one row a selector."""
+    rows = summaries.networks(trials)
+    competing = [row for row in rows if row.role == "selector"]
+    marks = best_marks({row.label: _negative(row.error.value) for row in competing})
+
+    def cells(row: NetworkSummary) -> tuple[Cell, ...]:
+        return (
+            Cell(row.label),
+            Cell(str(row.networks)),
+            Cell(f"{row.trainings} ({row.failed} failed)" if row.failed else str(row.trainings)),
+            Cell(mean_and_deviation(row.error), marks.get(row.label, "")),
+            Cell(interval(row.error)),
+            Cell(mean_and_deviation(row.best_epoch_error)),
+            Cell(number(row.lowest_error)),
+            Cell(_millions(row.parameters)),
+            Cell(_millions(row.multiply_adds, 1)),
+        )
+
+    return Table(
+        name="networks",
+        title="The selected networks, trained from nothing",
+        columns=(
+            Column("Selector", numeric=False),
+            Column("Networks"),
+            Column("Trainings"),
+            Column("Test error", "%", "↓"),
+            Column("95 % interval", "%"),
+            Column("At the best epoch", "%", "↓"),
+            Column("Lowest", "%", "↓"),
+            Column("Parameters", "M"),
+            Column("Multiply-adds", "M"),
+        ),
+        blocks=_blocks(rows, cells),
+        notes=(
+            *_recipes(trials),
+            (
+                "Test error: after the last epoch, averaged over a network's training seeds, then mean ± sample "
+                "standard deviation over the seeds of the search. At the best epoch: the lowest after any epoch, as "
+                "papers report it, chosen by test images. Lowest: of all trainings, after the last epoch."
+            ),
+            "Equal networks are trained once. Parameters and multiply-adds are without the auxiliary classifier.",
+        ),
+        data=rows,
+    )
+
+
+def _recipes(trials: Trials) -> list[str]:
+    """How the networks were trained, as a note."""
+    texts = {
+        f"{network.channels} channels, {network.cells} cells, "
+        f"{network.training_images or 'all'} training images, {_assignments(network.training)}"
+        for trainings in trials.networks.values()
+        for network in (training.network for training in trainings)
+    }
+    return [f"Trained by: {text}." for text in sorted(texts)]
+
+
+def _millions(mean: Mean, decimals: int = 3) -> str:
+    if mean.value is None:
+        return UNDEFINED
+    spread = "" if mean.deviation is None else f" ± {number(mean.deviation / 1e6, decimals)}"
+    return f"{number(mean.value / 1e6, decimals)}{spread}"
+
+
+def collapse_table(trials: Trials) -> Table:
+    """How far the cells of the selected genotypes have collapsed, one row a selector and type of cell."""
+    rows = summaries.collapse(trials)
+
+    def cells(row: CollapseSummary) -> tuple[Cell, ...]:
+        return (
+            Cell(row.label),
+            Cell(row.cell),
+            Cell(mean_and_deviation(row.skip_connections, 1)),
+            Cell(mean_and_deviation(row.parameter_free, 0)),
+            Cell(mean_and_deviation(row.depth, 1)),
+            Cell(mean_and_deviation(row.width, 1)),
+        )
+
+    return Table(
+        name="collapse",
+        title="What the selected cells look like",
+        columns=(
+            Column("Selector", numeric=False),
+            Column("Cell", numeric=False),
+            Column("Skip connections", "of 8"),
+            Column("Without parameters", "%"),
+            Column("Depth"),
+            Column("Width"),
+        ),
+        blocks=_blocks(rows, cells),
+        notes=(
+            "Mean ± sample standard deviation over seeds. A search has collapsed where skip connections take over.",
+            (
+                "Depth: edges on the longest path from an input to the output. Width: 1 for a node fed by the cell's "
+                "inputs alone, 1/2 where one of its two inputs is another node, summed over the nodes."
+            ),
+        ),
+        data=rows,
+    )
+
+
+def papers_table(trials: Trials) -> Table:
+    """What the papers on the DARTS spaces print: error, size and search cost, with published values beside them."""
+    rows = summaries.papers(trials)
+    published = {row.label: published_of(shipped(), trials.only(row.label)) for row in rows}
+
+    def cells(row: PaperSummary) -> tuple[Cell, ...]:
+        theirs = published[row.label]
+        return (
+            Cell(row.label),
+            Cell(mean_and_deviation(row.error)),
+            Cell(_millions(row.parameters, 2)),
+            Cell(number(row.search_days.value, 4)),
+            Cell(row.devices),
+            Cell(_published_error(theirs)),
+            Cell(_published_days(theirs)),
+        )
+
+    return Table(
+        name="papers",
+        title="Error, size and search cost, as papers print them",
+        columns=(
+            Column("Selector", numeric=False),
+            Column("Test error", "%", "↓"),
+            Column("Parameters", "M"),
+            Column("Search cost", "days", "↓"),
+            Column("Device", numeric=False),
+            Column("Published error", "%"),
+            Column("Published cost", "GPU days"),
+        ),
+        blocks=_blocks(rows, cells),
+        notes=(
+            *_recipes(trials),
+            (
+                "Search cost: wall time of supernet training, scoring, tuning and validation on the device that is "
+                "named; a day of a CPU core is no GPU day."
+            ),
+            (
+                "Published values are those of full training (600 epochs) on the whole dataset, whatever the settings "
+                "of this run; the table of published values says in what they differ."
+            ),
+            *dict.fromkeys(f"{shipped().sources[each.source].text}." for found in published.values() for each in found),
+        ),
+        data=rows,
+    )
+
+
+def _published_error(numbers: Iterable[Number]) -> str:
+    found = [each for each in numbers if not each.definition.timed and each.over_seeds == "mean"]
+    if not found:
+        return UNDEFINED
+    spread = "" if found[0].deviation is None else f" ± {number(found[0].deviation)}"
+    return f"{number(100 - found[0].value)}{spread}"
+
+
+def _published_days(numbers: Iterable[Number]) -> str:
+    found = [each.value / summaries.SECONDS_A_DAY for each in numbers if each.measure == "search time"]
+    return number(found[0]) if found else UNDEFINED
+
+
+def _blocks(rows: Sequence[Any], cells: Callable[[Any], tuple[Cell, ...]]) -> tuple[Block, ...]:
+    """Rows with a role, in the blocks that every table of selectors has."""
+    return tuple(Block(heading, tuple(cells(row) for row in rows if row.role in roles)) for heading, roles in BLOCKS)
 
 
 def transfer_table(trials: Trials) -> Table:
@@ -198,9 +371,7 @@ def transfer_table(trials: Trials) -> Table:
                 for column in (Column(f"{name} test accuracy", "%", "↑"), Column("95 % interval", "%"))
             ),
         ),
-        blocks=tuple(
-            Block(heading, tuple(cells(row) for row in rows if row.role in roles)) for heading, roles in BLOCKS
-        ),
+        blocks=_blocks(rows, cells),
         notes=(INTERVAL_NOTE, "The architectures are those of the main table; nothing was selected on these datasets."),
         data=rows,
     )
@@ -314,8 +485,10 @@ def _counted(trials: Trials) -> list[str]:
     seeds = trials.seeds
     runs = f"{len(trials.all)} trials over {len(seeds)} seeds ({_listed(seeds)})"
     table = next((record.trial.table for record in trials.all), None)
-    if table is None:
+    if table is None and not trials.networks:
         return [f"{runs}; no table of accuracies, so nothing is said about accuracy."]
+    if table is None:
+        return [f"{runs}. Accuracies are those of the selected networks after training from nothing, last epoch."]
     another = table.valid_epochs != table.epochs
     validation = f" (validation accuracies: {table.valid_epochs} epochs)" if another else ""
     return [
@@ -358,7 +531,7 @@ def trials_table(trials: Trials) -> Table:
     def candidates(made: int | None, distinct: int | None) -> str:
         return UNDEFINED if not made else f"{made} / {distinct}"
 
-    return Table(
+    table = Table(
         name="trials",
         title="Every trial",
         columns=(
@@ -393,6 +566,11 @@ def trials_table(trials: Trials) -> Table:
         ),
         data=rows,
     )
+    return table if _has_table(trials) else without_columns(table, _OF_TABLES)
+
+
+def _has_table(trials: Trials) -> bool:
+    return not trials.all or any(record.trial.table is not None for record in trials.all)
 
 
 def failures_table(trials: Trials) -> Table:
@@ -520,15 +698,14 @@ def agreement_table(trials: Trials) -> Table:
 def _sizes_of_supernets(trials: Trials) -> list[str]:
     """Which supernets were not of the space's own size, for nobody should take their numbers for the full ones."""
     sizes: dict[str, list[str]] = {}
+    # In spaces with genotypes, stages have no number of cells of their own.
+    in_all = any(result.cells for label in trials.labels for result in trials.results(label).values())
+    units = (("channels", "channel(s) in the first stage"), ("cells", "cell(s)" if in_all else "cell(s) a stage"))
     for label in trials.labels:
         for training in {
             json.dumps(record.trial.training): record.trial.training for record in trials.records[label]
         }.values():
-            parts = [
-                f"{training[key]} {what}"
-                for key, what in (("channels", "channel(s) in the first stage"), ("cells", "cell(s) a stage"))
-                if training and training.get(key) is not None
-            ]
+            parts = [f"{training[key]} {what}" for key, what in units if training and training.get(key) is not None]
             if training and parts:
                 sizes.setdefault(f"{', '.join(parts)}, {training['epochs']} epochs", []).append(label)
     notes = [f"The trained supernets of {_listed(labels)} are small: {size}." for size, labels in sizes.items()]

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from opselect.bench.network_training import TrainingRecord, TrainingResult
 from opselect.bench.records import Record, Result
 from opselect.spaces.errors import UserError
 
@@ -24,10 +25,13 @@ class Trials:
     """Records by label.
 
     Attributes:
-        records: for every label, in the report's order, its records sorted by seed; a label may have none.
+        records: for every label, in the report's order, its records sorted by seed; a label may have none. Where
+            selected networks were trained, their test accuracies stand in the results.
+        networks: by architecture, its trainings from nothing, sorted by seed; failed ones are among them.
     """
 
     records: Mapping[str, tuple[Record, ...]]
+    networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -57,6 +61,14 @@ class Trials:
         """One number of every finished trial of a label, by seed."""
         return {seed: value(result) for seed, result in self.results(label).items()}
 
+    def trainings(self, result: Result) -> list[TrainingResult]:
+        """What came out of the finished trainings of the network that a trial selected, one a training seed."""
+        return _finished(self.networks.get(result.architecture, ()))
+
+    def only(self, label: str) -> "Trials":
+        """The trials of one label."""
+        return Trials({label: self.records[label]}, self.networks)
+
     def role(self, label: str) -> Role:
         """Whether a label competes or is compared with."""
         return ROLES.get(self._selector(label), "selector")
@@ -69,20 +81,43 @@ class Trials:
         return next((record.trial.selector for record in self.records[label]), label)
 
 
-def trials_of(records: Iterable[Record], labels: Sequence[str]) -> Trials:
+def trials_of(records: Iterable[Record], labels: Sequence[str], networks: Iterable[TrainingRecord] = ()) -> Trials:
     """Sort records by label and seed, and check that one report may hold them.
 
     Args:
         records: in any order.
         labels: the order of the report; labels that it lacks follow in alphabetical order.
+        networks: trainings of selected networks, in any order; all of them by one recipe.
 
     Raises:
         MixedRecords: two trials share label and seed, or spaces, images or tables differ.
     """
-    known = sorted(records, key=lambda record: (record.label, record.trial.seed, record.key))
+    trained: dict[str, tuple[TrainingRecord, ...]] = {}
+    for network in sorted(networks, key=lambda training: (training.network.genotype, training.network.seed)):
+        genotype = network.network.genotype
+        trained[genotype] = (*trained.get(genotype, ()), network)
+    known = sorted(
+        (_with_accuracies(record, trained) for record in records),
+        key=lambda record: (record.label, record.trial.seed, record.key),
+    )
     _check_unmixed(known)
     order = dict.fromkeys([*labels, *(record.label for record in known)])
-    return Trials({label: tuple(record for record in known if record.label == label) for label in order})
+    return Trials({label: tuple(record for record in known if record.label == label) for label in order}, trained)
+
+
+def _finished(trainings: Iterable[TrainingRecord]) -> list[TrainingResult]:
+    return [training.result for training in trainings if training.result is not None]
+
+
+def _with_accuracies(record: Record, networks: Mapping[str, tuple[TrainingRecord, ...]]) -> Record:
+    """The record with the test accuracies that its network has after the last epoch, where it was trained."""
+    if record.result is None or record.trial.table is not None:
+        return record
+    reached = [training.last for training in _finished(networks.get(record.result.architecture, ()))]
+    if not reached:
+        return record
+    accuracies = {"test_accuracy": sum(reached) / len(reached), "test_accuracies": reached}
+    return record.model_copy(update={"result": record.result.model_copy(update=accuracies)})
 
 
 def _check_unmixed(records: Sequence[Record]) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from opselect.bench.network_training import TrainingRecord
 from opselect.bench.records import Record
 from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
 from opselect.bench.report.table import Table, csv_text, latex
-from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
+from opselect.bench.report.tables import environment_table, papers_table, reproducible_tables, timing_table
 from opselect.bench.report.trials import trials_of
 
 
@@ -16,6 +17,7 @@ def write_report(
     folder: Path,
     title: str,
     preface: Mapping[str, str] | None = None,
+    networks: Sequence[TrainingRecord] = (),
 ) -> list[Path]:
     """Write everything: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
 
@@ -25,6 +27,7 @@ def write_report(
         folder: made if it is missing; files of an earlier report are replaced.
         title: of the report.
         preface: names and values that stand below the title; no times, since they would stand in `report.md`.
+        networks: trainings of the selected networks.
 
     Returns:
         The files, in the order of their names.
@@ -35,13 +38,14 @@ def write_report(
     # The figures are the one part that needs seconds and a drawing library.
     from opselect.bench.report.figures import drawn
 
-    trials = trials_of(records, labels)
+    trials = trials_of(records, labels, networks)
     sections = reproducible_sections(trials)
     timed = timing_sections(trials)
+    papers = [table for table in [papers_table(trials)] if table.data]
     figures = [figure.name for section in (*sections, *timed) for figure in section.figures]
     texts = {
-        **render_tables(records, labels),
-        **table_files([timing_table(trials), environment_table(trials)]),
+        **render_tables(records, labels, networks),
+        **table_files([*papers, timing_table(trials), environment_table(trials)]),
         "report.md": to_markdown(title, preface or {}, sections),
         "timing.md": to_markdown(f"{title}: times and machines", {}, timed),
     }
@@ -54,24 +58,31 @@ def write_report(
     return [written(folder / name, files[name]) for name in sorted(files)]
 
 
-def render_tables(records: Sequence[Record], labels: Sequence[str]) -> dict[str, str]:
+def render_tables(
+    records: Sequence[Record], labels: Sequence[str], networks: Sequence[TrainingRecord] = ()
+) -> dict[str, str]:
     """The text of every reproducible table file, by its name relative to the report's folder; no times.
 
     Args:
         records: of one experiment, in any order.
         labels: the selectors in the order in which the report shows them.
+        networks: trainings of the selected networks.
 
     Raises:
         MixedRecords: the records belong to more than one experiment.
     """
-    return table_files(reproducible_tables(trials_of(records, labels)).values())
+    return table_files(reproducible_tables(trials_of(records, labels, networks)).values())
 
 
 def render_markdown(
-    records: Sequence[Record], labels: Sequence[str], title: str, preface: Mapping[str, str] | None = None
+    records: Sequence[Record],
+    labels: Sequence[str],
+    title: str,
+    preface: Mapping[str, str] | None = None,
+    networks: Sequence[TrainingRecord] = (),
 ) -> str:
     """The text of `report.md`, without drawing anything; arguments as for `write_report`."""
-    return to_markdown(title, preface or {}, reproducible_sections(trials_of(records, labels)))
+    return to_markdown(title, preface or {}, reproducible_sections(trials_of(records, labels, networks)))
 
 
 def table_files(tables: Iterable[Table]) -> dict[str, str]:

@@ -17,11 +17,12 @@ def test_there_are_committed_results() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_committed_tables_are_remade_byte_for_byte(name: str) -> None:
-    records, experiment = reported(RESULTS / name)
-    tables = render_tables(records, experiment.labels)
+    records, experiment, networks = reported(RESULTS / name)
+    tables = render_tables(records, experiment.labels, networks)
     assert tables
     for file, text in tables.items():
         assert (RESULTS / name / file).read_bytes() == text.encode(), file
-    markdown = render_markdown(records, experiment.labels, experiment.title)
+    markdown = render_markdown(records, experiment.labels, experiment.title, networks=networks)
     assert (RESULTS / name / "report.md").read_bytes() == markdown.encode()
     assert all(record.status == "done" for record in records)
+    assert all(network.result for network in networks)

@@ -14,10 +14,10 @@ from opselect.spaces.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from opselect.bench.experiment import Experiment
     from opselect.bench.network_training import TrainingRecord
     from opselect.bench.published import Run
     from opselect.bench.runner import Progress
+    from opselect.bench.study import Study
     from opselect.spaces.table import Table
 
 INTERRUPTED = 130
@@ -59,38 +59,41 @@ def run(
 ) -> None:
     """Run an experiment, or go on with it: every finished trial is kept at once, and a second run does what is missing.
 
-    Exits with 1 if a trial failed; its reason is recorded, and the next run tries it again.
+    A file with several spaces or images is one experiment for each pair of them, in a folder each. Exits with 1 if a
+    trial or a training of a selected network failed; its reason is recorded, and the next run tries it again.
 
     Example: `opselect run my_experiment.toml --output runs/mine --workers 2`
     """
     from opselect.bench import runner
     from opselect.bench.records import FILE_NAME
 
-    loaded = _load_experiment(experiment)
-    folder = output or Path("runs") / loaded.name
+    study = _load_study(experiment)
+    folder = output or Path("runs") / study.name
     with _progress() as progress:
-        summary = runner.run(loaded, folder, _worker_count(workers), progress)
+        summaries = runner.run_study(study, folder, _worker_count(workers), progress)
     if as_json:
-        failed = [{"label": r.label, "seed": r.trial.seed, "reason": r.reason} for r in summary.failed]
-        _print_json(
+        said = [
             {
-                "records": str(folder / FILE_NAME),
+                "records": str(folder / name / FILE_NAME),
                 "trials": len(summary.records),
                 "resumed": summary.resumed,
-                "failed": failed,
+                "failed": [{"label": r.label, "seed": r.trial.seed, "reason": r.reason} for r in summary.failed],
                 "networks": len(summary.networks),
             }
-        )
+            for name, summary in summaries.items()
+        ]
+        _print_json(said[0] if list(summaries) == [""] else said)
     else:
-        done = len(summary.records) - len(summary.failed)
-        print(f"{done} of {len(summary.records)} trials done, {summary.resumed} of them before")
-        print(f"records: {folder / FILE_NAME}")
-        for record in summary.failed:
-            print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
-        if summary.networks:
-            print(f"{len(summary.networks) - len(summary.failed_networks)} of {len(summary.networks)} networks trained")
-    _exit_if_networks_failed(summary.networks)
-    if summary.failed:
+        for name, summary in summaries.items():
+            done = len(summary.records) - len(summary.failed)
+            print(f"{done} of {len(summary.records)} trials done, {summary.resumed} of them before")
+            print(f"records: {folder / name / FILE_NAME}")
+            for record in summary.failed:
+                print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
+            if count := len(summary.networks):
+                print(f"{count - len(summary.failed_networks)} of {count} networks trained")
+    _exit_if_networks_failed(network for summary in summaries.values() for network in summary.networks)
+    if any(summary.failed for summary in summaries.values()):
         raise typer.Exit(1)
 
 
@@ -103,13 +106,22 @@ def report(
 ) -> None:
     """Write tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and one HTML page from the records of a run.
 
+    Of a study, every experiment has its report, and all of them together an overview.
+
     Example: `opselect report runs/digits201`
     """
-    from opselect.bench.report.writing import write_report
-    from opselect.bench.reporting import reported
+    from opselect.bench.report.writing import write_overview, write_report
+    from opselect.bench.reporting import reported, reported_study
 
-    records, experiment, networks = reported(folder)
     target = output or folder / "report"
+    if (study := reported_study(folder)) is not None:
+        for name, (records, experiment, networks) in study.runs.items():
+            write_report(records, experiment.labels, target / name, experiment.title, networks=networks)
+        write_overview(study, target)
+        print(f"reports: {', '.join(str(target / name / 'report.html') for name in study.runs)}")
+        print(f"overview: {target / 'overview.html'} and {target / 'overview.md'}")
+        return
+    records, experiment, networks = reported(folder)
     write_report(records, experiment.labels, target, experiment.title, networks=networks)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
@@ -159,7 +171,7 @@ def select(
     """
     from opselect.bench.reporting import select_once
 
-    loaded = _load_experiment(experiment)
+    loaded = _load_study(experiment).only
     record = select_once(loaded, selector, seed, settings or [], supernets)
     if as_json:
         print(record.model_dump_json(indent=2))
@@ -470,9 +482,10 @@ def _exit_if_networks_failed(records: "Iterable[TrainingRecord]") -> None:
         raise typer.Exit(1)
 
 
-def _load_experiment(name: str) -> "Experiment":
-    """The experiment in a file, or a shipped one by name."""
-    from opselect.bench.experiment import InvalidExperiment, read
+def _load_study(name: str) -> "Study":
+    """What is in an experiment file, or in a shipped one by name."""
+    from opselect.bench.experiment import InvalidExperiment
+    from opselect.bench.study import read_study
     from opselect.spaces.registry import did_you_mean
 
     shipped = Path(__file__).with_name("experiments")
@@ -482,7 +495,7 @@ def _load_experiment(name: str) -> "Experiment":
         raise InvalidExperiment(
             f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
         )
-    return read(path)
+    return read_study(path)
 
 
 def _runs(folders: list[Path] | None) -> "list[Run]":

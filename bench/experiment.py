@@ -274,12 +274,20 @@ def read(path: Path) -> Experiment:
     Raises:
         InvalidExperiment: it cannot be read or run.
     """
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of an experiment file.
+
+    Raises:
+        InvalidExperiment: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
         raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
-    return parse(text, str(path))
 
 
 def check_ingredients(experiment: Experiment) -> None:

@@ -14,6 +14,8 @@ from opselect.bench.experiment import (
 )
 from opselect.bench.network_training import TrainingRecord, trained
 from opselect.bench.records import FILE_NAME, InvalidRecords, Record, read_records
+from opselect.bench.study import FILE_NAME as STUDY_FILE
+from opselect.bench.study import read_study
 from opselect.bench.trials import Trial, play, train
 from opselect.spaces.machine import settle
 
@@ -59,6 +61,27 @@ def reported(folder: Path) -> Reported:
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
     return Reported(records, experiment, _networks(folder, experiment, records))
+
+
+class ReportedStudy(NamedTuple):
+    """What the overview of a study is made of: its title, and by folder what the report of each experiment is."""
+
+    title: str
+    runs: dict[str, Reported]
+
+
+def reported_study(folder: Path) -> ReportedStudy | None:
+    """The runs of a study's folder; None where the folder is of a single experiment.
+
+    Raises:
+        InvalidRecords: one of its experiments has no records.
+        InvalidExperiment: an experiment file is absent or damaged.
+    """
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        return None
+    study = read_study(path)
+    return ReportedStudy(study.title, {name: reported(folder / name) for name in study.experiments})
 
 
 def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:

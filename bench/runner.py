@@ -8,6 +8,8 @@ from typing import TypeAlias
 from opselect.bench.experiment import Experiment, check_ingredients
 from opselect.bench.network_training import NetworkDescription, TrainingRecord, describe, train_all
 from opselect.bench.records import FILE_NAME, Record, appending, read_records
+from opselect.bench.study import FILE_NAME as STUDY_FILE
+from opselect.bench.study import Study
 from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
 from opselect.spaces.files import replacing
 from opselect.spaces.machine import in_parallel
@@ -65,8 +67,7 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
     """
-    check_ingredients(experiment)
-    _networks(experiment, [])
+    check(experiment)
     path = folder / FILE_NAME
     trials = {trial.description.key: trial for trial in trials_of(experiment, folder / "supernets")}
     with appending(path) as appender:
@@ -93,6 +94,44 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
     selected = [record.result.architecture for record in records if record.result is not None]
     networks = _networks(experiment, selected)
     return Summary(records, resumed, tuple(train_all(networks, folder, workers, progress)) if networks else ())
+
+
+def run_study(study: Study, folder: Path, workers: int, progress: Progress) -> dict[str, Summary]:
+    """Run every experiment of a study in its folder, one after the other; all are checked before the first begins.
+
+    Args:
+        study: what to run.
+        folder: of the study, which is also that of its experiment where there is only one.
+        workers: processes, each with one torch thread.
+        progress: told about every step.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
+        InvalidRecords: a folder's records cannot be read, or another run is writing them.
+    """
+    for experiment in study.experiments.values():
+        check(experiment)
+    if list(study.experiments) != [""]:
+        with replacing(folder / STUDY_FILE) as beside:
+            beside.write_bytes(study.text.encode())
+    return {
+        name: run(experiment, folder / name, workers, _prefixed(progress, name))
+        for name, experiment in study.experiments.items()
+    }
+
+
+def _prefixed(progress: Progress, name: str) -> Progress:
+    return lambda what, done, total: progress(f"{name} {what}".strip(), done, total)
+
+
+def check(experiment: Experiment) -> None:
+    """Check everything that an experiment needs, the training of selected networks included.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: something is absent or does not fit.
+    """
+    check_ingredients(experiment)
+    _networks(experiment, [])
 
 
 def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[NetworkDescription]:

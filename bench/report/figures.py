@@ -83,6 +83,51 @@ def drawn(name: str, trials: Trials) -> tuple[bytes, bytes]:
         return _saved(figure, "png", {"Software": None}), _saved(figure, "pdf", {"CreationDate": None})
 
 
+def errors_drawn(parts: Sequence[Trials]) -> tuple[bytes, bytes]:
+    """The figure of a study's overview as a PNG and a PDF file."""
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        figure = draw_errors(parts)
+        return _saved(figure, "png", {"Software": None}), _saved(figure, "pdf", {"CreationDate": None})
+
+
+def draw_errors(parts: Sequence[Trials]) -> Figure:
+    """Test error by space: a panel a set of images, a group a space, a column a selector, a dot a seed."""
+    every_image = list(dict.fromkeys(trials.all[0].trial.images for trials in parts))
+    labels = list(dict.fromkeys(label for trials in parts for label in trials.labels))
+    colors = {label: color for trials in parts for label, color in _colors(trials).items()}
+    markers = dict(zip(labels, itertools.cycle(MARKERS), strict=False))
+    figure = Figure(figsize=(WIDTH, 0.6 + 2.3 * len(every_image)), layout="constrained")
+    panels = figure.subplots(len(every_image), squeeze=False)[:, 0]
+    for axes, images in zip(panels, every_image, strict=True):
+        shown = [trials for trials in parts if trials.all[0].trial.images == images]
+        for place, trials in enumerate(shown):
+            for column, label in enumerate(labels):
+                found = [
+                    100 - result.test_accuracy
+                    for result in (trials.results(label).values() if label in trials.labels else ())
+                    if result.test_accuracy is not None
+                ]
+                if not found:
+                    continue
+                across = place + 0.8 * ((column + 0.5) / len(labels) - 0.5)
+                axes.plot([across] * len(found), found, markers[label], ms=4, mew=0, alpha=0.55, color=colors[label])
+                mean = sum(found) / len(found)
+                axes.plot([across - 0.05, across + 0.05], [mean, mean], color=colors[label], lw=2)
+        axes.set_xticks(range(len(shown)), [trials.all[0].trial.space for trials in shown])
+        axes.tick_params(axis="x", length=0)
+        axes.set_xlim(-0.5, len(shown) - 0.5)
+        for border in range(1, len(shown)):
+            axes.axvline(border - 0.5, color="0.9", lw=0.6)
+        axes.set_ylabel("Test error (%) ←")
+        axes.set_title(images)
+        axes.grid(axis="y")
+    handles = [
+        Line2D([], [], ls="", marker=markers[label], ms=5, color=colors[label], label=_short(label)) for label in labels
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(labels)), frameon=False)
+    return figure
+
+
 def _saved(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, metadata=metadata)

@@ -189,8 +189,8 @@ def networks_table(trials: Trials) -> Table:
             Cell(interval(row.error)),
             Cell(mean_and_deviation(row.best_epoch_error)),
             Cell(number(row.lowest_error)),
-            Cell(_millions(row.parameters)),
-            Cell(_millions(row.multiply_adds, 1)),
+            Cell(millions(row.parameters)),
+            Cell(millions(row.multiply_adds, 1)),
         )
 
     return Table(
@@ -209,7 +209,7 @@ def networks_table(trials: Trials) -> Table:
         ),
         blocks=_blocks(rows, cells),
         notes=(
-            *_recipes(trials),
+            *recipes(trials),
             (
                 "Test error: after the last epoch, averaged over a network's training seeds, then mean ± sample "
                 "standard deviation over the seeds of the search. At the best epoch: the lowest after any epoch, as "
@@ -221,7 +221,7 @@ def networks_table(trials: Trials) -> Table:
     )
 
 
-def _recipes(trials: Trials) -> list[str]:
+def recipes(trials: Trials) -> list[str]:
     """How the networks were trained, as a note."""
     texts = {
         f"{network.channels} channels, {network.cells} cells, "
@@ -232,7 +232,8 @@ def _recipes(trials: Trials) -> list[str]:
     return [f"Trained by: {text}." for text in sorted(texts)]
 
 
-def _millions(mean: Mean, decimals: int = 3) -> str:
+def millions(mean: Mean, decimals: int = 3) -> str:
+    """A mean in millions, `3.349 ± 0.120`."""
     if mean.value is None:
         return UNDEFINED
     spread = "" if mean.deviation is None else f" ± {number(mean.deviation / 1e6, decimals)}"
@@ -286,11 +287,11 @@ def papers_table(trials: Trials) -> Table:
         return (
             Cell(row.label),
             Cell(mean_and_deviation(row.error)),
-            Cell(_millions(row.parameters, 2)),
+            Cell(millions(row.parameters)),
             Cell(number(row.search_days.value, 4)),
             Cell(row.devices),
-            Cell(_published_error(theirs)),
-            Cell(_published_days(theirs)),
+            Cell(published_error(theirs)),
+            Cell(published_days(theirs)),
         )
 
     return Table(
@@ -307,7 +308,7 @@ def papers_table(trials: Trials) -> Table:
         ),
         blocks=_blocks(rows, cells),
         notes=(
-            *_recipes(trials),
+            *recipes(trials),
             (
                 "Search cost: wall time of supernet training, scoring, tuning and validation on the device that is "
                 "named; a day of a CPU core is no GPU day."
@@ -322,7 +323,8 @@ def papers_table(trials: Trials) -> Table:
     )
 
 
-def _published_error(numbers: Iterable[Number]) -> str:
+def published_error(numbers: Iterable[Number]) -> str:
+    """The mean test error among published numbers, with its deviation where it is known; a dash where there is none."""
     found = [each for each in numbers if not each.definition.timed and each.over_seeds == "mean"]
     if not found:
         return UNDEFINED
@@ -330,7 +332,8 @@ def _published_error(numbers: Iterable[Number]) -> str:
     return f"{number(100 - found[0].value)}{spread}"
 
 
-def _published_days(numbers: Iterable[Number]) -> str:
+def published_days(numbers: Iterable[Number]) -> str:
+    """The search cost among published numbers, in days; a dash where there is none."""
     found = [each.value / summaries.SECONDS_A_DAY for each in numbers if each.measure == "search time"]
     return number(found[0]) if found else UNDEFINED
 

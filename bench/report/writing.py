@@ -6,9 +6,11 @@ from pathlib import Path
 from opselect.bench.network_training import TrainingRecord
 from opselect.bench.records import Record
 from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
+from opselect.bench.report.overview import sections
 from opselect.bench.report.table import Table, csv_text, latex
 from opselect.bench.report.tables import environment_table, papers_table, reproducible_tables, timing_table
 from opselect.bench.report.trials import trials_of
+from opselect.bench.reporting import ReportedStudy
 
 
 def write_report(
@@ -55,6 +57,31 @@ def write_report(
         images[name], files[f"figures/{name}.pdf"] = drawn(name, trials)
         files[f"figures/{name}.png"] = images[name]
     files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
+    return [written(folder / name, files[name]) for name in sorted(files)]
+
+
+def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:
+    """Write `overview.md`, `overview.html`, and what belongs to them in the folders `tables` and `figures`.
+
+    Args:
+        study: with at least one run.
+        folder: made if it is missing; files of an earlier overview are replaced.
+
+    Returns:
+        The files, in the order of their names.
+    """
+    from opselect.bench.report.figures import errors_drawn
+
+    parts = [trials_of(run.records, run.experiment.labels, run.networks) for run in study.runs.values()]
+    told = sections(parts)
+    preface = {"Reports of the single runs": ", ".join(study.runs)}
+    files = {name: text.encode() for name, text in table_files(table for part in told for table in part.tables).items()}
+    files["overview.md"] = to_markdown(study.title, preface, told).encode()
+    images: dict[str, bytes] = {}
+    for figure in (figure for part in told for figure in part.figures):
+        images[figure.name], files[f"figures/{figure.name}.pdf"] = errors_drawn(parts)
+        files[f"figures/{figure.name}.png"] = images[figure.name]
+    files["overview.html"] = to_html(study.title, preface, told, images).encode()
     return [written(folder / name, files[name]) for name in sorted(files)]
 
 

@@ -368,7 +368,7 @@ def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path
     bare = [finished("m", "magnitude", 0, measured(50.0).model_copy(update=nothing), table=None)]
     report = render_markdown(bare, ["m"], "t")
     assert "no table of accuracies" in report and "figures/accuracy.png" not in report
-    assert "| m | 1 | – | – | – | – | – | 1 |" in report
+    assert "| m | 1 | – | – | 1 |" in report and "Regret" not in report
     assert {path.name for path in write_report([], [], tmp_path, "t") if path.suffix == ".png"} == set()
 
 

@@ -122,7 +122,7 @@ def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: to
     """
     drawn = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
     changed = weights.clone()
-    for edge in decisions.open_edges:
+    for edge in set(decisions.open_edges) - decisions.dropped:
         real = len(decisions.edges[edge].operations)
         changed[edge, :real] = (weights[edge, :real] + drawn[edge, :real]).clamp(0, 1)
     return changed

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 
+from opselect.bench.network_training import NetworkDescription, TrainingRecord, TrainingResult
 from opselect.bench.published import (
     MEASURES,
     RUN_MEASURES,
@@ -21,16 +23,21 @@ from opselect.bench.published import (
     Run,
     beside,
     compare,
+    is_of_dataset,
     read,
     shipped,
     supernets_for,
 )
 from opselect.bench.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
+from opselect.bench.report.tables import papers_table
 from opselect.bench.report.trials import trials_of
 from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.selectors.recipe import SupernetTraining
 from opselect.spaces import registry
+from opselect.spaces.darts import darts_s2
 from opselect.spaces.importers.plain_csv import read_csv
 from opselect.spaces.nasbench201 import nasbench201
+from opselect.spaces.network_training import NetworkTraining
 from opselect.spaces.table import Table
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
@@ -198,6 +205,7 @@ def test_the_shipped_file_is_sound() -> None:
     assert len(published.numbers) > 100
     assert {number.source for number in published.numbers} == set(published.sources)
     assert {number.training for number in published.numbers} - {None} == set(published.training)
+    assert {number.network for number in published.numbers} - {None} == set(published.network)
     assert {number.measure for number in published.numbers} == set(MEASURES)
     spaces = {number.space for number in published.numbers}
     assert spaces == {"nasbench201", "darts", "darts-s1", "darts-s2", "darts-s3", "darts-s4"}
@@ -598,6 +606,82 @@ def test_a_report_of_another_space_has_no_such_table() -> None:
     assert not [name for name in render_tables(records, ["mine"]) if "published" in name]
     assert "published" not in render_markdown(records, ["mine"], "t")
     assert beside(shipped(), trials_of(records, [])) == []
+
+
+def trained_record(seed: int, last: float, best: float, images: str = "cifar10", **changes: Any) -> tuple[Any, Any]:
+    """A DARTS-PT trial on S2 by the papers' recipe, and the training of the network that it selected."""
+    genotype = darts_s2.format(darts_s2.sample(np.random.default_rng(seed)))
+    recipe = SupernetTraining(epochs=50).model_dump(mode="json")
+    settings = {"edge_order": "random", "tuning_epochs": 5}
+    bare = record(0.0, seed, "pt", "darts-pt", "darts-s2", images, settings, recipe)
+    trial = bare.trial.model_copy(update={"table": None})
+    assert bare.result is not None
+    nothing = {"test_accuracy": None, "test_accuracies": [], "valid_accuracy": None, "regret": None, "percentile": None}
+    result = bare.result.model_copy(update={"architecture": genotype, **nothing})
+    network = NetworkDescription(
+        space="darts-s2",
+        genotype=genotype,
+        images=images,
+        images_hash="abc123",
+        training_images=None,
+        channels=36,
+        cells=20,
+        stem="cifar",
+        training=NetworkTraining().model_dump(mode="json"),
+        seed=0,
+        device="cpu",
+        software={},
+    ).model_copy(update=changes)
+    outcome = TrainingResult(
+        parameters=3_000_000, multiply_adds=500, test_accuracies=[best, last], last=last, best=best, seconds=1.0
+    )
+    training = TrainingRecord(version=1, network=network, key=network.key, reason=None, result=outcome, environment={})
+    return bare.model_copy(update={"trial": trial, "key": trial.key, "result": result}), training
+
+
+def published_row(*pairs: tuple[Any, Any]) -> Row:
+    """What is said beside the published error of DARTS-PT on S2, CIFAR-10, 2.79 %."""
+    records, networks = zip(*pairs, strict=True)
+    (row,) = beside(shipped(), trials_of(records, [], networks))
+    assert (row.number.space, row.number.dataset, row.number.value) == ("darts-s2", ("cifar10",), 97.21)
+    return row
+
+
+def test_trained_networks_are_held_against_papers_by_their_best_epoch() -> None:
+    row = published_row(trained_record(0, 97.0, 97.1), trained_record(1, 96.0, 97.3))
+    assert row.verdict == "reproduced"
+    assert row.ours is not None
+    assert row.ours.value == pytest.approx(97.2)
+    row = published_row(trained_record(0, 97.2, 96.2), trained_record(1, 97.2, 96.2))
+    assert row.verdict == "differs"
+
+
+def test_networks_trained_in_another_way_are_not_comparable() -> None:
+    row = published_row(trained_record(0, 97.0, 97.1, channels=16, cells=8))
+    assert row.verdict == "not comparable"
+    assert [each.text for each in row.differences] == [
+        "network channels = 16, published 36",
+        "network cells = 8, published 20",
+    ]
+    short = NetworkTraining(epochs=10).model_dump(mode="json")
+    row = published_row(trained_record(0, 97.0, 97.1, training=short))
+    assert [each.text for each in row.differences] == ["network epochs = 10, published 600"]
+    row = published_row(trained_record(0, 97.0, 97.1, images="cifar10_subset.npz"))
+    assert [each.text for each in row.differences] == ["images = cifar10_subset.npz, published cifar10"]
+
+
+def test_a_dataset_is_told_by_its_name_and_not_by_how_that_begins() -> None:
+    assert is_of_dataset("cifar10", "cifar10")
+    assert is_of_dataset("somewhere/cifar10_subset.npz", "cifar10")
+    assert not is_of_dataset("cifar100", "cifar10")
+    assert not is_of_dataset("my_cifar10", "cifar10")
+
+
+def test_the_papers_table_has_published_errors_and_costs_in_columns_of_their_own() -> None:
+    records, networks = zip(trained_record(0, 97.0, 97.1), trained_record(1, 96.0, 97.3), strict=True)
+    table = papers_table(trials_of(records, [], networks))
+    (row,) = table.blocks[0].rows
+    assert [cell.text for cell in row] == ["pt", "3.50 ± 0.71", "3.000 ± 0.000", "0.0007", "cpu", "2.79", "–"]
 
 
 @pytest.fixture

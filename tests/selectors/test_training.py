@@ -1,6 +1,7 @@
 """Supernet training: what learns, what stays, which half is used for what, and that a seed decides it all."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ from opselect.selectors.training import (
     AlphaTraining,
     SupernetTrainer,
     initial_alpha,
+    smoothed,
     train_supernet,
     tuner,
     uniform_alpha,
 )
+from opselect.spaces.darts import darts_s3
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201
@@ -127,3 +130,49 @@ def test_batches_are_full_and_cover_a_shuffle_before_repeating(few_digits: Label
         assert len(pass_over.unique()) == 9
     with pytest.raises(ValueError, match=r"a batch of 11 .* only 10"):
         next(shuffled_batches(numbered, 11, torch_generator("batches")))
+
+
+def test_noise_reaches_every_operation_of_an_open_edge_and_nothing_else() -> None:
+    decisions = Decisions.none_yet(darts_s3.edges).decide(0, 1).drop(5)
+    weights = decisions.weights(uniform_alpha(decisions))
+    noisy = smoothed(weights, decisions, 0.1, torch_generator("noise"))
+    moved = (noisy - weights).abs()
+    assert torch.equal(noisy[[0, 5]], weights[[0, 5]])
+    for edge in set(decisions.open_edges) - {5}:
+        real = len(decisions.edges[edge].operations)
+        assert (moved[edge, :real] > 0).all()
+        assert torch.equal(noisy[edge, real:], weights[edge, real:])
+    assert float(moved.max()) <= 0.1 + 1e-6
+    everything = torch.cat([smoothed(weights, decisions, 0.9, torch_generator(seed)) for seed in range(20)])
+    assert float(everything.min()) == 0
+    assert float(everything.max()) == 1
+
+
+def test_the_noise_of_random_smoothing_grows_linearly_and_stays_in_tuning(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    step = SupernetTrainer._weights_step
+
+    def noted(self: SupernetTrainer, decisions: Decisions) -> None:
+        seen.append(self.noise)
+        step(self, decisions)
+
+    monkeypatch.setattr(SupernetTrainer, "_weights_step", noted)
+    recipe = SupernetTraining(epochs=3, batch_size=64, smoothing=0.33)
+    _, alpha = trained(task.images, recipe, alpha_training="smoothed")
+    assert seen == pytest.approx([0.03, 0.13, 0.23])
+    assert alpha.abs().sum() > 0
+    seen.clear()
+    state = start(replace(task, training=recipe)).decide(0, 3)
+    tuner(state, epochs=1, alpha_training="smoothed")(state)
+    assert seen == [0.33]
+    seen.clear()
+    trained(task.images, recipe, alpha_training="learnt")
+    assert seen == [0.0] * 3
+
+
+def test_the_noise_changes_the_weights_that_are_learnt(task: Task) -> None:
+    recipe = SupernetTraining(epochs=1, batch_size=32)
+    plain, noisy = (trained(task.images, recipe, how)[0].state_dict() for how in ("learnt", "smoothed"))
+    assert any(not torch.equal(plain[name], noisy[name]) for name in plain)

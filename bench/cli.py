@@ -129,20 +129,28 @@ def report(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str | None, typer.Argument(help="spaces, images, tables, selectors, proxies or combinations; all by default.")
+        str | None,
+        typer.Argument(
+            help="spaces, images, tables, selectors, proxies or combinations, all of these by default; or genotypes."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is registered, from this package and from installed plug-ins.
+    """List what is registered, from this package and from installed plug-ins; or the published genotypes.
 
     Example: `opselect list proxies`
     """
     from opselect.spaces import registry
     from opselect.spaces.files import imported_tables
+    from opselect.spaces.genotypes import library
 
-    if kind is not None and kind not in registry.KINDS:
-        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
-    found = {each: registry.names(each) for each in ([kind] if kind else registry.KINDS)}
+    kinds = (*registry.KINDS, "genotypes")
+    if kind is not None and kind not in kinds:
+        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, kinds)}")
+    if kind == "genotypes":
+        found = {kind: tuple(library())}
+    else:
+        found = {each: registry.names(each) for each in ([kind] if kind else registry.KINDS)}
     if "tables" in found:
         found["tables"] = tuple(sorted(imported_tables().union(found["tables"])))
     if as_json:

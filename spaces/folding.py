@@ -20,13 +20,25 @@ class SharedReLU(nn.ReLU):
 
     Attributes:
         computed: how many ReLUs of the unfolded cell it stands for.
-        removed: how many more would be there if no convolution had the weight zero.
+        blocks: how many of these belong to a `ReLUConvBN`.
+        removed: how many blocks more would be there if none had the weight zero.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.computed = 0
+        self.blocks = 0
         self.removed = 0
+
+
+def affine_map(norm: nn.BatchNorm2d, factor: float) -> tuple[Tensor, Tensor]:
+    """Scale and shift, one a channel, of a multiple of a batch norm in evaluation mode."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = factor * (norm.running_var + norm.eps).rsqrt()
+    shift = torch.zeros_like(scale)
+    if norm.affine:
+        scale, shift = scale * norm.weight, factor * norm.bias
+    return scale, shift - scale * norm.running_mean
 
 
 class FoldedEdge(nn.Module):
@@ -47,6 +59,7 @@ class FoldedEdge(nn.Module):
                     relu.removed += 1
                 case ReLUConvBN():
                     relu.computed += 1
+                    relu.blocks += 1
                     self._add_convolution(operation, factor)
                 case AveragePooling():
                     self.pooled += factor
@@ -54,15 +67,8 @@ class FoldedEdge(nn.Module):
                     self.unchanged += factor
 
     def _add_convolution(self, operation: ReLUConvBN, factor: float) -> None:
-        norm = operation.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        scale = factor * (norm.running_var + norm.eps).rsqrt()
-        if norm.affine:
-            scale = scale * norm.weight
+        scale, bias = affine_map(operation.norm, factor)
         kernel = scale[:, None, None, None] * operation.convolution.weight
-        bias = -scale * norm.running_mean
-        if norm.affine:
-            bias = bias + factor * norm.bias
         if self.kernel is not None and self.bias is not None:
             # The smaller of two odd windows is the larger one with a frame of zeros.
             smaller, larger = sorted((self.kernel, kernel), key=lambda each: each.shape[-1])

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
 from opselect.spaces.cellnet import CellNetwork, EdgeOperations
 from opselect.spaces.counting import mode
+from opselect.spaces.darts_folding import FoldedDARTSNetwork
+from opselect.spaces.dartsnet import DARTSNetwork
 from opselect.spaces.folding import FoldedNetwork, SharedReLU
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.operations import ReLUConvBN
@@ -61,6 +63,10 @@ def folded(network: nn.Module) -> nn.Module:
             return FoldedNetwork(network, None)
         case Weighted(supernet=CellNetwork(members=1) as supernet, weights=weights):
             return FoldedNetwork(supernet, weights)
+        case DARTSNetwork(auxiliary=None):
+            return FoldedDARTSNetwork(network, None)
+        case Weighted(supernet=DARTSNetwork(auxiliary=None) as supernet, weights=weights):
+            return FoldedDARTSNetwork(supernet, weights)
         case _:
             return network
 
@@ -131,10 +137,10 @@ def _relu_hook(module: nn.Module, kernels: list[Tensor]) -> Hook | None:
 
 
 def _shared_reference_hook(relu: SharedReLU, kernels: list[Tensor]) -> Hook:
-    """Every computed ReLU counts twice; a removed one as its block on the real input, and as itself on zeros."""
+    """A computed ReLU of a block counts twice; a removed one as its block on the real input, and as itself on zeros."""
 
     def hook(_: nn.Module, inputs: tuple[Tensor], __: object) -> None:
-        seen = (2 * relu.computed + relu.removed) * agreement(inputs[0])
+        seen = (relu.computed + relu.blocks + relu.removed) * agreement(inputs[0])
         kernels.append(seen + relu.removed * inputs[0][0].numel())
 
     return hook

@@ -306,6 +306,34 @@ def train(
 
 
 @app.command()
+def draw(
+    architecture: Annotated[
+        str, typer.Argument(metavar="GENOTYPE", help="A published one by name (DARTS_V2), a file, or the text itself.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .pdf, .png or .svg file.")],
+    space: Annotated[str, typer.Option(help="Whose architecture it is; arch strings of nasbench201 do as well.")] = (
+        "darts"
+    ),
+    title: Annotated[str, typer.Option(help="Above the cells; papers have captions instead.")] = "",
+) -> None:
+    """Draw the cells of an architecture as graphs that a paper can print.
+
+    Example: `opselect draw DARTS_V2 --output darts_v2.pdf`
+    """
+    from opselect.bench.network_training import architecture_named
+    from opselect.bench.report.figures import cells_drawn
+    from opselect.bench.report.writing import written
+    from opselect.spaces.registry import UnknownName, did_you_mean, load
+
+    kind, kinds = output.suffix.removeprefix("."), ("pdf", "png", "svg")
+    if kind not in kinds:
+        raise UnknownName(f"{output}: a file of kind {kind!r}{did_you_mean(kind, kinds)}")
+    loaded = load("spaces", space)
+    (content,) = cells_drawn(loaded, architecture_named(architecture, loaded), (kind,), title)
+    print(f"figure: {written(output, content)}")
+
+
+@app.command()
 def published(
     folders: Annotated[
         list[Path] | None,

@@ -22,6 +22,7 @@ from opselect.spaces.images import content_hash
 from opselect.spaces.machine import in_parallel
 from opselect.spaces.network_training import NetworkTraining, Progress, train_network
 from opselect.spaces.seeds import seed_for
+from opselect.spaces.space import Architecture, SearchSpace
 
 FILE_NAME = "trainings.jsonl"
 COMMAND = "opselect train"
@@ -137,6 +138,15 @@ def genotype_named(text: str) -> Genotype:
                 f"{path}: cannot be read ({error}), expected a genotype, its name, or a text file with it"
             ) from None
     return parse_genotype(text)
+
+
+def architecture_named(text: str, space: SearchSpace) -> Architecture:
+    """An architecture of a space, where it has genotypes named as `genotype_named` does, else in its own notation.
+
+    Raises:
+        InvalidGenotype, InvalidArchitecture, NotTrainable: it is none of the space.
+    """
+    return space.architecture(genotype_named(text)) if isinstance(space, DARTSSpace) else space.parse(text)
 
 
 def describe(

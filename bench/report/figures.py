@@ -8,11 +8,11 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-import networkx
 import numpy as np
 import seaborn
 from jaxtyping import Float
@@ -23,11 +23,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report import summaries
+from opselect.bench.report.cell_drawing import cell_figure, overview_figure
 from opselect.bench.report.summaries import SelectionSummary
 from opselect.bench.report.table import UNDEFINED, number
 from opselect.bench.report.trials import Trials
 from opselect.spaces import registry
-from opselect.spaces.space import Edge, SearchSpace
+from opselect.spaces.space import Architecture, SearchSpace
 
 # Inches: the text width of a two-column paper. Font sizes are in points, as printed at that width.
 WIDTH = 7.0
@@ -51,6 +52,7 @@ STYLE: dict[Any, Any] = {
     # Type 42 fonts are what conferences ask for.
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
+    "svg.hashsalt": "opselect",
     # A dollar sign in a label is a dollar sign.
     "text.parse_math": False,
 }
@@ -60,8 +62,6 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "h")
 REFERENCE_COLOR = "0.45"
 DASHED = (0, (4, 3))
 LONGEST_LABEL = 32
-# Operations are told apart by line style too.
-LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 
 def drawn(name: str, trials: Trials) -> tuple[bytes, bytes]:
@@ -78,16 +78,16 @@ def drawn(name: str, trials: Trials) -> tuple[bytes, bytes]:
         "correlations": draw_correlations,
         "steps": draw_steps,
     }
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+    with _style():
         figure = drawings[name](trials)
-        return _saved(figure, "png", {"Software": None}), _saved(figure, "pdf", {"CreationDate": None})
+        return _saved(figure, "png"), _saved(figure, "pdf")
 
 
 def errors_drawn(parts: Sequence[Trials]) -> tuple[bytes, bytes]:
     """The figure of a study's overview as a PNG and a PDF file."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+    with _style():
         figure = draw_errors(parts)
-        return _saved(figure, "png", {"Software": None}), _saved(figure, "pdf", {"CreationDate": None})
+        return _saved(figure, "png"), _saved(figure, "pdf")
 
 
 def draw_errors(parts: Sequence[Trials]) -> Figure:
@@ -128,7 +128,13 @@ def draw_errors(parts: Sequence[Trials]) -> Figure:
     return figure
 
 
-def _saved(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE})
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    """The figure as a file that holds no date and no version, so that the same figure gives the same bytes."""
+    metadata: dict[str, None] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}.get(kind, {"Date": None})
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, metadata=metadata)
     return stream.getvalue()
@@ -382,69 +388,21 @@ def _gaps(values: Iterable[float | None]) -> list[float]:
 
 
 def draw_cells(trials: Trials) -> Figure:
-    """The architecture that each selector chose most often, a panel a selector, operations by colour and line style."""
-    rows = summaries.typical_architectures(trials)
+    """The architecture that each selector chose most often, operations by colour and line style."""
+    rows = []
     space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
-    operations = list(dict.fromkeys(name for edge in space.edges for name in edge.operations if name != "none"))
-    styles = {
-        name: (color, style)
-        for name, color, style in zip(operations, itertools.cycle(COLORS), itertools.cycle(LINE_STYLES), strict=False)
-    }
-    cells = len({edge.cell for edge in space.edges})
-    figure, panels = _panels(len(rows), 4, 0.4 + 0.75 * cells)
-    for axes, row in zip(panels, rows, strict=True):
-        _draw_architecture(axes, space.edges, space.parse(row.architecture).operations, styles)
-        accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)} %"
-        axes.set_title(_wrapped(row.label), pad=15)
+    for row in summaries.typical_architectures(trials):
+        accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)}\u00a0%"
         below = f"{row.times} of {row.trials} seeds{accuracy}"
-        axes.annotate(below, (0.5, 1), (0, 4), "axes fraction", "offset points", ha="center", fontsize=7, color="0.3")
-    handles = [Line2D([], [], color=color, ls=style, lw=1.8, label=name) for name, (color, style) in styles.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handlelength=3.2)
-    return figure
+        rows.append((_short(row.label), below, space.parse(row.architecture)))
+    return overview_figure(space, rows)
 
 
-def _draw_architecture(
-    axes: Axes, edges: Sequence[Edge], operations: Sequence[str], styles: Mapping[str, tuple[str, object]]
-) -> None:
-    """The nodes of every cell type in a line, one cell type below the other, edges as arcs."""
-    cells = list(dict.fromkeys(edge.cell for edge in edges))
-    nodes = sorted({(edge.cell, node) for edge in edges for node in (edge.source, edge.target)})
-    last = max(node for _, node in nodes)
-    places = {(cell, node): (node, -cells.index(cell)) for cell, node in nodes}
-    graph: networkx.DiGraph[tuple[str, int]] = networkx.DiGraph()
-    graph.add_nodes_from(nodes)
-    for edge, operation in zip(edges, operations, strict=True):
-        if operation in styles:
-            color, style = styles[operation]
-            networkx.draw_networkx_edges(
-                graph,
-                places,
-                edgelist=[((edge.cell, edge.source), (edge.cell, edge.target))],
-                ax=axes,
-                edge_color=color,
-                style=style,
-                width=1.6,
-                arrowsize=8,
-                node_size=150,
-                connectionstyle=f"arc3,rad={_bend(edge)}",
-            )
-    networkx.draw_networkx_nodes(
-        graph, places, ax=axes, node_size=150, node_color="white", edgecolors="0.25", linewidths=0.8
-    )
-    networkx.draw_networkx_labels(graph, places, {node: str(node[1]) for node in nodes}, ax=axes, font_size=7)
-    axes.set_xlim(-0.3, last + 0.3)
-    axes.set_ylim(0.6 - len(cells), 0.6)
-    axes.axis("off")
-
-
-def _bend(edge: Edge) -> float:
-    """Edges between neighbours are straight; longer ones pass above nodes from an even node, below from an odd one."""
-    length = edge.target - edge.source
-    if length == 1:
-        return 0.0
-    # Longer arcs leave a node more steeply, so that two of them do not start on one another.
-    bend = min(0.8, 0.18 * length)
-    return -bend if edge.source % 2 == 0 else bend
+def cells_drawn(space: SearchSpace, architecture: Architecture, kinds: Sequence[str], title: str = "") -> list[bytes]:
+    """All cells of an architecture with the names of operations, as files of the given kinds: `png`, `pdf`, `svg`."""
+    with _style():
+        figure = cell_figure(space, architecture, title)
+        return [_saved(figure, kind) for kind in kinds]
 
 
 def _panels(count: int, columns: int, height: float, shared: bool = False) -> tuple[Figure, list[Axes]]:

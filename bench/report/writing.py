@@ -1,6 +1,7 @@
 """Records in, a folder of tables, figures and pages out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opselect.bench.network_training import TrainingRecord
@@ -9,8 +10,10 @@ from opselect.bench.report.document import reproducible_sections, timing_section
 from opselect.bench.report.overview import sections
 from opselect.bench.report.table import Table, csv_text, latex
 from opselect.bench.report.tables import environment_table, papers_table, reproducible_tables, timing_table
-from opselect.bench.report.trials import trials_of
+from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.reporting import ReportedStudy
+from opselect.spaces import registry
+from opselect.spaces.space import Architecture, SearchSpace
 
 
 def write_report(
@@ -22,6 +25,8 @@ def write_report(
     networks: Sequence[TrainingRecord] = (),
 ) -> list[Path]:
     """Write everything: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
+
+    Every selected genotype is drawn in a file of its own in `figures/cells`.
 
     Args:
         records: of one experiment, in any order.
@@ -38,7 +43,7 @@ def write_report(
         MixedRecords: the records belong to more than one experiment.
     """
     # The figures are the one part that needs seconds and a drawing library.
-    from opselect.bench.report.figures import drawn
+    from opselect.bench.report.figures import cells_drawn, drawn
 
     trials = trials_of(records, labels, networks)
     sections = reproducible_sections(trials)
@@ -56,8 +61,21 @@ def write_report(
     for name in figures:
         images[name], files[f"figures/{name}.pdf"] = drawn(name, trials)
         files[f"figures/{name}.png"] = images[name]
+    for name, space, architecture in _genotypes(trials):
+        png, pdf = cells_drawn(space, architecture, ("png", "pdf"))
+        files |= {f"figures/cells/{name}.png": png, f"figures/cells/{name}.pdf": pdf}
     files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
     return [written(folder / name, files[name]) for name in sorted(files)]
+
+
+def _genotypes(trials: Trials) -> Iterator[tuple[str, SearchSpace, Architecture]]:
+    """Every selected genotype, under the name of its files: label and seed."""
+    for label in trials.labels:
+        for seed, result in trials.results(label).items():
+            if result.cells:
+                space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
+                name = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-") or "selector"
+                yield f"{name}-{seed}", space, space.parse(result.architecture)
 
 
 def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from opselect.bench.records import Record, appending, read_records
 from opselect.bench.runner import Summary
 from opselect.selectors.catalog import Settings
 from opselect.selectors.task import Selection, Task
+from opselect.spaces.genotypes import format_genotype, library
 from opselect.spaces.nasbench201 import digits201
 from opselect.spaces.table import METADATA_KEY, Table
 
@@ -30,9 +31,18 @@ pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
 EMPTY_CELL = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 QUERY = ("--dataset", "digits", "--split", "test", "--epochs", "10", "--seeds")
-COMMANDS = [(), ("run",), ("report",), ("list",), ("select",), ("proxies",), ("published",), ("train",), ("table",)] + [
-    ("table", command) for command in ("build", "import", "compare", "info", "query")
-]
+COMMANDS = [
+    (),
+    ("run",),
+    ("report",),
+    ("list",),
+    ("select",),
+    ("proxies",),
+    ("published",),
+    ("train",),
+    ("draw",),
+    ("table",),
+] + [("table", command) for command in ("build", "import", "compare", "info", "query")]
 SMALL = """
 name = "small"
 space = "digits201"
@@ -192,6 +202,8 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
     assert found["tables"] == ["additive", "digits201", "nasbench201", "poisoned"]
     assert "zero-cost-pt" in found["selectors"]
     assert set(json.loads(opselect("list", "proxies", "--json")[1])) == {"proxies"}
+    assert "genotypes" not in found
+    assert tuple(json.loads(opselect("list", "genotypes", "--json")[1])["genotypes"]) == tuple(library())
     message = refused(opselect("list", "selector"))
     assert message.startswith("no kind of things named 'selector'; did you mean 'selectors'? known are spaces")
 
@@ -545,3 +557,20 @@ def test_a_bad_table_is_one_line(opselect: CommandLine, parquet: Path, command: 
 def test_only_digits201_can_be_built(opselect: CommandLine) -> None:
     message = refused(opselect("table", "build", "digits21"))
     assert message == "no table that can be built is named 'digits21'; did you mean 'digits201'? known are digits201"
+
+
+def test_a_genotype_is_drawn_by_name_and_by_its_text_alike(opselect: CommandLine, tmp_path: Path) -> None:
+    text = format_genotype(library()["DARTS_V2"].genotype)
+    for kind, beginning in (("pdf", b"%PDF"), ("png", b"\x89PNG"), ("svg", b"<?xml")):
+        first, second = tmp_path / f"deep/first.{kind}", tmp_path / f"second.{kind}"
+        assert opselect("draw", "DARTS_V2", "--output", first) == (0, f"figure: {first}\n", "")
+        assert opselect("draw", text, "--output", second)[0] == 0
+        assert first.read_bytes().startswith(beginning)
+        assert first.read_bytes() == second.read_bytes()
+    assert opselect("draw", EMPTY_CELL, "--space", "nasbench201", "-o", tmp_path / "empty.pdf")[0] == 0
+    told = refused(opselect("draw", "DARTS_V2", "--output", tmp_path / "cell.jpg"))
+    assert "a file of kind 'jpg'" in told
+    assert "known are pdf, png, svg" in told
+    assert "is no operation of this edge in darts-s2" in refused(
+        opselect("draw", "DARTS_V2", "--space", "darts-s2", "--output", tmp_path / "cell.pdf")
+    )

@@ -214,6 +214,10 @@ def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLi
         for label in ("magnitude", "random"):
             assert f"{_mean_error(study.runs[name], label):.2f} ±" in line
         assert (report / name / "report.html").is_file()
+    for name in study.runs:
+        drawn = {path.name for path in (report / name / "figures" / "cells").iterdir()}
+        labels = ("magnitude-0", "magnitude-1", "random-0", "random-1", "random-2")
+        assert drawn == {f"{label}.{kind}" for label in labels for kind in ("pdf", "png")}
     assert (report / "figures" / "overview-errors.pdf").read_bytes().startswith(b"%PDF")
     for file in write_overview(study, tmp_path / "again"):
         assert (report / file.relative_to(tmp_path / "again")).read_bytes() == file.read_bytes()

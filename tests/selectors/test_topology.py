@@ -141,15 +141,28 @@ def test_magnitude_follows_the_rule_of_darts(space: DARTSSpace) -> None:
         (Random(), darts),
         (Magnitude(), darts_s1),
         (DartsPT(tuning_epochs=0), darts_s1),
-        (ZeroCostPT(proxy="nwot", candidates=2, validation_batches=1, batch_size=8), darts_s1),
-        (ZeroCostPT(proxy="synflow", candidates=1, batch_size=8), darts_s3),
-        (ZeroCostDisc(proxy="nwot", candidates=1, batch_size=8), darts_s4),
+        (ZeroCostPT(proxy="l2_norm", candidates=2, validation_batches=1, batch_size=8), darts_s1),
     ],
 )
 def test_selectors_keep_their_promises_on_the_darts_spaces(selector: Selector, space: DARTSSpace) -> None:
     alpha = torch.randn(28, 7, generator=torch.Generator().manual_seed(2))[:, : len(space.edges[0].operations)]
     selection = check_selector(selector, lambda: task_on(space, alpha=alpha))
     _has_two_inputs_per_node(space, selection)
+
+
+@pytest.mark.parametrize(
+    ("selector", "space"),
+    [
+        (ZeroCostPT(proxy="nwot", candidates=1, batch_size=8), darts_s3),
+        (ZeroCostDisc(proxy="nwot", candidates=1, batch_size=8), darts_s4),
+        (ZeroCostPT(proxy="synflow", candidates=1, batch_size=8), darts_s1),
+    ],
+    ids=["nwot", "disc nwot", "synflow"],
+)
+def test_the_proxies_of_the_papers_decide_on_the_darts_spaces(selector: ZeroCostPT, space: DARTSSpace) -> None:
+    selection = selector(task_on(space))
+    _has_two_inputs_per_node(space, selection)
+    assert len({step.operation for step in selection.steps}) > 1
 
 
 def test_tuning_happens_between_rounds_of_operations_and_before_rounds_of_nodes() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from opselect.spaces.machine import available_cores, in_parallel, settle
+from opselect.spaces.machine import available_cores, in_parallel, is_out_of_memory, settle
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +88,13 @@ def test_an_exception_of_a_worker_process_comes_out() -> None:
 
 def test_a_process_counts_the_cores_that_it_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_the_real_error_of_a_full_memory_is_told_from_others() -> None:
+    with pytest.raises(RuntimeError) as full:
+        torch.empty(2**58)
+    assert is_out_of_memory(full.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.empty(2) @ torch.empty(3)
+    assert not is_out_of_memory(other.value)
+    assert is_out_of_memory(MemoryError())

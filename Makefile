@@ -1,15 +1,17 @@
 # make report   the environment, the default experiment and its report, from nothing
 # make test     the environment and the default test suite
+# make bench    the benchmarks: what fast paths gain, what a user waits for
 # make check    formatting, lint, types and tests, as CI runs them
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/digits201
+FINDINGS ?= findings.txt
 
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow lint types check table clean
+.PHONY: install report test test-slow bench lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +33,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Ratios of two ways timed by turns, for a quiet machine.
+bench: install
+	$(BIN)/python -m pytest tests/performance -m performance --findings $(FINDINGS) --benchmark-disable-gc
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -1,0 +1,97 @@
+"""Whole selections, workers, commands: what a user waits for."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from opselect.bench import runner
+from opselect.bench.experiment import Experiment, parse
+from opselect.bench.report.writing import write_report
+from opselect.bench.reporting import reported
+from opselect.selectors.catalog import ZeroCostPT
+from opselect.selectors.proxies import nwot as module
+from opselect.selectors.proxies.nwot import nwot
+from opselect.selectors.task import SearchImages, Selection, Task
+from opselect.spaces.digits import digits
+from opselect.spaces.nasbench201 import digits201
+
+from .conftest import Findings
+
+pytestmark = pytest.mark.performance
+
+Turns = Callable[..., float]
+RESULTS = Path(__file__).parents[2] / "results" / "digits201"
+
+
+def experiment(seeds: int) -> Experiment:
+    """Zero-Cost-PT with 10 proposals, each validated on 10 batches of 64 images."""
+    return parse(
+        f'name = "speed"\nspace = "digits201"\nimages = "digits"\nseeds = {list(range(seeds))}\n[[selector]]\n'
+        'name = "zero-cost-pt"\nbatch_size = 64\ncandidates = 10\nvalidation_batches = 10\n',
+        "speed.toml",
+    )
+
+
+def test_zero_cost_pt_on_digits201(turns: Turns) -> None:
+    data = digits()
+    selector = ZeroCostPT(batch_size=64, candidates=10, validation_batches=10)
+
+    def select() -> Selection:
+        supernet = digits201.supernet(1, 10, 0).to(memory_format=torch.channels_last)
+        return selector(Task(digits201, SearchImages.halves(data), 10, 0, supernet))
+
+    def plainly() -> Selection:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "folded", lambda network: network)
+            return select()
+
+    assert plainly().architecture == select().architecture
+    turns("digits201: zero-cost-pt, N = 10, V = 10, batch 64, one seed, against the plain definition", plainly, select)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_two_workers_against_one(turns: Turns, tmp_path: Path) -> None:
+    runs = iter(range(1000))
+
+    def run(workers: int) -> None:
+        assert not runner.run(experiment(12), tmp_path / str(next(runs)), workers, lambda *_: None).failed
+
+    turns("digits201: 12 trials of zero-cost-pt, 2 workers against 1", lambda: run(1), lambda: run(2), 3)
+
+
+def test_a_report_from_existing_records(benchmark: Callable[..., object], findings: Findings, tmp_path: Path) -> None:
+    records, run_experiment, networks = reported(RESULTS)
+    started = time.perf_counter()
+    benchmark.pedantic(  # type: ignore[attr-defined]
+        lambda: write_report(records, run_experiment.labels, tmp_path, run_experiment.title, networks=networks),
+        rounds=1,
+    )
+    findings.add("report of results/digits201 with all figures", f"{time.perf_counter() - started:.2f} s")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("table", "info", "digits201"), ("list",)], ids=" ".join)
+def test_commands_that_compute_nothing(
+    benchmark: Callable[..., object], findings: Findings, arguments: tuple[str, ...]
+) -> None:
+    command = [str(Path(sys.executable).with_name("opselect")), *arguments]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5)  # type: ignore[attr-defined]
+    median = benchmark.stats.stats.median  # type: ignore[attr-defined]
+    findings.add(f"opselect {' '.join(arguments)}", f"{median:.2f} s")
+
+
+def test_memory_stays_flat_while_a_space_is_scored(findings: Findings) -> None:
+    batch = digits().train[:64]
+    peaks = []
+    for start in range(0, 600, 200):
+        for index in range(start, start + 200):
+            nwot(digits201.network(digits201.at(26 * index), 1, 10, 0), batch)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    findings.add("peak memory after 200, 400 and 600 scored networks", ", ".join(f"{peak:.0f} MB" for peak in peaks))
+    assert peaks[2] < peaks[0] + 50

@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from opselect.bench.published import published_of, shipped
-from opselect.bench.report import summaries
 from opselect.bench.report.document import Figure, Section
 from opselect.bench.report.summaries import PaperSummary
-from opselect.bench.report.table import Block, Cell, Column, Table, number
+from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table
 from opselect.bench.report.tables import (
     best_marks,
     mean_and_deviation,
-    millions,
-    published_days,
+    papers_table,
     published_error,
     recipes,
 )
@@ -75,13 +73,13 @@ def errors_table(parts: Sequence[Trials]) -> Table:
     lines = error_lines(parts)
     roles = {label: trials.role(label) for trials in parts for label in trials.labels}
     labels = list(lines[0].errors) if lines else []
-    known = [label for label in labels if any(line.published.get(label, "–") != "–" for line in lines)]
+    known = [label for label in labels if any(line.published.get(label, UNDEFINED) != UNDEFINED for line in lines)]
 
     def cells(line: ErrorLine) -> tuple[Cell, ...]:
         values = {label: line.errors[label].value for label in labels if roles[label] == "selector"}
         marks = best_marks({label: None if value is None else -value for label, value in values.items()})
         ours = (Cell(mean_and_deviation(line.errors[label]), marks.get(label, "")) for label in labels)
-        return (Cell(line.space), *ours, *(Cell(line.published.get(label, "–")) for label in known))
+        return (Cell(line.space), *ours, *(Cell(line.published.get(label, UNDEFINED)) for label in known))
 
     return Table(
         name="overview-errors",
@@ -116,45 +114,18 @@ def errors_table(parts: Sequence[Trials]) -> Table:
 
 def costs_table(parts: Sequence[Trials]) -> Table:
     """Error, size and search cost of every selector, a block a run."""
-    lines = [
-        (trials, CostLine(trials.all[0].trial.images, trials.all[0].trial.space, row))
-        for trials in parts
-        for row in summaries.papers(trials)
-    ]
-
-    def cells(trials: Trials, line: CostLine) -> tuple[Cell, ...]:
-        row, theirs = line.cost, published_of(shipped(), trials.only(line.cost.label))
-        return (
-            Cell(row.label),
-            Cell(mean_and_deviation(row.error)),
-            Cell(millions(row.parameters)),
-            Cell(number(row.search_days.value, 4)),
-            Cell(row.devices),
-            Cell(published_error(theirs)),
-            Cell(published_days(theirs)),
-        )
-
+    tables = {(trials.all[0].trial.space, trials.all[0].trial.images): papers_table(trials) for trials in parts}
+    blocks = (
+        Block(f"{space}, {images}", tuple(row for block in table.blocks for row in block.rows))
+        for (space, images), table in tables.items()
+    )
     return Table(
         name="overview-costs",
-        title="Error, size and search cost",
-        columns=(
-            Column("Selector", numeric=False),
-            Column("Test error", "%", "↓"),
-            Column("Parameters", "M"),
-            Column("Search cost", "days", "↓"),
-            Column("Device", numeric=False),
-            Column("Published error", "%"),
-            Column("Published cost", "GPU days"),
-        ),
-        blocks=tuple(
-            Block(
-                f"{space}, {images}",
-                tuple(cells(trials, line) for trials, line in lines if (line.images, line.space) == (images, space)),
-            )
-            for images, space in dict.fromkeys((line.images, line.space) for _, line in lines)
-        ),
-        notes=("Search cost: wall time on the device that is named; a day of a CPU core is no GPU day.",),
-        data=[line for _, line in lines],
+        title="Error, size and search cost, as papers print them",
+        columns=next(iter(tables.values())).columns,
+        blocks=tuple(blocks),
+        notes=tuple(dict.fromkeys(note for table in tables.values() for note in table.notes)),
+        data=[CostLine(images, space, row) for (space, images), table in tables.items() for row in table.data],
     )
 
 

@@ -189,8 +189,8 @@ def networks_table(trials: Trials) -> Table:
             Cell(interval(row.error)),
             Cell(mean_and_deviation(row.best_epoch_error)),
             Cell(number(row.lowest_error)),
-            Cell(millions(row.parameters)),
-            Cell(millions(row.multiply_adds, 1)),
+            Cell(_millions(row.parameters)),
+            Cell(_millions(row.multiply_adds, 1)),
         )
 
     return Table(
@@ -232,7 +232,7 @@ def recipes(trials: Trials) -> list[str]:
     return [f"Trained by: {text}." for text in sorted(texts)]
 
 
-def millions(mean: Mean, decimals: int = 3) -> str:
+def _millions(mean: Mean, decimals: int = 3) -> str:
     """A mean in millions, `3.349 ± 0.120`."""
     if mean.value is None:
         return UNDEFINED
@@ -287,11 +287,11 @@ def papers_table(trials: Trials) -> Table:
         return (
             Cell(row.label),
             Cell(mean_and_deviation(row.error)),
-            Cell(millions(row.parameters)),
+            Cell(_millions(row.parameters)),
             Cell(number(row.search_days.value, 4)),
             Cell(row.devices),
             Cell(published_error(theirs)),
-            Cell(published_days(theirs)),
+            Cell(_published_days(theirs)),
         )
 
     return Table(
@@ -332,7 +332,7 @@ def published_error(numbers: Iterable[Number]) -> str:
     return f"{number(100 - found[0].value)}{spread}"
 
 
-def published_days(numbers: Iterable[Number]) -> str:
+def _published_days(numbers: Iterable[Number]) -> str:
     """The search cost among published numbers, in days; a dash where there is none."""
     found = [each.value / summaries.SECONDS_A_DAY for each in numbers if each.measure == "search time"]
     return number(found[0]) if found else UNDEFINED

@@ -8,8 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from opselect.bench.report import summaries, tables
+from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.table import Table, escape_markdown, markdown, number
 from opselect.bench.report.trials import Trials
+from opselect.bench.report.wording import mean_and_deviation
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def timing_sections(trials: Trials) -> tuple[Section, ...]:
             "accuracy_against_time",
             "Test accuracy against search time: a point a trial. Random choice and oracles search nothing: lines.",
         ),
-        (tables.papers_table(trials), tables.timing_table(trials), tables.environment_table(trials)),
+        (papers_table(trials), tables.timing_table(trials), tables.environment_table(trials)),
     )
     return (_without_empty_tables(section),)
 
@@ -124,7 +126,7 @@ def _findings(trials: Trials) -> tuple[str, ...]:
         regret = rows[best].regret.value
         below = "" if regret is None else f", {number(regret)} percentage points below the table's best architecture"
         found.append(
-            f"Highest mean test accuracy: {best} with {tables.mean_and_deviation(rows[best].test_accuracy)} %{below}."
+            f"Highest mean test accuracy: {best} with {mean_and_deviation(rows[best].test_accuracy)} %{below}."
         )
     return (" ".join(found),)
 

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 
 from opselect.bench.published import published_of, shipped
 from opselect.bench.report.document import Figure, Section
+from opselect.bench.report.network_tables import papers_table, published_error, recipes
 from opselect.bench.report.summaries import PaperSummary
 from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table
-from opselect.bench.report.tables import (
-    best_marks,
-    mean_and_deviation,
-    papers_table,
-    published_error,
-    recipes,
-)
 from opselect.bench.report.trials import Trials
+from opselect.bench.report.wording import best_marks, mean_and_deviation, negative
 from opselect.bench.statistics import Mean, mean_interval
 
 
@@ -77,7 +72,7 @@ def errors_table(parts: Sequence[Trials]) -> Table:
 
     def cells(line: ErrorLine) -> tuple[Cell, ...]:
         values = {label: line.errors[label].value for label in labels if roles[label] == "selector"}
-        marks = best_marks({label: None if value is None else -value for label, value in values.items()})
+        marks = best_marks({label: negative(value) for label, value in values.items()})
         ours = (Cell(mean_and_deviation(line.errors[label]), marks.get(label, "")) for label in labels)
         return (Cell(line.space), *ours, *(Cell(line.published.get(label, UNDEFINED)) for label in known))
 

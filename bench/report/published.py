@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from opselect.bench.published import VERDICTS, Number, Row
+from opselect.bench.report.published_tables import published_measure, published_value
 from opselect.bench.report.table import UNDEFINED, number
-from opselect.bench.report.tables import interval, published_measure, published_value
+from opselect.bench.report.wording import interval
 
 STYLES = {"reproduced": "green", "differs": "bold red", "not run": "dim", "not comparable": "yellow"}
 

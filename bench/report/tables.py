@@ -1,42 +1,44 @@
 """The tables of a report: which summaries stand in which columns, and what is said below them."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from opselect.bench.published import Number, beside, published_of, shipped
-from opselect.bench.published import Row as PublishedRow
 from opselect.bench.records import Record
 from opselect.bench.report import summaries
+from opselect.bench.report.network_tables import collapse_table, networks_table
+from opselect.bench.report.published_tables import published_table
 from opselect.bench.report.summaries import (
     AgreementSummary,
-    CollapseSummary,
-    NetworkSummary,
     PairSummary,
-    PaperSummary,
     SelectionSummary,
     TimingSummary,
     TransferSummary,
 )
-from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Mark, Table, number, without_columns
+from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table, number, without_columns
 from opselect.bench.report.trials import Role, Trials
-from opselect.bench.statistics import Estimate, Mean, spearman
-
-BLOCKS: Sequence[tuple[str, tuple[Role, ...]]] = (
-    ("", ("selector",)),
-    ("Floor: a random choice", ("random",)),
-    ("Ceiling: oracles that read the table's validation accuracies", ("oracle",)),
+from opselect.bench.report.wording import (
+    BLOCKS,
+    INTERVAL_NOTE,
+    UNDEFINED_NOTE,
+    assignments,
+    best_marks,
+    blocks,
+    interval,
+    listed,
+    mean_and_deviation,
+    negative,
+    plain,
 )
+from opselect.bench.statistics import spearman
+
 # What only a table of accuracies can fill.
 _OF_TABLES = ("Validation accuracy", "Regret", "Percentile")
-INTERVAL_NOTE = "Intervals are 95 % t intervals of the mean over seeds; ± is the sample standard deviation (n − 1)."
 REGRET_NOTE = (
     "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of the table's "
     "architectures with a lower test accuracy."
 )
 AGREEMENT_COUNTS = ("95 % interval of the first", "n", "Edges used, undefined", "Dropped scores")
-UNDEFINED_NOTE = f"{UNDEFINED}: undefined, the CSV file says why."
 
 
 @dataclass(frozen=True)
@@ -55,43 +57,6 @@ class SettingsRow:
     selector: str
     settings: str
     supernet_training: str
-
-
-@dataclass(frozen=True)
-class PublishedLine:
-    """One number of ours beside a published one.
-
-    Attributes:
-        label: the selector.
-        measure: what both are numbers of.
-        dataset: on which.
-        unit: of both, empty where they have none.
-        ours: mean over seeds.
-        published: the published value.
-        published_deviation: its standard deviation over seeds, where that is known.
-        published_seeds: how many there were, where that is known.
-        differences: settings in which ours differs, with the published ones in brackets; nothing is judged then.
-        tolerance: how far apart both may lie.
-        verdict: reproduced, differs or not comparable.
-        note: where definitions differ, or what was printed.
-        source: what notes call the source.
-        citation: of the source.
-    """
-
-    label: str
-    measure: str
-    dataset: str
-    unit: str
-    ours: Mean
-    published: float
-    published_deviation: float | None
-    published_seeds: int | None
-    differences: str
-    tolerance: float | None
-    verdict: str
-    note: str
-    source: str
-    citation: str
 
 
 def reproducible_tables(trials: Trials) -> dict[str, Table]:
@@ -123,7 +88,7 @@ def selection_table(trials: Trials) -> Table:
     marks = {
         "test": best_marks({row.label: row.test_accuracy.value for row in competing}),
         "valid": best_marks({row.label: row.valid_accuracy.value for row in competing}),
-        "regret": best_marks({row.label: _negative(row.regret.value) for row in competing}),
+        "regret": best_marks({row.label: negative(row.regret.value) for row in competing}),
         "percentile": best_marks({row.label: row.percentile.value for row in competing}, decimals=1),
     }
 
@@ -156,7 +121,7 @@ def selection_table(trials: Trials) -> Table:
             Column("Tied decisions"),
             Column("Non-finite scores", "", "↓"),
         ),
-        blocks=_blocks(rows, cells),
+        blocks=blocks(rows, cells),
         notes=(
             *_counted(trials),
             *_sizes_of_supernets(trials),
@@ -172,175 +137,6 @@ def selection_table(trials: Trials) -> Table:
         data=rows,
     )
     return table if _has_table(trials) else without_columns(table, _OF_TABLES)
-
-
-def networks_table(trials: Trials) -> Table:
-    """The selected networks after training from nothing, one row a selector."""
-    rows = summaries.networks(trials)
-    competing = [row for row in rows if row.role == "selector"]
-    marks = best_marks({row.label: _negative(row.error.value) for row in competing})
-
-    def cells(row: NetworkSummary) -> tuple[Cell, ...]:
-        return (
-            Cell(row.label),
-            Cell(str(row.networks)),
-            Cell(f"{row.trainings} ({row.failed} failed)" if row.failed else str(row.trainings)),
-            Cell(mean_and_deviation(row.error), marks.get(row.label, "")),
-            Cell(interval(row.error)),
-            Cell(mean_and_deviation(row.best_epoch_error)),
-            Cell(number(row.lowest_error)),
-            Cell(_millions(row.parameters)),
-            Cell(_millions(row.multiply_adds, 1)),
-        )
-
-    return Table(
-        name="networks",
-        title="The selected networks, trained from nothing",
-        columns=(
-            Column("Selector", numeric=False),
-            Column("Networks"),
-            Column("Trainings"),
-            Column("Test error", "%", "↓"),
-            Column("95 % interval", "%"),
-            Column("At the best epoch", "%", "↓"),
-            Column("Lowest", "%", "↓"),
-            Column("Parameters", "M"),
-            Column("Multiply-adds", "M"),
-        ),
-        blocks=_blocks(rows, cells),
-        notes=(
-            *recipes(trials),
-            (
-                "Test error: after the last epoch, averaged over a network's training seeds, then mean ± sample "
-                "standard deviation over the seeds of the search. At the best epoch: the lowest after any epoch, as "
-                "papers report it, chosen by test images. Lowest: of all trainings, after the last epoch."
-            ),
-            "Equal networks are trained once. Parameters and multiply-adds are without the auxiliary classifier.",
-        ),
-        data=rows,
-    )
-
-
-def recipes(trials: Trials) -> list[str]:
-    """How the networks were trained, as a note."""
-    texts = {
-        f"{network.channels} channels, {network.cells} cells, "
-        f"{network.training_images or 'all'} training images, {_assignments(network.training)}"
-        for trainings in trials.networks.values()
-        for network in (training.network for training in trainings)
-    }
-    return [f"Trained by: {text}." for text in sorted(texts)]
-
-
-def _millions(mean: Mean, decimals: int = 3) -> str:
-    """A mean in millions, `3.349 ± 0.120`."""
-    if mean.value is None:
-        return UNDEFINED
-    spread = "" if mean.deviation is None else f" ± {number(mean.deviation / 1e6, decimals)}"
-    return f"{number(mean.value / 1e6, decimals)}{spread}"
-
-
-def collapse_table(trials: Trials) -> Table:
-    """How far the cells of the selected genotypes have collapsed, one row a selector and type of cell."""
-    rows = summaries.collapse(trials)
-
-    def cells(row: CollapseSummary) -> tuple[Cell, ...]:
-        return (
-            Cell(row.label),
-            Cell(row.cell),
-            Cell(mean_and_deviation(row.skip_connections, 1)),
-            Cell(mean_and_deviation(row.parameter_free, 0)),
-            Cell(mean_and_deviation(row.depth, 1)),
-            Cell(mean_and_deviation(row.width, 1)),
-        )
-
-    return Table(
-        name="collapse",
-        title="What the selected cells look like",
-        columns=(
-            Column("Selector", numeric=False),
-            Column("Cell", numeric=False),
-            Column("Skip connections", "of 8"),
-            Column("Without parameters", "%"),
-            Column("Depth"),
-            Column("Width"),
-        ),
-        blocks=_blocks(rows, cells),
-        notes=(
-            "Mean ± sample standard deviation over seeds. A search has collapsed where skip connections take over.",
-            (
-                "Depth: edges on the longest path from an input to the output. Width: 1 for a node fed by the cell's "
-                "inputs alone, 1/2 where one of its two inputs is another node, summed over the nodes."
-            ),
-        ),
-        data=rows,
-    )
-
-
-def papers_table(trials: Trials) -> Table:
-    """What the papers on the DARTS spaces print: error, size and search cost, with published values beside them."""
-    rows = summaries.papers(trials)
-    published = {row.label: published_of(shipped(), trials.only(row.label)) for row in rows}
-
-    def cells(row: PaperSummary) -> tuple[Cell, ...]:
-        theirs = published[row.label]
-        return (
-            Cell(row.label),
-            Cell(mean_and_deviation(row.error)),
-            Cell(_millions(row.parameters)),
-            Cell(number(row.search_days.value, 4)),
-            Cell(row.devices),
-            Cell(published_error(theirs)),
-            Cell(_published_days(theirs)),
-        )
-
-    return Table(
-        name="papers",
-        title="Error, size and search cost, as papers print them",
-        columns=(
-            Column("Selector", numeric=False),
-            Column("Test error", "%", "↓"),
-            Column("Parameters", "M"),
-            Column("Search cost", "days", "↓"),
-            Column("Device", numeric=False),
-            Column("Published error", "%"),
-            Column("Published cost", "GPU days"),
-        ),
-        blocks=_blocks(rows, cells),
-        notes=(
-            *recipes(trials),
-            (
-                "Search cost: wall time of supernet training, scoring, tuning and validation on the device that is "
-                "named; a day of a CPU core is no GPU day."
-            ),
-            (
-                "Published values are those of full training (600 epochs) on the whole dataset, whatever the settings "
-                "of this run; the table of published values says in what they differ."
-            ),
-            *dict.fromkeys(f"{shipped().sources[each.source].text}." for found in published.values() for each in found),
-        ),
-        data=rows,
-    )
-
-
-def published_error(numbers: Iterable[Number]) -> str:
-    """The mean test error among published numbers, with its deviation where it is known; a dash where there is none."""
-    found = [each for each in numbers if not each.definition.timed and each.over_seeds == "mean"]
-    if not found:
-        return UNDEFINED
-    spread = "" if found[0].deviation is None else f" ± {number(found[0].deviation)}"
-    return f"{number(100 - found[0].value)}{spread}"
-
-
-def _published_days(numbers: Iterable[Number]) -> str:
-    """The search cost among published numbers, in days; a dash where there is none."""
-    found = [each.value / summaries.SECONDS_A_DAY for each in numbers if each.measure == "search time"]
-    return number(found[0]) if found else UNDEFINED
-
-
-def _blocks(rows: Sequence[Any], cells: Callable[[Any], tuple[Cell, ...]]) -> tuple[Block, ...]:
-    """Rows with a role, in the blocks that every table of selectors has."""
-    return tuple(Block(heading, tuple(cells(row) for row in rows if row.role in roles)) for heading, roles in BLOCKS)
 
 
 def transfer_table(trials: Trials) -> Table:
@@ -374,119 +170,15 @@ def transfer_table(trials: Trials) -> Table:
                 for column in (Column(f"{name} test accuracy", "%", "↑"), Column("95 % interval", "%"))
             ),
         ),
-        blocks=_blocks(rows, cells),
+        blocks=blocks(rows, cells),
         notes=(INTERVAL_NOTE, "The architectures are those of the main table; nothing was selected on these datasets."),
         data=rows,
     )
 
 
-def published_table(trials: Trials) -> Table:
-    """What was published of the selectors on this space, beside what they reach here, one row a published number."""
-    rows = beside(shipped(), trials)
-    sources = {row.source.id: row.source.text for row in rows}
-    measures = dict.fromkeys(published_measure(row.number) for row in rows)
-    return Table(
-        name="published",
-        title="Beside published values",
-        columns=(
-            Column("Selector", numeric=False),
-            Column("Ours"),
-            Column("n"),
-            Column("Published"),
-            Column("Tolerance"),
-            Column("Settings that differ: ours (published)", numeric=False, share=0.23),
-            Column("Source", numeric=False),
-            Column("Verdict", numeric=False),
-        ),
-        blocks=tuple(
-            Block(name, tuple(_published_cells(row) for row in rows if published_measure(row.number) == name))
-            for name in measures
-        ),
-        notes=(
-            (
-                "Published values were measured by others and stand in a column of their own: value ± standard "
-                "deviation over seeds, where it is known (number of seeds)."
-            ),
-            (
-                "Reproduced: the settings agree, and ours is at most the tolerance away. Where settings differ or are "
-                "not known nothing is judged; another proxy is another method."
-            ),
-            *(f"{name}: {text}." for name, text in sources.items()),
-            *_published_notes(rows),
-        ),
-        data=[_published_line(row) for row in rows],
-    )
-
-
-def _published_notes(rows: Iterable[PublishedRow]) -> list[str]:
-    """What is to know about single values: each note once, after the values that it is about."""
-    values: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        if row.number.note:
-            value = number(row.number.value, row.number.definition.decimals)
-            values.setdefault((row.source.id, row.number.note), {})[value] = None
-    return [f"{_listed(found)} ({source}): {note}." for (source, note), found in values.items()]
-
-
-def _published_cells(row: PublishedRow) -> tuple[Cell, ...]:
-    published, ours = row.number, row.ours
-    assert ours is not None
-    return (
-        Cell(row.origin),
-        Cell(mean_and_deviation(ours, published.definition.decimals)),
-        Cell(str(ours.n)),
-        Cell(published_value(published)),
-        Cell(number(published.tolerance, published.definition.decimals)),
-        Cell(_differing(row) or UNDEFINED),
-        Cell(row.source.id),
-        Cell(row.verdict),
-    )
-
-
-def _differing(row: PublishedRow) -> str:
-    return ", ".join(f"{each.name} = {each.ours or 'none'} ({each.published})" for each in row.differences)
-
-
-def published_measure(published: Number) -> str:
-    """What was measured and on which dataset, for example `test accuracy, cifar10 (%)`."""
-    best = "best of the seeds" if published.over_seeds == "best" else ""
-    parts = [published.definition.short, *(published.dataset or ())[:1], best]
-    unit = f" ({published.definition.unit})" if published.definition.unit else ""
-    return ", ".join(part for part in parts if part) + unit
-
-
-def published_value(published: Number) -> str:
-    """The value, its deviation and its seeds where they are known, for example `94.00 ± 0.47 (4)`."""
-    decimals = published.definition.decimals
-    spread = "" if published.deviation is None else f" ± {number(published.deviation, decimals)}"
-    seeds = "" if published.seeds is None else f" ({published.seeds})"
-    return f"{number(published.value, decimals)}{spread}{seeds}"
-
-
-def _published_line(row: PublishedRow) -> PublishedLine:
-    published = row.number
-    assert row.ours is not None
-    return PublishedLine(
-        label=row.origin,
-        measure=published.measure,
-        dataset=published.dataset[0] if published.dataset else "",
-        unit=published.definition.unit,
-        ours=row.ours,
-        published=published.value,
-        published_deviation=published.deviation,
-        published_seeds=published.seeds,
-        differences=_differing(row),
-        tolerance=published.tolerance,
-        verdict=row.verdict,
-        note=published.note,
-        source=row.source.id,
-        citation=row.source.citation,
-    )
-
-
 def _counted(trials: Trials) -> list[str]:
     seeds = trials.seeds
-    runs = f"{len(trials.all)} trials over {len(seeds)} seeds ({_listed(seeds)})"
+    runs = f"{len(trials.all)} trials over {len(seeds)} seeds ({listed(seeds)})"
     table = next((record.trial.table for record in trials.all), None)
     if table is None and not trials.networks:
         return [f"{runs}; no table of accuracies, so nothing is said about accuracy."]
@@ -711,7 +403,7 @@ def _sizes_of_supernets(trials: Trials) -> list[str]:
             parts = [f"{training[key]} {what}" for key, what in units if training and training.get(key) is not None]
             if training and parts:
                 sizes.setdefault(f"{', '.join(parts)}, {training['epochs']} epochs", []).append(label)
-    notes = [f"The trained supernets of {_listed(labels)} are small: {size}." for size, labels in sizes.items()]
+    notes = [f"The trained supernets of {listed(labels)} are small: {size}." for size, labels in sizes.items()]
     return [*notes, "All other supernets have the full size of the space."] if notes else []
 
 
@@ -814,8 +506,8 @@ def settings_table(trials: Trials) -> Table:
 
 def _settings_of(record: Record) -> SettingsRow:
     trial = record.trial
-    training = "not trained" if trial.training is None else _assignments(trial.training)
-    return SettingsRow(record.label, trial.selector, _assignments(trial.settings), training)
+    training = "not trained" if trial.training is None else assignments(trial.training)
+    return SettingsRow(record.label, trial.selector, assignments(trial.settings), training)
 
 
 def reproducibility_table(trials: Trials) -> Table:
@@ -834,7 +526,7 @@ def reproducibility_table(trials: Trials) -> Table:
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in references],
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in references],
             "Table, fingerprint": [table.fingerprint for table in references],
-            "Seeds": [_listed(trials.seeds)] if trials.seeds else [],
+            "Seeds": [listed(trials.seeds)] if trials.seeds else [],
             "All open edges scored at every step": ["yes" if trial.observe else "no" for trial in described],
         }
         | {f"Version of {name}": [trial.software.get(name, UNDEFINED) for trial in described] for name in software},
@@ -848,7 +540,7 @@ def environment_table(trials: Trials) -> Table:
     return _facts(
         "environment",
         "Where it ran",
-        {item: [_plain(environment[item]) for environment in environments if item in environment] for item in items},
+        {item: [plain(environment[item]) for environment in environments if item in environment] for item in items},
     )
 
 
@@ -902,39 +594,8 @@ def timing_table(trials: Trials) -> Table:
     )
 
 
-def mean_and_deviation(mean: Mean, decimals: int = 2) -> str:
-    """`87.12 ± 0.43`, or less where less is defined."""
-    if mean.deviation is None:
-        return number(mean.value, decimals)
-    return f"{number(mean.value, decimals)} ± {number(mean.deviation, decimals)}"
-
-
-def interval(estimate: Estimate, decimals: int = 2) -> str:
-    """`[86.59, 87.65]`, or a dash."""
-    if estimate.low is None:
-        return UNDEFINED
-    return f"[{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
-
-
-def best_marks(values: Mapping[str, float | None], decimals: int = 2) -> dict[str, Mark]:
-    """Bold for the largest, underlined for the next, as printed; nothing where there is nothing to compare."""
-    rounded = {label: round(value, decimals) for label, value in values.items() if value is not None}
-    ranking = sorted(set(rounded.values()), reverse=True)
-    if len(ranking) < 2:
-        return {}
-    leaders = [label for label, value in rounded.items() if value == ranking[0]]
-    marks: dict[str, Mark] = dict.fromkeys(leaders, "best")
-    if len(leaders) == 1:
-        marks |= {label: "runner-up" for label, value in rounded.items() if value == ranking[1]}
-    return marks
-
-
 def _thousandfold(value: float | None) -> float | None:
     return None if value is None else 1000 * value
-
-
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
 
 
 def _facts(name: str, title: str, facts: Mapping[str, Sequence[str]]) -> Table:
@@ -947,16 +608,3 @@ def _facts(name: str, title: str, facts: Mapping[str, Sequence[str]]) -> Table:
         blocks=(Block("", tuple((Cell(row.item), Cell(row.value)) for row in rows)),),
         data=rows,
     )
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))
-
-
-def _assignments(settings: Mapping[str, object]) -> str:
-    given = {name: value for name, value in settings.items() if value is not None}
-    return ", ".join(f"{name} = {_plain(value)}" for name, value in sorted(given.items())) or "none"
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -7,9 +7,10 @@ from pathlib import Path
 from opselect.bench.network_training import TrainingRecord
 from opselect.bench.records import Record
 from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
+from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.overview import sections
 from opselect.bench.report.table import Table, csv_text, latex
-from opselect.bench.report.tables import environment_table, papers_table, reproducible_tables, timing_table
+from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
 from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.reporting import ReportedStudy
 from opselect.spaces import registry

@@ -29,7 +29,7 @@ from opselect.bench.published import (
     supernets_for,
 )
 from opselect.bench.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
-from opselect.bench.report.tables import papers_table
+from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.trials import trials_of
 from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.selectors.recipe import SupernetTraining

@@ -126,6 +126,44 @@ def report(
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
 
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'opselect run' has written.")],
+    against: Annotated[Path, typer.Option(metavar="BASELINE", help="Another one, which is trusted.")],
+    level: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Chance of any false alarm, over all selectors and measures.")
+    ] = 0.05,
+    cost_tolerance: Annotated[
+        float, typer.Option(min=1.0, help="How many times slower a search may be on the same processor.")
+    ] = 2.0,
+    statistical: Annotated[
+        bool, typer.Option("--statistical", help="Judge means even where records should be equal to the last bit.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a run with a baseline: architectures, accuracies, operation scores and costs.
+
+    Where settings, data, versions and machine are the same, every difference is a change. Elsewhere means are compared,
+    with p-values corrected for their number. Prints Markdown for a pull request.
+
+    Exits with 0 if nothing changed for the worse, with 1 if something did, and with 2 if it cannot be told, and why.
+
+    Example: `opselect check runs/mine --against results/digits201`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench import check as checking
+
+    (run,), (baseline,) = _runs([folder]), _runs([against])
+    findings = checking.check(run.trials, baseline.trials, level, cost_tolerance, statistical)
+    if as_json:
+        _print_json({"status": checking.status_of(findings), "findings": [asdict(finding) for finding in findings]})
+    else:
+        print(checking.markdown(findings, str(folder), str(against)), end="")
+    if status := checking.status_of(findings):
+        raise typer.Exit(status)
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[

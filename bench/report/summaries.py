@@ -460,6 +460,15 @@ def agreement_by_seed(trials: Trials, label: str) -> dict[int, list[float | None
     }
 
 
+def first_agreement_by_seed(trials: Trials, label: str) -> dict[int, float | None]:
+    """The same at the first step alone."""
+    return {
+        seed: _edge_mean(open_scores(result.steps, 0), _truth(result, 0, "best-acc"), mean_over_edges_spearman).value
+        for seed, result in trials.results(label).items()
+        if _truth(result, 0, "best-acc")
+    }
+
+
 def open_scores(steps: Sequence[StepRecord], number: int) -> dict[int, list[float]]:
     """The scores of a step on edges that were not decided before it.
 

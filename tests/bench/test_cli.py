@@ -35,6 +35,7 @@ COMMANDS = [
     (),
     ("run",),
     ("report",),
+    ("check",),
     ("list",),
     ("select",),
     ("proxies",),

@@ -164,6 +164,44 @@ def check(
         raise typer.Exit(status)
 
 
+@app.command()
+def plan(
+    folder: Annotated[Path, typer.Argument(metavar="PILOT", help="A folder that 'opselect run' has written.")],
+    first: Annotated[str, typer.Option(help="Label of a selector.")],
+    second: Annotated[str, typer.Option(help="Label of another one.")],
+    difference: Annotated[float, typer.Option(min=1e-6, help="Test accuracy that is to be told apart, in points.")],
+    power: Annotated[float, typer.Option(min=0.01, max=0.999, help="Chance to find it.")] = 0.8,
+    level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="Chance of a false alarm.")] = 0.05,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how many seeds separate two selectors by a given difference, from a pilot's records.
+
+    Example: `opselect plan runs/mine --first zero-cost-pt --second darts-pt --difference 0.5`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench import plan as planning
+
+    (pilot,) = _runs([folder])
+    found = planning.plan(pilot.trials, first, second, difference, power, level)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    needed, bound = (
+        f"{count} seeds" if count else f"more than {planning.MOST_SEEDS} seeds"
+        for count in (found.seeds, found.seeds_bound)
+    )
+    print(
+        f"pilot, {found.pilot.n} common seeds: {first} is {found.pilot.value:+.2f} points from {second}, "
+        f"with a standard deviation of {found.pilot.deviation:.2f}"
+    )
+    print(
+        f"to find a difference of {difference:g} points with a chance of {power:.0%} (paired t test, level {level:g}): "
+        f"{needed} if that deviation is the true one"
+    )
+    print(f"it may be up to {found.deviation_bound:.2f} (95 % confidence), which would take {bound}")
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[

@@ -36,6 +36,7 @@ COMMANDS = [
     ("run",),
     ("report",),
     ("check",),
+    ("plan",),
     ("list",),
     ("select",),
     ("proxies",),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opselect.bench.published import Run
     from opselect.bench.runner import Progress
     from opselect.bench.study import Study
+    from opselect.spaces.machine import Workers
     from opselect.spaces.table import Table
 
 INTERRUPTED = 130
@@ -45,6 +46,12 @@ ExperimentArgument = Annotated[
 WorkersOption = Annotated[
     int, typer.Option("--workers", "-w", min=0, help="Worker processes, one thread each; 0 means one a core.")
 ]
+BackendOption = Annotated[
+    str, typer.Option(help="local, for processes of this machine, or dask, for the workers of a Dask cluster.")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster's scheduler: tcp://HOST:8786.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -55,12 +62,16 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Folder of the records; runs/NAME by default.")
     ] = None,
     workers: WorkersOption = 0,
+    backend: BackendOption = "local",
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run an experiment, or go on with it: every finished trial is kept at once, and a second run does what is missing.
 
     A file with several spaces or images is one experiment for each pair of them, in a folder each. Exits with 1 if a
     trial or a training of a selected network failed; its reason is recorded, and the next run tries it again.
+
+    The workers of a cluster must have the same software as this machine, and see the output folder under the same path.
 
     Example: `opselect run my_experiment.toml --output runs/mine --workers 2`
     """
@@ -69,8 +80,9 @@ def run(
 
     study = _load_study(experiment)
     folder = output or Path("runs") / study.name
+    everyone = _workers(workers, backend, scheduler)
     with _progress() as progress:
-        summaries = runner.run_study(study, folder, _worker_count(workers), progress)
+        summaries = runner.run_study(study, folder, everyone, progress)
     if as_json:
         said = [
             {
@@ -332,6 +344,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     workers: WorkersOption = 1,
+    backend: BackendOption = "local",
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the network of a genotype from nothing, by the protocol of the DARTS papers unless settings say otherwise.
@@ -357,11 +371,12 @@ def train(
     choice: NetworkChoice = checked_settings(NetworkChoice, sizes | changes, "train, --set")
     chosen = format_genotype(trainings.genotype_named(genotype))
     networks = trainings.describe(space, [chosen], images, training_images, choice, device)
+    everyone = _workers(workers, backend, scheduler)
     with _progress() as progress:
         records = trainings.train_all(
             networks,
             output,
-            _worker_count(workers),
+            everyone,
             progress,
             lambda network, now: progress(f"epochs of seed {network.seed}", now.epoch, choice.epochs),
         )
@@ -655,6 +670,28 @@ def _worker_count(workers: int) -> int:
     from opselect.spaces.machine import available_cores
 
     return workers or available_cores()
+
+
+def _workers(count: int, backend: str, scheduler: str | None) -> "Workers":
+    """Who does the work; a cluster is asked whether it can before anything else happens."""
+    from opselect.spaces.cluster import Cluster, UnusableCluster, connected
+    from opselect.spaces.registry import UnknownName, did_you_mean
+
+    backends = ("local", "dask")
+    if backend not in backends:
+        raise UnknownName(f"no backend named {backend!r}{did_you_mean(backend, backends)}")
+    if backend == "local":
+        if scheduler is not None:
+            raise UnusableCluster(f"--scheduler {scheduler} without a cluster; add --backend dask")
+        return _worker_count(count)
+    if scheduler is None:
+        raise UnusableCluster("--backend dask without a scheduler; add --scheduler and the address that it prints")
+    if count > 1:
+        raise UnusableCluster(
+            f"--workers {count} with --backend dask; a cluster works with all the workers that it has"
+        )
+    with connected(cluster := Cluster(scheduler)):
+        return cluster
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from opselect.spaces.errors import UserError
 from opselect.spaces.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import content_hash
-from opselect.spaces.machine import in_parallel
+from opselect.spaces.machine import Workers, in_parallel
 from opselect.spaces.network_training import NetworkTraining, Progress, train_network
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, SearchSpace
@@ -207,7 +207,7 @@ def describe(
 def train_all(
     networks: Sequence[NetworkDescription],
     folder: Path,
-    workers: int,
+    workers: Workers,
     progress: Callable[[str, int, int], None],
     after_epoch: Callable[[NetworkDescription, Progress], None] | None = None,
 ) -> list[TrainingRecord]:
@@ -218,24 +218,25 @@ def train_all(
     Args:
         networks: what to train.
         folder: of records and checkpoints.
-        workers: processes, each with one torch thread.
+        workers: processes of this machine, or a cluster.
         progress: told about every finished training.
         after_epoch: told after every epoch, where there is one worker.
 
     Raises:
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     path = folder / FILE_NAME
     wanted = {network.key: network for network in networks}
     with appending(path) as appender:
         done = {record.key: record for record in trained(folder) if record.result and record.key in wanted}
-        jobs = [NetworkJob(network, folder) for key, network in wanted.items() if key not in done]
+        jobs = [NetworkJob(network, folder.absolute()) for key, network in wanted.items() if key not in done]
         progress("networks", len(done), len(wanted))
         records: Iterator[TrainingRecord]
         if workers == 1 and after_epoch is not None:
             records = (train(job, after_epoch) for job in jobs)
         else:
-            records = in_parallel(train, jobs, workers)
+            records = in_parallel(train, jobs, workers, lambda job, reason: _record(job, None, reason))
         for record in records:
             appender.append(record)
             done[record.key] = record
@@ -263,6 +264,10 @@ def train(
         result = _train(job, after_epoch)
     except Exception as error:
         reason = reason_of(error)
+    return _record(job, result, reason)
+
+
+def _record(job: NetworkJob, result: TrainingResult | None, reason: str | None) -> TrainingRecord:
     return TrainingRecord(
         version=FORMAT_VERSION,
         network=job.network,

@@ -11,8 +11,9 @@ from opselect.bench.records import FILE_NAME, Record, appending, read_records
 from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import Study
 from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
+from opselect.spaces.cluster import UnusableCluster
 from opselect.spaces.files import replacing
-from opselect.spaces.machine import in_parallel
+from opselect.spaces.machine import Workers, in_parallel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """`(what, how many are done, how many there are)`, called after every step of the work."""
@@ -51,7 +52,7 @@ def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
     return [Trial(experiment, entry, seed, supernets) for entry, seed in experiment.runs]
 
 
-def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) -> Summary:
+def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Summary:
     """Run what is not yet done; trials that failed before are tried again.
 
     The experiment file is kept beside the records. Records of trials that now have another label get that label. Where
@@ -60,16 +61,17 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
     Args:
         experiment: what to run.
         folder: of records and trained supernets; created where it does not exist.
-        workers: processes, each with one torch thread.
+        workers: processes of this machine, or a cluster.
         progress: told about every step.
 
     Raises:
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     check(experiment)
     path = folder / FILE_NAME
-    trials = {trial.description.key: trial for trial in trials_of(experiment, folder / "supernets")}
+    trials = {trial.description.key: trial for trial in trials_of(experiment, folder.absolute() / "supernets")}
     with appending(path) as appender:
         done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
         resumed = len(done)
@@ -86,7 +88,12 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
         progress("trials", resumed, len(trials))
         jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
         finished = dict(done)
-        for record in in_parallel(_play, jobs, workers):
+        for record in in_parallel(_play, jobs, workers, _abandoned):
+            if record.key not in trials:
+                raise UnusableCluster(
+                    f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
+                    "machine; give it the same OPSELECT_DATA and imported tables"
+                )
             appender.append(record)
             finished[record.key] = record
             progress("trials", len(finished), len(trials))
@@ -96,18 +103,19 @@ def run(experiment: Experiment, folder: Path, workers: int, progress: Progress) 
     return Summary(records, resumed, tuple(train_all(networks, folder, workers, progress)) if networks else ())
 
 
-def run_study(study: Study, folder: Path, workers: int, progress: Progress) -> dict[str, Summary]:
+def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) -> dict[str, Summary]:
     """Run every experiment of a study in its folder, one after the other; all are checked before the first begins.
 
     Args:
         study: what to run.
         folder: of the study, which is also that of its experiment where there is only one.
-        workers: processes, each with one torch thread.
+        workers: processes of this machine, or a cluster.
         progress: told about every step.
 
     Raises:
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: a folder's records cannot be read, or another run is writing them.
+        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     for experiment in study.experiments.values():
         check(experiment)
@@ -152,7 +160,11 @@ def _play(job: tuple[Trial, str | None]) -> Record:
     return play(*job)
 
 
-def _train_supernets(trials: list[Trial], workers: int, progress: Progress) -> dict[SupernetJob, str]:
+def _abandoned(job: tuple[Trial, str | None], reason: str) -> Record:
+    return play(job[0], reason)
+
+
+def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) -> dict[SupernetJob, str]:
     """Train every supernet that a trial needs, where it is not kept already; the reasons of those that failed."""
     jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
     missing = [
@@ -161,7 +173,8 @@ def _train_supernets(trials: list[Trial], workers: int, progress: Progress) -> d
         if kept_supernet(job) is None
     ]
     failures = {}
-    for count, (job, reason) in enumerate(in_parallel(_train, missing, workers), start=1):
+    outcomes = in_parallel(_train, missing, workers, lambda job, reason: (job, f"supernet training failed: {reason}"))
+    for count, (job, reason) in enumerate(outcomes, start=1):
         progress("supernets", count, len(missing))
         if reason is not None:
             failures[job] = reason

@@ -1,13 +1,16 @@
-"""The one place that decides how a process uses the machine."""
+"""The one place that decides how a process uses the machine, and who shares the work."""
 
 import contextlib
 import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import joblib
 import torch
+
+from opselect.spaces.cluster import Cluster, on_cluster
 
 # Names of glibc's mallopt parameters, from malloc.h.
 _TRIM_THRESHOLD = -1
@@ -15,6 +18,9 @@ _MMAP_THRESHOLD = -3
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+Workers: TypeAlias = int | Cluster
+"""So many processes of this machine, each with one torch thread, where one is this process; or those of a cluster."""
 
 
 def available_cores() -> int:
@@ -46,13 +52,31 @@ def _one_threaded(function: Callable[[Task], Result], task: Task) -> Result:
     return function(task)
 
 
-def in_parallel(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
-    """The results of a function over tasks, in the order in which they finish.
+def in_parallel(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: Workers,
+    abandoned: Callable[[Task, str], Result] | None = None,
+) -> Iterator[Result]:
+    """The results of a function over tasks, in the order in which they finish; on a cluster, each exactly once.
+
+    A cluster runs a task again if its worker dies, on another one, until it has cost more workers than the scheduler's
+    `allowed-failures` (3). joblib has a backend for Dask, but it does not do here: a task that is given up after
+    others have finished leaves its generator waiting for ever, and so does one that the scheduler cannot read; and
+    arguments that it spreads over the workers are lost with them.
 
     Args:
         function: importable by name, so that a worker process can find it.
         tasks: consumed a few at a time.
-        workers: processes, each with one torch thread. One worker runs in this process.
+        workers: who does the work.
+        abandoned: the result of a task that a cluster has given up, from the reason; without it, that is an error.
+
+    Raises:
+        UnusableCluster: the cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
+            load a task or has not what it needs, or it has given up a task and there is no `abandoned`.
     """
+    if isinstance(workers, Cluster):
+        yield from on_cluster(partial(_one_threaded, function), tasks, workers, abandoned)
+        return
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, inner_max_num_threads=1)
     yield from parallel(joblib.delayed(_one_threaded)(function, task) for task in tasks)

@@ -1,0 +1,186 @@
+"""Work on the workers of a Dask cluster, each task's result exactly once whatever happens to workers."""
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import platform
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import torch
+
+from opselect.spaces.errors import UserError, in_one_line
+
+# Seconds, for a scheduler to answer. How often a cluster is asked whether it has grown.
+_PATIENCE = 8.0
+_GLANCE = 1.0
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of a Dask cluster: one process each, with one thread, that see the same files under the same paths.
+
+    Attributes:
+        scheduler: its address, as `tcp://host:8786`.
+    """
+
+    scheduler: str
+
+
+class UnusableCluster(UserError, RuntimeError):
+    """A cluster that cannot do the work; the message says what to do about it."""
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster) -> Iterator[Any]:
+    """A client of a cluster whose scheduler and workers have the same versions as this process.
+
+    Raises:
+        UnusableCluster: they have not, the scheduler does not answer, or is lost while the block runs.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise UnusableCluster("dask is not installed here; try: pip install 'opselect[cluster]'") from None
+    address = cluster.scheduler
+    try:
+        # A client waits for ever where something else than a scheduler answers, a web server for example.
+        asyncio.run(asyncio.wait_for(_greet(address), _PATIENCE))
+        client = distributed.Client(address, timeout=_PATIENCE)
+    except Exception as error:
+        why = f"within {_PATIENCE:.0f} seconds" if isinstance(error, TimeoutError) else f"({in_one_line(error)})"
+        raise UnusableCluster(
+            f"no Dask scheduler answers at {address!r} {why}; start one with 'dask scheduler', and give the address "
+            "that it prints"
+        ) from None
+    with client:
+        _compare_versions(client)
+        try:
+            yield client
+        except CancelledError:
+            raise UnusableCluster(
+                f"the scheduler at {address} is gone or was restarted; what was finished is kept, "
+                "the same command goes on from there"
+            ) from None
+
+
+async def _greet(address: str) -> None:
+    from distributed.core import rpc
+
+    async with rpc(address) as there:
+        kind = (await there.identity())["type"]
+    if kind != "Scheduler":
+        raise ValueError(f"it is the address of a {kind.lower()}")
+
+
+def _versions() -> dict[str, str]:
+    """What may change a result, or the meaning of what one process sends to another."""
+    return {"Python": platform.python_version(), "opselect": version("opselect"), "torch": torch.__version__}
+
+
+def _objection(who: str, versions: dict[str, str]) -> str | None:
+    """Why the process that asks this is not one of those with the given versions, or None."""
+    for name, found in _versions().items():
+        if found != versions[name]:
+            return f"{who} has {name} {found}, not {versions[name]} as here; install the same versions on both"
+    return None
+
+
+def _objection_of_worker(versions: dict[str, str], dask_worker: Any) -> str | None:
+    if (threads := dask_worker.state.nthreads) != 1:
+        return f"worker {dask_worker.address} has {threads} threads, expected 1; start workers with --nthreads 1"
+    return _objection(f"worker {dask_worker.address}", versions)
+
+
+def _compare_versions(client: Any) -> None:
+    """Ask the scheduler, which reads what is sent to the workers, and all workers that there are by now."""
+    versions = _versions()
+    try:
+        answers = [client.run_on_scheduler(_objection, "the scheduler", versions)]
+        answers += client.run(_objection_of_worker, versions).values()
+    except Exception as error:
+        raise UnusableCluster(
+            f"cannot compare versions with the scheduler and the workers at {client.scheduler.address} "
+            f"({in_one_line(error)}); install opselect, and what else it needs, there as here"
+        ) from None
+    for objection in answers:
+        if objection is not None:
+            raise UnusableCluster(objection)
+
+
+def on_cluster(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    cluster: Cluster,
+    abandoned: Callable[[Task, str], Result] | None,
+) -> Iterator[Result]:
+    waiting = deque(tasks)
+    if not waiting:
+        return
+    with connected(cluster) as client:
+        from distributed import KilledWorker, wait
+
+        running: dict[Any, Task] = {}
+        idle = False
+        while waiting or running:
+            count = _worker_count(client)
+            if count == 0 and not idle:
+                logging.warning("no workers at %s; waiting for some", cluster.scheduler)
+            idle = count == 0
+            # The scheduler blames every task that a dying worker holds. So each worker holds one, the one that it runs;
+            # where there is no worker yet, one task shows a scheduler that starts them that they are wanted.
+            while waiting and len(running) < max(1, count):
+                task = waiting.popleft()
+                # As bytes, which the scheduler does not open: it needs no plug-in, and spreads nothing over workers.
+                content = pickle.dumps((function, task))
+                running[client.submit(_remotely, content, _versions(), pure=False)] = task
+            try:
+                finished = wait(list(running), timeout=_GLANCE, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                continue
+            for future in finished:
+                task = running.pop(future)
+                try:
+                    result: Result = future.result()
+                except KilledWorker as error:
+                    reason = (
+                        f"{error.allowed_failures + 1} workers died of it, the last one {error.last_worker.address}"
+                    )
+                    if abandoned is None:
+                        raise UnusableCluster(f"a task was given up: {reason}") from None
+                    result = abandoned(task, reason)
+                yield result
+
+
+def _worker_count(client: Any) -> int:
+    try:
+        return len(client.nthreads())
+    except (OSError, RuntimeError):  # what a client raises that has lost its scheduler depends on when it is asked
+        raise CancelledError from None
+
+
+def _remotely(content: bytes, versions: dict[str, str]) -> Any:
+    """What a worker of a cluster does: compare versions, since it may have come late, and run the task."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    if (objection := _objection_of_worker(versions, worker)) is not None:
+        raise UnusableCluster(objection)
+    try:
+        function, task = pickle.loads(content)
+    except Exception as error:
+        raise UnusableCluster(
+            f"worker {worker.address} cannot load a task ({in_one_line(error)}); install there what is installed here"
+        ) from None
+    try:
+        return function(task)
+    except UserError as error:
+        raise UnusableCluster(f"worker {worker.address}: {error}") from None

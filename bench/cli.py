@@ -629,12 +629,10 @@ def _runs(folders: list[Path] | None) -> "list[Run]":
     """The runs in the folders, or in those of `runs` that can be read; the others are named on the error stream."""
     from opselect.bench.published import Run
     from opselect.bench.records import FILE_NAME
-    from opselect.bench.report.trials import trials_of
     from opselect.bench.reporting import reported
 
     def read(folder: Path) -> Run:
-        records, experiment, networks = reported(folder)
-        return Run(str(folder), trials_of(records, experiment.labels, networks))
+        return Run(str(folder), reported(folder).trials)
 
     if folders:
         return [read(folder) for folder in dict.fromkeys(folders)]

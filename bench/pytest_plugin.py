@@ -49,10 +49,9 @@ def opselect_baseline(tmp_path: Path) -> "Callable[..., list[Finding]]":
 
         asked = read_study(Path(experiment)).only
         summary = runner.run(asked, tmp_path / "opselect", workers, lambda *_: None)
-        known = reported(Path(baseline))
         findings = check(
             trials_of(summary.records, asked.labels, summary.networks),
-            trials_of(known.records, known.experiment.labels, known.networks),
+            reported(Path(baseline)).trials,
             level,
             cost_tolerance,
             statistical,

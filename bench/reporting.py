@@ -14,6 +14,7 @@ from opselect.bench.experiment import (
 )
 from opselect.bench.network_training import TrainingRecord, trained
 from opselect.bench.records import FILE_NAME, InvalidRecords, Record, read_records
+from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import read_study
 from opselect.bench.trials import Trial, play, train
@@ -32,6 +33,11 @@ class Reported(NamedTuple):
     records: list[Record]
     experiment: Experiment
     networks: list[TrainingRecord]
+
+    @property
+    def trials(self) -> Trials:
+        """The same, joined and sorted as summaries want it."""
+        return trials_of(self.records, self.experiment.labels, self.networks)
 
 
 def reported(folder: Path) -> Reported:

@@ -420,10 +420,7 @@ def agreements(trials: Trials) -> list[AgreementSummary]:
 
 
 def _agreement_of(trials: Trials, label: str, oracle: str, statistic: str) -> AgreementSummary:
-    measured = [
-        _edge_mean(open_scores(result.steps, 0), _truth(result, 0, oracle), STATISTICS[statistic])
-        for result in trials.results(label).values()
-    ]
+    measured = [_agreement_at(result, 0, oracle, statistic) for result in trials.results(label).values()]
     return AgreementSummary(
         label=label,
         oracle=oracle,
@@ -449,12 +446,7 @@ def along_the_steps(trials: Trials) -> list[StepSummary]:
 def agreement_by_seed(trials: Trials, label: str) -> dict[int, list[float | None]]:
     """Spearman with best-acc, mean over the open edges, at every step of every seed that has a table."""
     return {
-        seed: [
-            _edge_mean(
-                open_scores(result.steps, number), _truth(result, number, "best-acc"), mean_over_edges_spearman
-            ).value
-            for number in range(len(result.steps))
-        ]
+        seed: [_agreement_at(result, number, "best-acc", "spearman").value for number in range(len(result.steps))]
         for seed, result in trials.results(label).items()
         if _truth(result, 0, "best-acc")
     }
@@ -463,10 +455,15 @@ def agreement_by_seed(trials: Trials, label: str) -> dict[int, list[float | None
 def first_agreement_by_seed(trials: Trials, label: str) -> dict[int, float | None]:
     """The same at the first step alone."""
     return {
-        seed: _edge_mean(open_scores(result.steps, 0), _truth(result, 0, "best-acc"), mean_over_edges_spearman).value
+        seed: _agreement_at(result, 0, "best-acc", "spearman").value
         for seed, result in trials.results(label).items()
         if _truth(result, 0, "best-acc")
     }
+
+
+def _agreement_at(result: Result, number: int, oracle: str, statistic: str) -> EdgeMean:
+    """How the scores of a step agree with an oracle's, mean over the open edges."""
+    return _edge_mean(open_scores(result.steps, number), _truth(result, number, oracle), STATISTICS[statistic])
 
 
 def open_scores(steps: Sequence[StepRecord], number: int) -> dict[int, list[float]]:

@@ -91,7 +91,7 @@ def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:
     """
     from opselect.bench.report.figures import errors_drawn
 
-    parts = [trials_of(run.records, run.experiment.labels, run.networks) for run in study.runs.values()]
+    parts = [run.trials for run in study.runs.values()]
     told = sections(parts)
     preface = {"Reports of the single runs": ", ".join(study.runs)}
     files = {name: text.encode() for name, text in table_files(table for part in told for table in part.tables).items()}

@@ -203,13 +203,13 @@ class ZeroCostPT(Settings):
 
     def _propose_and_validate(self, task: Task, score: Score) -> Selection:
         proposals: list[Architecture] = []
-        first = None
+        first, edge_score = None, self._edge_score()
         for candidate in range(self.candidates):
             state = start(task, candidate)
             alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
             batches = self._batches(task, "proxy batches", candidate)
             state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)
-            state, topology = keep_inputs(state, self._edge_score(), batches=batches)
+            state, topology = keep_inputs(state, edge_score, batches=batches)
             proposals.append(state.decisions.architecture())
             first = first or (steps, topology)
         distinct = list(dict.fromkeys(proposals))
@@ -225,7 +225,8 @@ class ZeroCostPT(Settings):
 
     def _validate(self, task: Task, candidates: list[Architecture]) -> list[float]:
         """Sum of each proxy over V batches, combined where there are several."""
-        sums = np.array([[self._sum(task, each, proxy) for proxy in self._proxies()] for each in candidates])
+        proxies = self._proxies()
+        sums = np.array([[self._sum(task, each, proxy) for proxy in proxies] for each in candidates])
         combination = self._combination()
         combined: list[float] = (sums[:, 0] if combination is None else combination.combine(sums)).tolist()
         return combined

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
-from opselect.selectors.proxies.measuring import Combination, Proxy, Weighted
+from opselect.selectors.proxies.measuring import Combination, Proxy, scores_under
 from opselect.selectors.task import Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import NONE, Weights
 
-Quality: TypeAlias = Callable[[SearchState, Weights], float]
-"""`(state, weights) -> how good the supernet is under these weights`, larger is better."""
+Quality: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
+"""`(state, several weights) -> how good the supernet is under each of them`, larger is better."""
 
 ACCURACY_BATCH = 256
 
@@ -51,9 +51,8 @@ def perturbation(quality: Quality) -> Score:
 
     def score(state: SearchState, edge: int) -> Tensor:
         weights = state.decisions.weights(state.alpha).detach()
-        return torch.tensor(
-            [-quality(state, without(weights, edge, o)) for o in range(_operations(state, edge))], dtype=torch.float64
-        )
+        removed = [without(weights, edge, operation) for operation in range(_operations(state, edge))]
+        return -torch.tensor(quality(state, removed), dtype=torch.float64)
 
     return score
 
@@ -63,45 +62,48 @@ def discretization(quality: Quality) -> Score:
 
     def score(state: SearchState, edge: int) -> Tensor:
         weights = state.decisions.weights(state.alpha).detach()
-        return torch.tensor(
-            [quality(state, only(weights, edge, o)) for o in range(_operations(state, edge))], dtype=torch.float64
-        )
+        alone = [only(weights, edge, operation) for operation in range(_operations(state, edge))]
+        return torch.tensor(quality(state, alone), dtype=torch.float64)
 
     return score
 
 
-def validation_accuracy(state: SearchState, weights: Weights) -> float:
-    """Percent of the alpha half that the supernet classifies correctly under these weights.
+def validation_accuracy(state: SearchState, weights: Sequence[Weights]) -> list[float]:
+    """Percent of the alpha half that the supernet classifies correctly, under each of several weights.
 
     Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
     supernet. Unlike there, measuring does not change the running statistics.
     """
-    return accuracy(_supernet(state), weights, state.task.images.alpha_half)
+    return accuracies(_supernet(state), weights, state.task.images.alpha_half)
 
 
 @torch.no_grad()
-def accuracy(supernet: nn.Module, weights: Weights, images: LabelledImages) -> float:
-    """Percent of correctly classified images, with batch statistics; the supernet is left exactly as it was."""
+def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: LabelledImages) -> list[float]:
+    """Percent of correctly classified images under each of several weights, in one pass over the images.
+
+    With batch statistics; the supernet is left exactly as it was.
+    """
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
-    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    correct = torch.zeros(len(weights), dtype=torch.int64, device=images.labels.device)
     parts = max(1, round(len(images) / ACCURACY_BATCH))
     for chosen in torch.arange(len(images)).tensor_split(parts):
         part = images[chosen]
-        logits = functional_call(supernet, buffers, (part.images, weights))
-        correct += (logits.argmax(1) == part.labels).sum()
+        for number, each in enumerate(weights):
+            logits = functional_call(supernet, buffers, (part.images, each))
+            correct[number] += (logits.argmax(1) == part.labels).sum()
     supernet.train(was_training)
-    return 100 * int(correct) / len(images)
+    return [100 * count / len(images) for count in correct.tolist()]
 
 
 def proxy_quality(proxy: Proxy) -> Quality:
-    """The proxy of the supernet under given weights, on the batch of the step."""
+    """The proxy of the supernet under each of several weights, on the batch of the step."""
 
-    def quality(state: SearchState, weights: Weights) -> float:
+    def quality(state: SearchState, weights: Sequence[Weights]) -> list[float]:
         if state.batch is None:
             raise MissingIngredient("a proxy needs a batch of images, and this state has none")
-        return proxy(Weighted(_supernet(state), weights), state.batch)
+        return scores_under(proxy, _supernet(state), weights, state.batch)
 
     return quality
 

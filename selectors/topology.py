@@ -24,7 +24,8 @@ def removal(quality: Quality) -> EdgeScore:
 
     def score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
         weights = state.decisions.weights(state.alpha).detach()
-        return {edge: -quality(state, without_edge(weights, edge)) for edge in edges}
+        found = quality(state, [without_edge(weights, edge) for edge in edges])
+        return {edge: -value for edge, value in zip(edges, found, strict=True)}
 
     return score
 

@@ -86,10 +86,10 @@ class FoldedDARTSEdge(nn.Module):
                 continue
             match operation := edge.operations[name]:
                 case SeparableConvolution() | DilatedConvolution():
-                    relu.computed += 1
+                    relu.computed[0] += 1
                     self.rectifying.append(FoldedSeparable(operation, factor))
                 case FactorizedReduction():
-                    relu.computed += 1
+                    relu.computed[0] += 1
                     self.rectifying.append(FoldedReduction(operation, factor))
                 case nn.Identity():
                     self.unchanged += factor
@@ -156,7 +156,7 @@ class FoldedDARTSCell(nn.Module):
         for node, (relu, leaving) in enumerate(zip(self.relus, self.leaving, strict=True)):
             present = nodes[node]
             value = nothing if present is None else present
-            rectified = relu(value) if relu.computed else value
+            rectified = relu(value) if relu.is_needed else value
             pooled = {kind: pooling(value) for kind, pooling in self.poolings[node].items()}
             for target, edge in leaving:
                 nodes[target] = edge(value, rectified, pooled, nodes[target])

@@ -15,16 +15,18 @@ from opselect.selectors.conformance import BrokenPromise, check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.flops import flops
 from opselect.selectors.proxies.grad_norm import grad_norm
-from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
-from opselect.selectors.proxies.nwot import agreement, folded, kernel, nwot, nwot_reference, reference_kernel
+from opselect.selectors.proxies.measuring import Proxy, UnscorableNetwork, Weighted, scores_under
+from opselect.selectors.proxies.nwot import agreement, folded, nwot, nwot_reference
 from opselect.selectors.proxies.params import params
 from opselect.selectors.proxies.snip import snip
 from opselect.selectors.proxies.synflow import synflow
 from opselect.spaces import registry
 from opselect.spaces.cellnet import Cell, CellNetwork
+from opselect.spaces.darts import darts
+from opselect.spaces.folding import FoldedNetwork
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201, nasbench201
-from opselect.spaces.space import Weights
+from opselect.spaces.space import SearchSpace, Weights
 
 
 def batch_of(images: list[list[float]], labels: list[int]) -> LabelledImages:
@@ -45,14 +47,23 @@ DETERMINANT = 12
 
 def test_nwot_of_four_images_by_hand() -> None:
     network = nn.Sequential(nn.ReLU(), nn.Flatten())
-    assert kernel(network, FOUR_IMAGES).tolist() == AGREEMENT
+    assert nwot.kernels(network, FOUR_IMAGES).tolist() == [AGREEMENT]
     assert nwot(network, FOUR_IMAGES) == pytest.approx(math.log(DETERMINANT))
 
 
 def test_agreement_is_the_published_sum_of_two_products() -> None:
     features = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     codes = (features.flatten(1) > 0).double()
-    assert torch.equal(agreement(features).double(), codes @ codes.T + (1 - codes) @ (1 - codes).T)
+    assert torch.equal(agreement(features, 7)[0].double(), codes @ codes.T + (1 - codes) @ (1 - codes).T)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_members_of_a_stack_agree_as_they_do_alone(layout: torch.memory_format) -> None:
+    features = torch.randn(15, 2, 3, 3, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
+    together = agreement(features, 5)
+    assert together.shape == (3, 5, 5)
+    for member, alone in zip(together, features.split(5), strict=True):
+        assert torch.equal(member, agreement(alone, 5)[0])
 
 
 def test_two_images_with_one_code_give_minus_infinity() -> None:
@@ -68,8 +79,8 @@ def test_a_network_without_relu_cannot_be_scored_by_nwot(few_digits: LabelledIma
 def test_an_operation_that_is_not_computed_contributes_nothing_to_nwot(few_digits: LabelledImages) -> None:
     supernet = digits201.supernet(1, 10, seed=0)
     weights = uniform_weights()
-    units = kernel(Weighted(supernet, weights), few_digits)[0, 0]
-    removed = kernel(Weighted(supernet, without(weights, 3, 3)), few_digits)[0, 0]
+    units = nwot.kernels(Weighted(supernet, weights), few_digits)[0, 0, 0]
+    removed = nwot.kernels(Weighted(supernet, without(weights, 3, 3)), few_digits)[0, 0, 0]
     # One convolution of each of the three cells loses its ReLU: 8x12x12, 16x6x6 and 32x3x3 units.
     assert units - removed == 8 * 144 + 16 * 36 + 32 * 9
     # 12 convolutions a cell, and the last ReLU.
@@ -123,7 +134,7 @@ def test_nwot_reference_is_the_published_computation(few_digits: LabelledImages)
     supernet = digits201.supernet(1, 10, seed=3)
     for weights in (uniform_weights(), without(uniform_weights(), 1, 3), without(uniform_weights(), 5, 2)):
         expected = slow_reference_kernel(supernet, weights, few_digits.images)
-        assert torch.equal(reference_kernel(Weighted(supernet, weights), few_digits), expected)
+        assert torch.equal(nwot_reference.kernels(Weighted(supernet, weights), few_digits)[0], expected)
         assert nwot_reference(Weighted(supernet, weights), few_digits) == pytest.approx(
             float(np.linalg.slogdet(expected.numpy())[1])
         )
@@ -135,11 +146,50 @@ def test_the_folded_supernet_has_the_kernels_of_the_supernet(weights: list[float
     images = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(seed))
     batch = LabelledImages(images, torch.arange(8))
     network = Weighted(digits201.supernet(1, 10, seed), torch.tensor(weights).reshape(6, 5))
-    for of in (kernel, reference_kernel):
-        plain, fast = of(network, batch), of(folded(network), batch)
+    for proxy in (nwot, nwot_reference):
+        plain, fast = proxy.kernels(network, batch)[0], proxy.kernels(folded(network), batch)[0]
         assert torch.equal(fast.diagonal(), plain.diagonal())
         # A unit whose input is zero but for rounding may be on in one form and off in the other: one in ten thousand.
         assert (fast - plain).abs().max() <= 1e-4 * plain.diagonal().max()
+
+
+rows = st.lists(st.sampled_from((0.0, 0.2, 1.0)), min_size=5, max_size=5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), st.sets(st.integers(0, 5), max_size=3), st.integers(1, 6), st.integers(0, 99))
+def test_weights_that_are_scored_together_have_the_kernels_of_each(
+    data: st.DataObject, edges: set[int], members: int, seed: int
+) -> None:
+    base = torch.tensor([data.draw(rows) for _ in range(6)])
+    several = [base.clone() for _ in range(members)]
+    for weights in several:
+        for edge in edges:
+            weights[edge] = torch.tensor(data.draw(rows))
+    images = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(seed))
+    batch = LabelledImages(images, torch.arange(8))
+    supernet = digits201.supernet(1, 10, seed)
+    assert isinstance(supernet, CellNetwork)
+    for proxy in (nwot, nwot_reference):
+        plain = torch.cat([proxy.kernels(Weighted(supernet, weights), batch) for weights in several])
+        together = proxy.kernels(FoldedNetwork(supernet, several, len(batch)), batch).expand_as(plain)
+        assert torch.equal(together.diagonal(dim1=1, dim2=2), plain.diagonal(dim1=1, dim2=2))
+        # A unit whose input is zero but for rounding may be on in one form and off in the other: one in ten thousand.
+        assert (together - plain).abs().max() <= 1e-4 * plain.max()
+
+
+@pytest.mark.parametrize("space", [digits201, darts.resized(2, 3)], ids=lambda space: space.name)
+@pytest.mark.parametrize("proxy", [nwot, nwot_reference, synflow])
+def test_scores_of_one_step_are_those_of_each_perturbation(proxy: Proxy, space: SearchSpace) -> None:
+    supernet = space.supernet(1, 10, seed=5)
+    decisions = Decisions.none_yet(space.edges)
+    weights = decisions.weights(torch.zeros(len(space.edges), len(space.edges[0].operations)))
+    removed = [without(weights, 3, operation) for operation in range(weights.shape[1])]
+    images = torch.randn(6, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    batch = LabelledImages(images, torch.arange(6))
+    together = scores_under(proxy, supernet, removed, batch)
+    assert together == pytest.approx([proxy(Weighted(supernet, each), batch) for each in removed], rel=1e-4)
+    assert len(set(together)) > 2
 
 
 def test_networks_that_cannot_be_folded_are_measured_as_they_are() -> None:
@@ -152,9 +202,9 @@ def test_the_diagonal_of_the_full_size_reference_kernel() -> None:
     supernet = nasbench201.supernet(3, 10, seed=0)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for weights in (uniform_weights(), without(uniform_weights(), 4, 3)):
-        diagonal = reference_kernel(
-            Weighted(supernet, weights), LabelledImages(images, torch.tensor([0, 1]))
-        ).diagonal()
+        diagonal = nwot_reference.kernels(Weighted(supernet, weights), LabelledImages(images, torch.tensor([0, 1])))[
+            0
+        ].diagonal()
         assert diagonal.tolist() == [3_518_464] * 2
 
 

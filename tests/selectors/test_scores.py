@@ -1,6 +1,7 @@
 """Scores: direction, what they read, what they leave alone, and the oracles against a slow loop."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from opselect.selectors.catalog import start
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import (
     MissingIngredient,
-    accuracy,
+    accuracies,
     alpha_strength,
     average_accuracy,
     best_accuracy,
@@ -33,9 +34,9 @@ from opselect.spaces.table import Table
 ACCURACIES = numpy_generator("accuracies for tests").uniform(10, 90, len(OPERATIONS) ** 6)
 
 
-def weighed_by(state: SearchState, weights: Weights) -> float:
+def weighed_by(state: SearchState, weights: Sequence[Weights]) -> list[float]:
     """A quality that is the weighted sum of the operations' numbers, over all edges."""
-    return float((weights * torch.arange(5.0)).sum())
+    return [float((each * torch.arange(5.0)).sum()) for each in weights]
 
 
 def test_perturbation_prefers_the_operation_that_is_missed_most(task: Task) -> None:
@@ -120,15 +121,16 @@ def test_validation_accuracy_counts_by_hand(task: Task) -> None:
     labels = task.images.alpha_half.labels
     expected = 100 * float((labels == 3).float().mean())
     state = start(replace(task, supernet=Constant()))
-    assert validation_accuracy(state, torch.zeros(6, 5)) == pytest.approx(expected)
+    assert validation_accuracy(state, [torch.zeros(6, 5)] * 2) == pytest.approx([expected] * 2)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_measuring_accuracy_leaves_the_supernet_exactly_as_it_was(training: bool, few_digits: LabelledImages) -> None:
     supernet = digits201.supernet(1, 10, seed=0).train(training)
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
-    first = accuracy(supernet, torch.full((6, 5), 0.2), few_digits)
-    assert accuracy(supernet, torch.full((6, 5), 0.2), few_digits) == first
+    several = [torch.full((6, 5), 0.2), torch.eye(6, 5)]
+    first = accuracies(supernet, several, few_digits)
+    assert [accuracies(supernet, [weights], few_digits) for weights in several] == [[each] for each in first]
     assert supernet.training == training
     assert all(torch.equal(before[name], tensor) for name, tensor in supernet.state_dict().items())
 

@@ -1,6 +1,7 @@
 """The topology rule: two inputs of every node stay, those that are missed most."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -95,9 +96,9 @@ def test_removal_measures_the_supernet_without_the_edge() -> None:
     state = decided(task_on(darts), operation=3)
     seen = []
 
-    def quality(_: SearchState, weights: torch.Tensor) -> float:
-        seen.append(weights)
-        return float(weights.sum())
+    def quality(_: SearchState, several: Sequence[torch.Tensor]) -> list[float]:
+        seen.extend(several)
+        return [float(weights.sum()) for weights in several]
 
     assert removal(quality)(state, (9, 11)) == {9: -27.0, 11: -27.0}
     for edge, weights in zip((9, 11), seen, strict=True):

@@ -9,7 +9,7 @@ import torch
 from opselect.selectors.catalog import start
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.recipe import SupernetTraining
-from opselect.selectors.scores import accuracy
+from opselect.selectors.scores import accuracies
 from opselect.selectors.task import SearchImages, Task, shuffled_batches
 from opselect.selectors.training import (
     AlphaTraining,
@@ -40,7 +40,7 @@ def test_training_learns_the_digits_and_alpha(task: Task) -> None:
     images = SearchImages.halves(digits())
     supernet, alpha = trained(images, SupernetTraining(epochs=8, alpha_learning_rate=3e-3), alpha_training="learnt")
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
-    assert accuracy(supernet, weights, images.alpha_half) > 18, "chance is 10, with a deviation of 1.3"
+    assert accuracies(supernet, [weights], images.alpha_half)[0] > 18, "chance is 10, with a deviation of 1.3"
     start_alpha = initial_alpha(Decisions.none_yet(digits201.edges), torch_generator("alpha"))
     assert (alpha - start_alpha).abs().max() > 0.02
     assert not alpha.requires_grad

@@ -1,7 +1,9 @@
 """Names and what they stand for: entry points, ours declared in pyproject.toml exactly as a stranger's would be."""
 
 import difflib
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from opselect.spaces.errors import UserError
@@ -30,7 +32,7 @@ def names(kind: str) -> tuple[str, ...]:
     Args:
         kind: one of `KINDS`.
     """
-    return tuple(sorted({entry.name for entry in entry_points(group=f"opselect.{kind}")}))
+    return tuple(sorted({entry.name for entry in _declared(entry_points, kind)}))
 
 
 def load(kind: str, name: str) -> Any:
@@ -39,13 +41,19 @@ def load(kind: str, name: str) -> Any:
     Raises:
         UnknownName: nothing has this name, or two packages claim it.
     """
-    found: list[EntryPoint] = [entry for entry in entry_points(group=f"opselect.{kind}") if entry.name == name]
+    found = [entry for entry in _declared(entry_points, kind) if entry.name == name]
     if not found:
         raise UnknownName(f"no {SINGULAR[kind]} named {name!r}{did_you_mean(name, names(kind))}")
     if len({entry.value for entry in found}) > 1:
         claims = sorted(f"{entry.dist.name if entry.dist else 'an unknown package'} ({entry.value})" for entry in found)
         raise UnknownName(f"the name {name!r} is claimed by {' and '.join(claims)}; uninstall one of them")
     return found[0].load()
+
+
+@cache
+def _declared(read: Callable[..., EntryPoints], kind: str) -> tuple[EntryPoint, ...]:
+    """What installed packages declare, read once: that takes milliseconds, as long as many a score."""
+    return tuple(read(group=f"opselect.{kind}"))
 
 
 def did_you_mean(given: str, known: tuple[str, ...]) -> str:

@@ -10,13 +10,13 @@ from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.measuring import Weighted
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
 from opselect.selectors.training import initial_alpha
-from opselect.spaces.cellnet import CellNetwork
+from opselect.spaces.cellnet import CellNetwork, Skeleton
 from opselect.spaces.counting import multiply_adds
 from opselect.spaces.darts import DARTSSpace, darts, darts_s2
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201, nasbench201
+from opselect.spaces.nasbench201 import OPERATIONS, digits201, nasbench201
 from opselect.spaces.seeds import torch_generator
-from opselect.spaces.space import SearchSpace, Weights
+from opselect.spaces.space import Edge, SearchSpace, Weights
 
 from .conftest import Findings, random_images
 from .published_form import published_score
@@ -60,7 +60,7 @@ def test_a_step_against_the_published_computation(
         return [published_score(supernet, weights, batch.images) for weights in steps]
 
     def fast() -> list[float]:
-        return [nwot_reference(Weighted(supernet, weights), batch) for weights in steps]
+        return nwot_reference.under_each(supernet, steps, batch)
 
     assert fast() == pytest.approx(published(), rel=1e-4)
     what = f"nasbench201, full size, batch {batch_size}: one step of nwot_reference, against the published computation"
@@ -71,12 +71,24 @@ def test_a_step_against_the_published_computation(
 
 
 def test_a_step_of_nwot_against_the_plain_definition(turns: Turns) -> None:
-    supernet, batch = supernet_of(nasbench201), random_images(64)
+    supernet, batch, steps = supernet_of(nasbench201), random_images(64), perturbations(nasbench201)
 
-    def fast() -> list[float]:
-        return [nwot(Weighted(supernet, weights), batch) for weights in perturbations(nasbench201)]
+    def plain() -> object:
+        return plainly(lambda: [nwot(Weighted(supernet, weights), batch) for weights in steps])()
 
-    turns("nasbench201, full size, batch 64: one step of nwot, against the plain definition", plainly(fast), fast, 3)
+    what = "nasbench201, full size, batch 64: one step of nwot, against the plain definition"
+    turns(what, plain, lambda: nwot.under_each(supernet, steps, batch), 3)
+
+
+def test_a_step_of_small_networks_together_against_one_by_one(turns: Turns) -> None:
+    batch = LabelledImages(torch.randn(64, 1, 12, 12, generator=torch_generator("images")), torch.arange(64) % 10)
+    supernet, steps = supernet_of(digits201, 1), perturbations(digits201)
+    turns(
+        "digits201, batch 64: one step of nwot, all perturbations in one stack, against one after the other",
+        lambda: [nwot(Weighted(supernet, weights), batch) for weights in steps],
+        lambda: nwot.under_each(supernet, steps, batch),
+        20,
+    )
 
 
 @pytest.mark.parametrize("space", [darts, darts_s2], ids=lambda space: space.name)
@@ -126,6 +138,23 @@ def test_how_the_cost_grows(turns: Turns, what: str, space: SearchSpace, batch_s
         lambda: nwot(Weighted(other, weights), batch_of_other),
         3,
     )
+
+
+@pytest.mark.parametrize("nodes", [3, 5, 6])
+def test_how_a_step_grows_with_the_edges_of_a_cell(turns: Turns, nodes: int) -> None:
+    batch = LabelledImages(torch.randn(64, 1, 12, 12, generator=torch_generator("images")), torch.arange(64) % 10)
+
+    def step_of(nodes: int) -> Callable[[], list[float]]:
+        routes = [(source, target) for target in range(1, nodes) for source in range(target)]
+        edges = tuple(Edge("cell", source, target, OPERATIONS) for source, target in routes)
+        with torch.random.fork_rng():
+            supernet = CellNetwork(edges, [OPERATIONS] * len(edges), Skeleton(8, 1, "plain"), 1, 10, False)
+        weights = Decisions.none_yet(edges).weights(torch.zeros(len(edges), len(OPERATIONS)))
+        steps = [without(weights, 1, operation) for operation in range(len(OPERATIONS))]
+        return lambda: nwot.under_each(supernet.to(memory_format=torch.channels_last), steps, batch)
+
+    what = f"digits201, batch 64: one step of nwot, 6 edges, against {nodes * (nodes - 1) // 2}"
+    turns(what, step_of(4), step_of(nodes), 20)
 
 
 def test_whole_space_scoring(turns: Turns, findings: Findings) -> None:

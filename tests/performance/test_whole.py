@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from opselect.bench import runner
+from opselect.bench import proxy_study, runner
 from opselect.bench.experiment import Experiment, parse
 from opselect.bench.report.writing import write_report
 from opselect.bench.reporting import reported
 from opselect.selectors.catalog import ZeroCostPT
+from opselect.selectors.ledger import peak_memory_megabytes
 from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.nwot import nwot
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.spaces.digits import digits
+from opselect.spaces.machine import available_cores
 from opselect.spaces.nasbench201 import digits201
 
 from .conftest import Findings
@@ -50,10 +52,55 @@ def test_zero_cost_pt_on_digits201(turns: Turns) -> None:
     def plainly() -> Selection:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "folded", lambda network: network)
+            patch.setattr(module, "most_together", lambda *_: 1)
             return select()
 
     assert plainly().architecture == select().architecture
     turns("digits201: zero-cost-pt, N = 10, V = 10, batch 64, one seed, against the plain definition", plainly, select)
+
+
+@pytest.mark.parametrize("candidates", [2, 4])
+def test_how_a_selection_grows_with_its_proposals(turns: Turns, candidates: int) -> None:
+    images = SearchImages.halves(digits())
+
+    def select(proposals: int) -> None:
+        supernet = digits201.supernet(1, 10, 0).to(memory_format=torch.channels_last)
+        ZeroCostPT(batch_size=64, candidates=proposals, validation_batches=1)(Task(digits201, images, 10, 0, supernet))
+
+    turns(
+        f"digits201: zero-cost-pt, batch 64, one proposal, against {candidates}",
+        lambda: select(1),
+        lambda: select(candidates),
+    )
+
+
+def test_scoring_a_whole_space(findings: Findings, tmp_path: Path) -> None:
+    before = peak_memory_megabytes()
+    study = proxy_study.describe("digits201", "digits", 64, 0)
+    halves = []
+    for count in (7_812, None):
+        started = time.perf_counter()
+        scores = proxy_study.score_architectures(study, count, ["nwot"], tmp_path, 1, lambda *_: None)
+        halves.append(
+            f"{scores.classes} cells after {time.perf_counter() - started:.0f} s at {peak_memory_megabytes():.0f} MB"
+        )
+    assert scores.classes == 5_260
+    findings.add(
+        "digits201: nwot of every distinct cell, one core, in two calls", f"{'; '.join(halves)}; before {before:.0f} MB"
+    )
+
+
+def test_the_default_experiment_with_its_report(findings: Findings, tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("opselect")
+    seconds = []
+    for arguments in (["run", "digits201", "--output", str(tmp_path)], ["report", str(tmp_path)]):
+        started = time.perf_counter()
+        subprocess.run([command, *arguments], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    findings.add(
+        f"opselect run digits201, {available_cores()} workers, and opselect report",
+        " and ".join(f"{s:.0f} s" for s in seconds),
+    )
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")

@@ -153,7 +153,11 @@ class Kernels:
             units_besides: on how many units more all images agree, likewise.
         """
         found = agreement(features, self.batch).to(torch.float64)
-        counts, besides = (found.new_tensor(each)[:, None, None] for each in (times, units_besides))
+        # Without waiting for the device, which a plain copy to it does.
+        counts, besides = (
+            torch.tensor(each, dtype=found.dtype)[:, None, None].to(found.device, non_blocking=True)
+            for each in (times, units_besides)
+        )
         # Integers, which doubles hold exactly.
         found = torch.addcmul(besides, counts, found)
         self.total = found if self.total is None else self.total + found

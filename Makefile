@@ -1,7 +1,8 @@
 # make report   the environment, the default experiment and its report, from nothing
 # make test     the environment and the default test suite
 # make bench    the benchmarks: what fast paths gain, what a user waits for
-# make check    formatting, lint, types and tests, as CI runs them
+# make gate     what selectors select, against the committed baseline
+# make check    formatting, lint, types, tests and the gate, as CI runs them
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -11,7 +12,7 @@ FINDINGS ?= findings.txt
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow bench lint types check table clean
+.PHONY: install report test test-slow bench gate lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +40,13 @@ UNWATCHED := --override-ini=addopts="-p no:opselect --import-mode=importlib"
 bench: install
 	$(BIN)/python -m pytest tests/performance $(UNWATCHED) -m performance --findings $(FINDINGS) --benchmark-disable-gc
 
+# The selectors of today against the committed baseline: a change for the worse ends with a table that says what it is.
+# Times may differ tenfold, since other work may share the machine.
+gate: install
+	rm -rf runs/gate
+	$(BIN)/opselect run results/gate/experiment.toml --output runs/gate
+	$(BIN)/opselect check runs/gate --against results/gate --cost-tolerance 10
+
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,7 +57,7 @@ types: install
 	for folder in bench selectors spaces; do ln -sfn ../../$$folder .typing/opselect/$$folder; done
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test gate
 
 # The table comes with the source. Where it does not, this trains every distinct cell: hours, resumed where it stopped.
 table: $(TABLE)

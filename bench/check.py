@@ -172,8 +172,8 @@ def _finding(
         found.append(("failed", f"all {len(ours)} trials failed: {failed[0].reason}"))
     elif failed:
         found.append(("failed", f"{len(failed)} of {len(ours)} trials failed: {failed[0].reason}"))
-    changed = [] if statistical else [seed for seed, pair in exact.items() if _outcome(pair[0]) != _outcome(pair[1])]
-    found += [("changed", _change(seed, *done[seed])) for seed in changed[:MOST_DETAILS]]
+    changed = [] if statistical else [seed for seed, pair in exact.items() if not is_same_outcome(*pair)]
+    found += [("changed", change_between(*done[seed])) for seed in changed[:MOST_DETAILS]]
     if len(changed) > MOST_DETAILS:
         found.append(("changed", f"and {len(changed) - MOST_DETAILS} more seeds"))
     all_exact = bool(done) and len(exact) == len(ours) == len(theirs) and not statistical
@@ -211,18 +211,26 @@ def _must_be_equal(ours: Record, theirs: Record) -> bool:
     )
 
 
-def _outcome(record: Record) -> str:
-    # As text, in which NaN equals itself.
-    return record.result.model_dump_json() if record.result else ""
+def is_same_outcome(ours: Record, theirs: Record) -> bool:
+    """Whether two trials came out equal to the last bit, costs aside."""
+
+    def outcome(record: Record) -> str:
+        # As text, in which NaN equals itself.
+        return record.result.model_dump_json() if record.result else ""
+
+    return outcome(ours) == outcome(theirs)
 
 
 def _architecture(record: Record) -> str | None:
     return record.result.architecture if record.result else None
 
 
-def _change(seed: int, ours: Record, theirs: Record) -> str:
-    """What is different in a record that should be the same."""
-    assert ours.result is not None and theirs.result is not None
+def change_between(ours: Record, theirs: Record) -> str:
+    """What is different in a record that should be the same as an earlier one."""
+    seed = ours.trial.seed
+    if ours.result is None or theirs.result is None:
+        fate = [f"failed ({record.reason})" if record.result is None else "finished" for record in (ours, theirs)]
+        return f"seed {seed}: {fate[0]}, before {fate[1]}"
     if ours.result.architecture != theirs.result.architecture:
         return f"seed {seed}: selects {ours.result.architecture}, before {theirs.result.architecture}"
     for place, (mine, other) in enumerate(zip(ours.result.steps, theirs.result.steps, strict=False), start=1):

@@ -177,6 +177,46 @@ def check(
 
 
 @app.command()
+def reproduce(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'opselect run' has written.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the new records; runs/RUN-reproduced by default.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--selector", help="Label of one to repeat; may be repeated. All by default.")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="One to repeat; may be repeated. All by default.")] = None,
+    workers: WorkersOption = 0,
+    backend: BackendOption = "local",
+    scheduler: SchedulerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a finished experiment again from the description that its folder keeps, and say what came out equal.
+
+    Exits with 0 if everything did, with 1 if something differs that only the code can have changed, and with 2 if
+    versions, data or machines differ, which may be why. Called again, it goes on where it was stopped.
+
+    Example: `opselect reproduce results/digits201 --selector random --seed 0`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench.reproduction import reproduce, told
+
+    target = output or Path("runs") / f"{folder.resolve().name}-reproduced"
+    everyone = _workers(workers, backend, scheduler)
+    with _progress() as progress:
+        found = reproduce(folder, target, everyone, progress, label or (), seed or ())
+    if as_json:
+        _print_json({name: {"status": each.status, **asdict(each)} for name, each in found.items()})
+    else:
+        print(told(found))
+        print(f"records: {target}")
+    statuses = {each.status for each in found.values()}
+    if statuses != {0}:
+        raise typer.Exit(1 if 1 in statuses else 2)
+
+
+@app.command()
 def plan(
     folder: Annotated[Path, typer.Argument(metavar="PILOT", help="A folder that 'opselect run' has written.")],
     first: Annotated[str, typer.Option(help="Label of a selector.")],

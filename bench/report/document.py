@@ -83,7 +83,7 @@ def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
             tables=(table["agreement"], table["steps"], table["correlations"]),
         ),
         Section("Every trial", tables=(table["trials"], table["failures"])),
-        Section("Reproducibility", tables=(table["reproducibility"], table["settings"])),
+        Section("Reproducibility", _statement(trials), tables=(table["reproducibility"], table["settings"])),
     ]
     return tuple(_without_empty_tables(section) for section in sections)
 
@@ -113,6 +113,27 @@ def _figure(shown: bool, name: str, caption: str) -> tuple[Figure, ...]:
 def _without_empty_tables(section: Section) -> Section:
     kept = tuple(table for table in section.tables if table.shown_blocks)
     return Section(section.heading, section.paragraphs, section.figures, kept)
+
+
+def _statement(trials: Trials) -> tuple[str, ...]:
+    """What a repetition may be expected to give."""
+    devices = sorted({record.trial.device for record in trials.all})
+    if not devices:
+        return ()
+    said = [
+        "Every random number comes from a stream that the trial's seed and its purpose determine. The same code, "
+        "settings, data, versions and kind of processor give all of this report again, byte for byte, but times, "
+        "memory and machines, which stand in a section of their own.",
+        "Not determined: on another kind of processor, with another number of threads or with other versions, sums may "
+        "differ in their last bits; training amplifies that, so architectures and accuracies may differ as well.",
+    ]
+    if devices != ["cpu"]:
+        said.append(
+            f"Trials ran on {' and '.join(devices)}: on a GPU sums have no fixed order, so not even a repetition on "
+            "the same machine is sure to give the same bits."
+        )
+    said.append("'opselect reproduce FOLDER' runs the experiment of a folder again and says what came out equal.")
+    return tuple(said)
 
 
 def _findings(trials: Trials) -> tuple[str, ...]:

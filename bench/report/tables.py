@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from opselect.bench.records import Record
 from opselect.bench.report import summaries
@@ -527,6 +528,7 @@ def reproducibility_table(trials: Trials) -> Table:
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in references],
             "Table, fingerprint": [table.fingerprint for table in references],
             "Seeds": [listed(trials.seeds)] if trials.seeds else [],
+            "Device": [trial.device for trial in described],
             "All open edges scored at every step": ["yes" if trial.observe else "no" for trial in described],
         }
         | {f"Version of {name}": [trial.software.get(name, UNDEFINED) for trial in described] for name in software},
@@ -535,13 +537,26 @@ def reproducibility_table(trials: Trials) -> Table:
 
 def environment_table(trials: Trials) -> Table:
     """The machines, which may differ between two runs of one experiment."""
-    environments = [record.environment for record in trials.all]
+    environments = [_with_the_mark_told(record.environment) for record in trials.all]
     items = sorted({item for environment in environments for item in environment})
     return _facts(
         "environment",
         "Where it ran",
         {item: [plain(environment[item]) for environment in environments if item in environment] for item in items},
     )
+
+
+def _with_the_mark_told(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment with a line of its own for what git appends to a commit whose files were changed."""
+    commit = environment.get("commit")
+    if not isinstance(commit, str):
+        return dict(environment)
+    plain_commit = commit.removesuffix("-dirty")
+    return {
+        **environment,
+        "commit": plain_commit,
+        "uncommitted changes": "no" if plain_commit == commit else "yes, so the commit does not say what ran",
+    }
 
 
 def timing_table(trials: Trials) -> Table:

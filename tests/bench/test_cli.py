@@ -37,6 +37,7 @@ COMMANDS = [
     ("report",),
     ("check",),
     ("plan",),
+    ("reproduce",),
     ("list",),
     ("select",),
     ("proxies",),

@@ -8,7 +8,7 @@ from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.reporting import reported
 
 RESULTS = Path(__file__).parents[2] / "results"
-RUNS = sorted(str(path.parent.relative_to(RESULTS)) for path in RESULTS.rglob("records.jsonl"))
+RUNS = sorted(str(path.parent.relative_to(RESULTS)) for path in RESULTS.rglob("report.md"))
 
 
 def test_there_are_committed_results() -> None:

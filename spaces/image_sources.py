@@ -30,6 +30,10 @@ IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in ran
 IMAGENET16_TEST_FILE = "val_data"
 # A label of the largest file, with 130,000 of them, takes one or two.
 IMAGENET16_MOST_STEPS = 1_000_000
+LARGEST_RATIO = 50
+"""An archive may unpack to so many times its size; images seldom to ten times."""
+LARGEST_SMALL_ARCHIVE = 32 * 2**20
+"""Bytes to which an archive of any size may unpack."""
 LARGEST_CHANNEL_AXIS = 4
 """A last axis of up to this length is read as channels (grey, grey and alpha, RGB, RGBA) where nothing else fits."""
 
@@ -287,6 +291,7 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
             found = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
             if found is not None:
                 wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
+                _check_unpacked_size(archive.zip, path.stat().st_size)
                 arrays = {name: archive[name] for name in wanted if name in found}
         except _UNREADABLE_ARCHIVE as error:
             raise InvalidImages(f"{path}: not readable as arrays ({in_one_line(error)}), {expected}") from error
@@ -302,6 +307,13 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
             raise InvalidImages(f"{path}: {name} is no array, {expected}")
     return arrays
+
+
+def _check_unpacked_size(archive: zipfile.ZipFile, packed: int) -> None:
+    """Refuse what unpacks to far more than images do; NumPy reads no more of a member than the archive declares."""
+    declared = sum(info.file_size for info in archive.infolist())
+    if declared > max(LARGEST_SMALL_ARCHIVE, LARGEST_RATIO * packed):
+        raise ValueError(f"{packed:,} bytes unpack to {declared:,}, which no images do")
 
 
 def _check_images(path: Path, name: str, images: np.ndarray, like: np.ndarray) -> None:

@@ -49,6 +49,11 @@ COLUMNS = pa.schema(
 )
 """Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
 
+MOST_ROWS = 5_000_000
+"""Of a table; the published accuracies of NAS-Bench-201 have 655,000."""
+LARGEST_CONTENT = 128 * 2**20
+"""Bytes of a table's columns, unpacked."""
+
 ROWS_AT_A_TIME = 10_000
 """How much of a table is text at a time, which keeps memory flat."""
 
@@ -242,6 +247,7 @@ def read(path: Path) -> Table:
     try:
         with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
+            _check_size(file.metadata, path)
             # One after the other: what unpacking a column takes is free again for the next.
             columns = {
                 name: file.read([name], use_threads=False)[name] for name in COLUMNS.names if name in schema.names
@@ -270,6 +276,22 @@ def read(path: Path) -> Table:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
     check_rows(rows, str(path))
     return Table(registry.load("spaces", space_name), rows, provenance)
+
+
+def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:
+    """Refuse a file whose columns unpack to more than a table has.
+
+    Raises:
+        InvalidTable: with what it declares.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    if rows > MOST_ROWS or unpacked > LARGEST_CONTENT:
+        raise InvalidTable(
+            f"{path}: {rows:,} rows in {unpacked:,} bytes, expected at most {MOST_ROWS:,} rows in "
+            f"{LARGEST_CONTENT:,} bytes"
+        )
 
 
 def check_rows(rows: pa.Table, where: str) -> None:

@@ -39,7 +39,7 @@ from opselect.spaces.files import replacing
 from opselect.spaces.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.images import content_hash
 from opselect.spaces.machine import is_out_of_memory
-from opselect.spaces.reading import read_state
+from opselect.spaces.saved_states import read_state
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table

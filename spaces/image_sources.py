@@ -4,9 +4,8 @@ The data root is the folder in the environment variable OPSELECT_DATA, otherwise
 Nothing is downloaded: what is missing is named together with how to get it.
 """
 
-import lzma
+import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError, in_one_line, shortened
 from opselect.spaces.files import data_root
 from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.reading import is_file
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
 
 IMAGENET16_CLASSES = 120
@@ -36,19 +36,6 @@ LARGEST_SMALL_ARCHIVE = 32 * 2**20
 """Bytes to which an archive of any size may unpack."""
 LARGEST_CHANNEL_AXIS = 4
 """A last axis of up to this length is read as channels (grey, grey and alpha, RGB, RGBA) where nothing else fits."""
-
-_UNREADABLE_ARCHIVE = (
-    OSError,
-    EOFError,
-    ValueError,
-    MemoryError,
-    RuntimeError,  # encrypted
-    NotImplementedError,  # an unknown kind of compression
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""What NumPy and zipfile raise on a file that is cut short, altered or something else."""
 
 
 class InvalidImages(UserError, ValueError):
@@ -67,7 +54,7 @@ def load_images(name_or_path: str) -> ImageData:
     """
     if name_or_path.lower().endswith(".npz"):
         beside, in_root = Path(name_or_path), data_root() / name_or_path
-        return npz(in_root if in_root.is_file() and not beside.is_file() else beside)
+        return npz(in_root if is_file(in_root) and not is_file(beside) else beside)
     try:
         source: Callable[[], ImageData] = registry.load("images", name_or_path)
     except registry.UnknownName as error:
@@ -287,13 +274,15 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
         raise MissingData(f"{path}: cannot be read ({reason}), {expected}") from error
     with stream:
         try:
-            archive = np.load(stream, allow_pickle=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+                archive = np.load(stream, allow_pickle=False)
             found = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
             if found is not None:
                 wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
                 _check_unpacked_size(archive.zip, path.stat().st_size)
                 arrays = {name: archive[name] for name in wanted if name in found}
-        except _UNREADABLE_ARCHIVE as error:
+        except Exception as error:  # damaged bytes can mean anything
             raise InvalidImages(f"{path}: not readable as arrays ({in_one_line(error)}), {expected}") from error
     if found is None:
         raise InvalidImages(f"{path}: holds a single array, {expected}")

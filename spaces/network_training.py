@@ -24,7 +24,7 @@ from opselect.spaces.errors import UserError
 from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import is_out_of_memory
-from opselect.spaces.reading import read_state
+from opselect.spaces.saved_states import read_state
 from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1

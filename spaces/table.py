@@ -26,6 +26,7 @@ from jaxtyping import Float
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.files import imported_table, imported_tables, replacing
+from opselect.spaces.reading import is_file
 from opselect.spaces.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def read(path: Path) -> Table:
         MissingData: there is no such file.
         InvalidTable: it is no table, it is damaged, or its format version is another one.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
     try:
         with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
@@ -275,7 +276,12 @@ def read(path: Path) -> Table:
     except (pa.ArrowException, ValueError) as error:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
     check_rows(rows, str(path))
-    return Table(registry.load("spaces", space_name), rows, provenance)
+    space = registry.load("spaces", space_name)
+    try:
+        next(iter(space.enumerate()))
+    except UserError as error:
+        raise InvalidTable(f"{path}: a table of {space_name}: {error}") from None
+    return Table(space, rows, provenance)
 
 
 def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Experiments: one TOML file, checked completely before anything runs."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -16,7 +15,7 @@ from opselect.spaces.errors import UserError
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
 from opselect.spaces.network_training import NetworkTraining
-from opselect.spaces.reading import read_text
+from opselect.spaces.reading import read_text, read_toml
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
@@ -236,8 +235,8 @@ def parse(text: str, where: str) -> Experiment:
         InvalidExperiment: one sentence about the first problem.
     """
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = read_toml(text)
+    except ValueError as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = checked_settings(_ExperimentFile, content, where)
     supernet = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")

@@ -1,7 +1,6 @@
 """Studies: one experiment file over several spaces or images, which is one experiment for each pair of them."""
 
 import itertools
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import tomli_w
 
 from opselect.bench.experiment import Experiment, InvalidExperiment, parse, shown, text_of
+from opselect.spaces.reading import read_toml
 
 FILE_NAME = "study.toml"
 MOST_EXPERIMENTS = 1000
@@ -58,8 +58,8 @@ def parse_study(text: str, where: str) -> Study:
         InvalidExperiment: one sentence about the first problem.
     """
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError):
+        content = read_toml(text)
+    except ValueError:
         content = {}  # the message about it is that of a single experiment
     if not any(isinstance(content.get(key), list) for key in ("space", "images")):
         experiment = parse(text, where)

@@ -14,13 +14,18 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        if len(message) > LONGEST_MESSAGE:
-            message = f"{message[: 2 * LONGEST_MESSAGE // 3]} … {message[-LONGEST_MESSAGE // 4 :]}"
-        super().__init__(printable(message)[: 4 * LONGEST_MESSAGE])
+        # Twice, since what does not show gets longer by it, and a text of megabytes should not.
+        super().__init__(_cut(printable(_cut(message))))
 
 
 class MissingData(UserError, FileNotFoundError):
     """Images or a table that are not where they were looked for; the message says where and how to get them."""
+
+
+def _cut(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: 2 * LONGEST_MESSAGE // 3]} … {message[-LONGEST_MESSAGE // 4 :]}"
 
 
 def in_one_line(error: Exception) -> str:

@@ -256,6 +256,8 @@ def read(path: Path) -> Table:
         metadata = json.loads((schema.metadata or {})[METADATA_KEY])
         version, space_name, provenance = metadata["version"], metadata["space"], metadata["provenance"]
         missing = [name for name in COLUMNS.names if name not in columns]
+    except InvalidTable:
+        raise
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         damaged = isinstance(error, pa.ArrowException | OSError)
         kind = "damaged or no Parquet file" if damaged else "not a table of opselect"

@@ -18,7 +18,7 @@ from opselect.spaces.table import InvalidTable, Table
 EXTENSION = "pickle.pbz2"
 # Of one pickle, unpacked: several times what the published ones have, and no more memory than a laptop has.
 LARGEST_MEMBER = 32 * 2**20
-MOST_STEPS = 1_000_000
+MOST_STEPS = 600_000
 EXPECTED = "expected a folder such as NATS-tss-v1_0-3ffb9-simple"
 
 

@@ -27,7 +27,8 @@ def nested(depth: int) -> list[Any]:
     return found
 
 
-DEEP = nested(300)
+DEPTH = 300
+DEEP = nested(DEPTH)
 MOST_LEVELS = 12
 """How deep edits go."""
 
@@ -119,7 +120,7 @@ def with_changed_bytes(content: bytes, edits: list[tuple[int, int, int, int]], t
 
 
 def with_changed_values(tree: Any, edits: list[tuple[int, int, int]], hostile: tuple[Any, ...]) -> Any:
-    """A document, of which some values are replaced, removed or repeated."""
+    """A document, of which some values are replaced, removed or added."""
     for kind, place, number in edits:
         places = list(_places(tree))
         if not places:
@@ -127,13 +128,13 @@ def with_changed_values(tree: Any, edits: list[tuple[int, int, int]], hostile: t
         holder, key = places[place % len(places)]
         value = hostile[number % len(hostile)]
         # Else a later edit would change what all inputs share.
-        value = copy.deepcopy(value) if isinstance(value, dict | list) and value != DEEP else value
+        value = nested(DEPTH) if value is DEEP else copy.deepcopy(value) if isinstance(value, dict | list) else value
         if kind == 1:
             del holder[key]
         elif kind == 2 and isinstance(holder, dict):
             holder[("name", "index", "on", "x\ny", "seconds", 3, "label")[number % 7]] = value
         elif kind == 2:
-            holder.insert(key, holder[key])
+            holder.insert(key, value)
         elif kind == 3 and isinstance(holder, dict) and isinstance(value, str):
             holder[value] = holder.pop(key)
         else:
@@ -156,7 +157,7 @@ def json_lines(content: bytes, edits: list[tuple[int, int, int]]) -> bytes:
 
 def toml(content: bytes, edits: list[tuple[int, int, int]]) -> bytes:
     usable = tuple(value for value in PLAIN if value is not None and value != [None])
-    tree = with_changed_values(tomllib.loads(content.decode()), edits, (*usable, nested(50)))
+    tree = with_changed_values(tomllib.loads(content.decode()), edits, (*usable, DEEP))
     try:
         return tomli_w.dumps(tree).encode("utf-8", "surrogatepass") if isinstance(tree, dict) else b"\x00"
     except (ValueError, TypeError, AttributeError):  # a number that cannot be printed, a key that is none

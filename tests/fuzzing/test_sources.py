@@ -24,6 +24,7 @@ def dangers(source: str) -> list[str]:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
+        first = name.split(".")[0]
         last = name.rpartition(".")[2]
         keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
         if name in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"):

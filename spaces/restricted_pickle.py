@@ -98,7 +98,7 @@ class _Array(np.ndarray):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         match state:
             case (int(), tuple() as shape, NumberType() as kind, fortran, str() | bytes() as content):
-                super().__setstate__((1, shape, kind.plain, bool(fortran), _as_bytes(content)))
+                super().__setstate__(cast(Any, (1, shape, kind.plain, bool(fortran), _as_bytes(content))))
             case _:
                 raise pickle.UnpicklingError("it holds something that NumPy does not write")
 

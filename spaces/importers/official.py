@@ -8,7 +8,7 @@ complete, its last accuracies are kept and the rest is forgotten.
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
@@ -92,7 +92,7 @@ def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str,
             if forget and "Memo value not found" in str(error):
                 raise _ForgottenObject from error
             raise
-    if not isinstance(content, dict) or not content.keys() >= KEYS:
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), Collection) for key in KEYS):
         raise InvalidTable(f"{path}: a torch file without {', '.join(sorted(KEYS))}; {EXPECTED}")
     return rows, content
 

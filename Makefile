@@ -1,5 +1,6 @@
 # make report   the environment, the default experiment and its report, from nothing
 # make test     the environment and the default test suite
+# make fuzz     broken and hostile input for every reader: INPUTS of them
 # make bench    the benchmarks: what fast paths gain, what a user waits for
 # make gate     what selectors select, against the committed baseline
 # make check    formatting, lint, types, tests and the gate, as CI runs them
@@ -12,7 +13,7 @@ FINDINGS ?= findings.txt
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow bench gate lint types check table clean
+.PHONY: install report test test-slow fuzz bench gate lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -34,6 +35,12 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# How many inputs each reader was given, and what was found; tests/fuzzing/README.md says more.
+INPUTS ?= 100000
+fuzz: install
+	$(BIN)/python -m tests.fuzzing.campaign --inputs $(INPUTS)
+	$(BIN)/python -m tests.fuzzing.bombs
 
 # Ratios of two ways timed by turns, for a quiet machine. Types are not checked at run time, which costs half the speed.
 UNWATCHED := --override-ini=addopts="-p no:opselect --import-mode=importlib"

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from opselect.bench.records import Record
 from opselect.bench.report import summaries
-from opselect.bench.report.table import UNDEFINED, number
+from opselect.bench.report.table import UNDEFINED, escape_markdown, number
 from opselect.bench.report.trials import Trials
 from opselect.bench.statistics import Comparison, compared, holm
 from opselect.spaces.errors import UserError
@@ -276,7 +276,7 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
         2: "**Not everything can be compared**",
     }[status_of(findings)]
     lines = [
-        f"{headline}: `{run}` against `{baseline}`.",
+        f"{headline}: {escape_markdown(run)} against {escape_markdown(baseline)}.",
         "",
         "| selector | verdict | same architectures | test accuracy | first-step Spearman | time | evaluations |",
         "| :--- | :--- | ---: | ---: | ---: | ---: | ---: |",
@@ -285,13 +285,15 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
         by_name = {each.measure: each for each in finding.judgements}
         mark = "**" if finding.verdict in REGRESSIONS else ""
         lines.append(
-            f"| {finding.label.replace('|', chr(92) + '|')} | {mark}{finding.verdict}{mark} "
+            f"| {escape_markdown(finding.label)} | {mark}{finding.verdict}{mark} "
             f"| {finding.equal} of {finding.seeds} "
             f"| {_shown(by_name.get('test accuracy'))} "
             f"| {_shown(by_name.get('first-step Spearman with best-acc'))} "
             f"| {_times(finding.cost_ratio)} | {_times(finding.evaluations_ratio)} |"
         )
-    reasons = [f"- {finding.label}: {reason}" for finding in findings for reason in finding.reasons]
+    reasons = [
+        f"- {escape_markdown(f'{finding.label}: {reason}')}" for finding in findings for reason in finding.reasons
+    ]
     notes = [
         "",
         "Run minus baseline: mean difference, in brackets the p-value corrected by Holm's method. Where versions, "

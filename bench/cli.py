@@ -653,12 +653,13 @@ def _load_study(name: str) -> "Study":
     """What is in an experiment file, or in a shipped one by name."""
     from opselect.bench.experiment import InvalidExperiment
     from opselect.bench.study import read_study
+    from opselect.spaces.reading import is_file
     from opselect.spaces.registry import did_you_mean
 
     shipped = Path(__file__).with_name("experiments")
     names = tuple(sorted(path.stem for path in shipped.glob("*.toml")))
     path = shipped / f"{name}.toml" if name in names else Path(name)
-    if not path.is_file():
+    if not is_file(path):
         raise InvalidExperiment(
             f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
         )

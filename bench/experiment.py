@@ -1,6 +1,5 @@
 """Experiments: one TOML file, checked completely before anything runs."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -16,8 +15,11 @@ from opselect.spaces.errors import UserError
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
 from opselect.spaces.network_training import NetworkTraining
+from opselect.spaces.reading import read_text, read_toml
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
+
+LONGEST_LABEL = 100
 
 
 class InvalidExperiment(UserError, ValueError):
@@ -84,13 +86,13 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 def _listed(value: object) -> object:
     # pydantic would ask for a tuple, which TOML does not have.
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"{value!r}, expected a list of at least one whole number")
+        raise ValueError(f"{shown(value)}, expected a list of at least one whole number")
     return tuple(value)
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"{list(seeds)} names a seed twice")
+        raise ValueError(f"{shown(list(seeds))} names a seed twice")
     return seeds
 
 
@@ -145,7 +147,9 @@ class SelectorEntry(_Checked):
 
 
 class _ExperimentFile(_Checked):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'")
+    name: str = Field(
+        max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'"
+    )
     title: str = ""
     space: Annotated[str, _registered("spaces")]
     images: str
@@ -231,8 +235,8 @@ def parse(text: str, where: str) -> Experiment:
         InvalidExperiment: one sentence about the first problem.
     """
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = read_toml(text)
+    except ValueError as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = checked_settings(_ExperimentFile, content, where)
     supernet = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")
@@ -284,9 +288,11 @@ def text_of(path: Path) -> str:
         InvalidExperiment: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        return read_text(path)
+    except UnicodeDecodeError:
+        raise InvalidExperiment(f"{path}: not a text file in UTF-8; expected an experiment file in TOML") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
 
 
@@ -340,10 +346,12 @@ def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
     """
     name = content.get("name")
     if not isinstance(name, str):
-        raise InvalidExperiment(f"{where}: name {name!r}, expected one of {', '.join(registry.names('selectors'))}")
+        raise InvalidExperiment(
+            f"{where}: name {shown(name)}, expected one of {', '.join(registry.names('selectors'))}"
+        )
     label = content.get("label", name)
-    if not isinstance(label, str) or not label.strip() or not label.isprintable():
-        raise InvalidExperiment(f"{where} {name!r}: label {label!r}, expected a short printable text")
+    if not isinstance(label, str) or not label.strip() or not label.isprintable() or len(label) > LONGEST_LABEL:
+        raise InvalidExperiment(f"{where} {name!r}: label {shown(label)}, expected a short printable text")
     try:
         selector = registry.load("selectors", name)
     except registry.UnknownName as error:
@@ -366,7 +374,7 @@ def _network_choice(content: dict[str, Any], images: str, where: str) -> Network
     choice: NetworkChoice = checked_settings(NetworkChoice, common, f"{where}, [training]")
     special = content.get("on", {})
     if not isinstance(special, dict) or not all(isinstance(changes, dict) for changes in special.values()):
-        raise InvalidExperiment(f"{where}, [training]: on = {_shown(special)}, expected tables [training.on.IMAGES]")
+        raise InvalidExperiment(f"{where}, [training]: on = {shown(special)}, expected tables [training.on.IMAGES]")
     for name, changes in special.items():
         changed = checked_settings(NetworkChoice, common | changes, f"{where}, [training.on.{name}]")
         choice = changed if name == images else choice
@@ -404,10 +412,10 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "value_error":
             return f"{place}: {problem['ctx']['error']}"
         case _:
-            return f"{place} = {_shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+            return f"{place} = {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
-def _shown(value: object, limit: int = 60) -> str:
+def shown(value: object, limit: int = 60) -> str:
     """The value as a message quotes it, never long."""
     try:
         text = repr(value)

@@ -21,6 +21,7 @@ from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import content_hash
 from opselect.spaces.machine import Workers, in_parallel
 from opselect.spaces.network_training import NetworkTraining, Progress, train_network
+from opselect.spaces.reading import read_text
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, SearchSpace
 
@@ -132,8 +133,8 @@ def genotype_named(text: str) -> Genotype:
     path = Path(text)
     if "(" not in text and "{" not in text:
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except (OSError, ValueError) as error:
             raise NotTrainable(
                 f"{path}: cannot be read ({error}), expected a genotype, its name, or a text file with it"
             ) from None

@@ -193,6 +193,8 @@ def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
                 f"{path}: holds scores of another study (other space, images, batch size, seed or versions); "
                 "use a new folder"
             )
+        if record.seconds.keys() != record.scores.keys():
+            raise InvalidRecords(f"{path}: scores without their seconds; expected records written by '{COMMAND}'")
         entries = found.setdefault(record.architecture, {})
         for name, score in record.scores.items():
             entries[name] = _Entry(score, record.seconds[name], record.reasons.get(name))

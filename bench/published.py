@@ -1,6 +1,5 @@
 """Published numbers, and what the runs and tables of this machine say to each of them."""
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +20,7 @@ from opselect.selectors.scores import table_scores
 from opselect.spaces import registry
 from opselect.spaces import table as accuracy_tables
 from opselect.spaces.errors import MissingData, UserError
+from opselect.spaces.reading import read_text, read_toml
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
@@ -221,7 +221,7 @@ def read(path: Path) -> Published:
         InvalidNumbers: one sentence about the first problem.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(read_text(path))
     except (OSError, ValueError) as error:
         raise InvalidNumbers(f"{path}: {error}; expected a file of published numbers in TOML") from None
     file: _File = _validated(_File, content, str(path))

@@ -1,5 +1,6 @@
 """From folders to reports, and single selections: what the command line does beside running experiments."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,14 @@ from opselect.bench.experiment import (
     selector_entry,
 )
 from opselect.bench.network_training import TrainingRecord, trained
-from opselect.bench.records import FILE_NAME, InvalidRecords, Record, read_records
+from opselect.bench.records import FILE_NAME, InvalidRecords, Record, Result, read_records
 from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import read_study
 from opselect.bench.trials import Trial, play, train
+from opselect.spaces.errors import UserError
 from opselect.spaces.machine import settle
+from opselect.spaces.space import SearchSpace
 
 
 class Reported(NamedTuple):
@@ -66,7 +69,35 @@ def reported(folder: Path) -> Reported:
         raise InvalidRecords(
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
+    space = experiment.load_space()
+    for record in records:
+        if record.result is not None and (problem := _misfit(record.result, space)):
+            raise InvalidRecords(
+                f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
+            )
     return Reported(records, experiment, _networks(folder, experiment, records))
+
+
+def _misfit(result: Result, space: SearchSpace) -> str:
+    """What in a result cannot be of the space, empty where nothing is."""
+    try:
+        space.parse(result.architecture)
+    except UserError as error:
+        return str(error)
+    sizes = [len(edge.operations) for edge in space.edges]
+    for number, step in enumerate(result.steps, start=1):
+        if not 0 <= step.edge < len(sizes) or not 0 <= step.operation < sizes[step.edge]:
+            return f"step {number} decides an edge or an operation that {space.name} has not"
+        for scores in (step.scores, *step.truth.values()):
+            if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
+                return f"step {number} scores other edges or operations than those of {space.name}"
+        if any(values.keys() != step.scores.keys() for values in step.truth.values()):
+            return f"step {number} does not score the same edges by itself and by an oracle"
+    accuracies = (result.valid_accuracy, result.test_accuracy, result.regret, result.percentile)
+    others = (*result.test_accuracies, *result.other_test_accuracies.values())
+    if any(value is not None and not math.isfinite(value) for value in (*accuracies, *others)):
+        return "an accuracy that is no number"
+    return ""
 
 
 class ReportedStudy(NamedTuple):

@@ -1,16 +1,17 @@
 """Studies: one experiment file over several spaces or images, which is one experiment for each pair of them."""
 
 import itertools
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from opselect.bench.experiment import Experiment, InvalidExperiment, parse, text_of
+from opselect.bench.experiment import Experiment, InvalidExperiment, parse, shown, text_of
+from opselect.spaces.reading import read_toml
 
 FILE_NAME = "study.toml"
+MOST_EXPERIMENTS = 1000
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,17 @@ def parse_study(text: str, where: str) -> Study:
         InvalidExperiment: one sentence about the first problem.
     """
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError):
+        content = read_toml(text)
+    except ValueError:
         content = {}  # the message about it is that of a single experiment
     if not any(isinstance(content.get(key), list) for key in ("space", "images")):
         experiment = parse(text, where)
         return Study(experiment.name, experiment.title, {"": experiment}, text)
     spaces, images = (_listed(content, key, where) for key in ("space", "images"))
+    if len(spaces) * len(images) > MOST_EXPERIMENTS:
+        raise InvalidExperiment(
+            f"{where}: {len(spaces)} spaces with {len(images)} images each, expected at most {MOST_EXPERIMENTS} pairs"
+        )
     name, title = content.get("name"), content.get("title") or content.get("name")
     experiments: dict[str, Experiment] = {}
     for space, data in itertools.product(spaces, images):
@@ -71,7 +76,11 @@ def parse_study(text: str, where: str) -> Study:
         own = {"title": f"{title}: {space}, {data}", "space": space, "images": data}
         if isinstance(name, str):
             own["name"] = f"{name}-{folder}"
-        member = parse(tomli_w.dumps(content | own), f"{where}, {folder}")
+        try:
+            own_text = tomli_w.dumps(content | own)
+        except ValueError as error:  # a number of more digits than Python prints
+            raise InvalidExperiment(f"{where}: {error}") from None
+        member = parse(own_text, f"{where}, {folder}")
         if folder in experiments:
             raise InvalidExperiment(f"{where}: two images are called {Path(data).stem!r}; rename one of the files")
         experiments[folder] = member
@@ -92,5 +101,5 @@ def _listed(content: dict[str, Any], key: str, where: str) -> list[str]:
     values = value if isinstance(value, list) else [value]
     names = [each for each in values if isinstance(each, str)]
     if not names or len(set(names)) < len(values):
-        raise InvalidExperiment(f"{where}: {key} = {value!r}, expected a name, or a list of different names")
+        raise InvalidExperiment(f"{where}: {key} = {shown(value)}, expected a name, or a list of different names")
     return names

@@ -39,6 +39,7 @@ from opselect.spaces.files import replacing
 from opselect.spaces.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.images import content_hash
 from opselect.spaces.machine import is_out_of_memory
+from opselect.spaces.saved_states import read_state
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
@@ -108,10 +109,10 @@ def train(job: SupernetJob) -> str | None:
 def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
     """The trained supernet of a job; None where there is none, or none that can be read."""
     try:
-        kept: dict[str, Any] = torch.load(job.path, weights_only=True)
+        kept: dict[str, Any] = read_state(job.path)
     except Exception:  # a damaged file raises whatever its bytes happen to mean
         return None
-    return kept if kept.keys() == {"supernet", "alpha", "seconds"} else None
+    return kept if isinstance(kept, dict) and kept.keys() == {"supernet", "alpha", "seconds"} else None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ The data root is the folder in the environment variable OPSELECT_DATA, otherwise
 Nothing is downloaded: what is missing is named together with how to get it.
 """
 
-import lzma
-import pickle
+import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError, in_one_line, shortened
 from opselect.spaces.files import data_root
 from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.reading import is_file
+from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
 
 IMAGENET16_CLASSES = 120
 IMAGENET16_SIZE = 16
@@ -28,30 +28,14 @@ IMAGENET16_MEAN = (122.68, 116.66, 104.01)
 IMAGENET16_STD = (63.22, 61.26, 65.09)
 IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 IMAGENET16_TEST_FILE = "val_data"
+# A label of the largest file, with 130,000 of them, takes one or two.
+IMAGENET16_MOST_STEPS = 1_000_000
+LARGEST_RATIO = 50
+"""An archive may unpack to so many times its size; images seldom to ten times."""
+LARGEST_SMALL_ARCHIVE = 32 * 2**20
+"""Bytes to which an archive of any size may unpack."""
 LARGEST_CHANNEL_AXIS = 4
 """A last axis of up to this length is read as channels (grey, grey and alpha, RGB, RGBA) where nothing else fits."""
-
-_ARRAY_PARTS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("_codecs", "encode"),
-}
-"""All that the pickle of a NumPy array refers to; `_codecs.encode` is how old protocols write bytes."""
-
-_UNREADABLE_ARCHIVE = (
-    OSError,
-    EOFError,
-    ValueError,
-    MemoryError,
-    RuntimeError,  # encrypted
-    NotImplementedError,  # an unknown kind of compression
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""What NumPy and zipfile raise on a file that is cut short, altered or something else."""
 
 
 class InvalidImages(UserError, ValueError):
@@ -70,7 +54,7 @@ def load_images(name_or_path: str) -> ImageData:
     """
     if name_or_path.lower().endswith(".npz"):
         beside, in_root = Path(name_or_path), data_root() / name_or_path
-        return npz(in_root if in_root.is_file() and not beside.is_file() else beside)
+        return npz(in_root if is_file(in_root) and not is_file(beside) else beside)
     try:
         source: Callable[[], ImageData] = registry.load("images", name_or_path)
     except registry.UnknownName as error:
@@ -224,15 +208,6 @@ def _cifar(name: str, dataset_class: str, classes: int, mean: Sequence[float], s
     return ImageData(name, classes, train, None, test, crop_padding=4, flip=True)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads arrays and plain values; whatever else a file asks for is refused before it is looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ARRAY_PARTS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
-        return super().find_class(module, name)
-
-
 def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integer[np.ndarray, " count"]]:
     """Images, and their classes from 1 to 1,000, of one batch file."""
     try:
@@ -244,21 +219,33 @@ def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integ
         ) from error
     with stream:
         try:
-            # Python 2 wrote some copies of these files; latin1 is the encoding that leaves its bytes as they are.
-            batch = _ArrayUnpickler(stream, encoding="latin1").load()
-            images, labels = batch["data"], np.asarray(batch["labels"])
+            batch = RestrictedUnpickler(stream, ARRAYS, most_steps=IMAGENET16_MOST_STEPS).load()
+            images, labels = batch["data"], _flat(batch["labels"])
         except Exception as error:  # a damaged pickle can fail in any way
             raise InvalidImages(
                 f"{file}: {in_one_line(error)}; expected a batch of ImageNet16, the pickle of a dictionary with "
                 "'data' and 'labels'; nothing of the file was run"
             ) from error
     size = 3 * IMAGENET16_SIZE**2
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (size,):
+    if (
+        not isinstance(images, np.ndarray)
+        or images.ndim != 2
+        or images.dtype != np.uint8
+        or images.shape[1:] != (size,)
+    ):
         raise InvalidImages(f"{file}: 'data' is {_described(images)}, expected uint8 of shape (count, {size})")
     _check_labels(file, "'labels'", labels, len(images))
     if len(labels) and (labels.min() < 1 or labels.max() > 1000):
         raise InvalidImages(f"{file}: 'labels' go from {labels.min()} to {labels.max()}, expected 1 to 1000")
     return images, labels
+
+
+def _flat(labels: object) -> np.ndarray:
+    """Labels as an array; they are one, or a list of numbers."""
+    # NumPy would unfold lists of lists of lists.
+    if isinstance(labels, list) and not all(isinstance(label, int | np.integer) for label in labels):
+        raise ValueError("'labels' is no list of numbers")
+    return np.asarray(labels)
 
 
 def _imagenet16_images(files: Sequence[Path]) -> LabelledImages:
@@ -287,12 +274,15 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
         raise MissingData(f"{path}: cannot be read ({reason}), {expected}") from error
     with stream:
         try:
-            archive = np.load(stream, allow_pickle=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+                archive = np.load(stream, allow_pickle=False)
             found = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
             if found is not None:
                 wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
+                _check_unpacked_size(archive.zip, path.stat().st_size)
                 arrays = {name: archive[name] for name in wanted if name in found}
-        except _UNREADABLE_ARCHIVE as error:
+        except Exception as error:  # damaged bytes can mean anything
             raise InvalidImages(f"{path}: not readable as arrays ({in_one_line(error)}), {expected}") from error
     if found is None:
         raise InvalidImages(f"{path}: holds a single array, {expected}")
@@ -306,6 +296,13 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
             raise InvalidImages(f"{path}: {name} is no array, {expected}")
     return arrays
+
+
+def _check_unpacked_size(archive: zipfile.ZipFile, packed: int) -> None:
+    """Refuse what unpacks to far more than images do; NumPy reads no more of a member than the archive declares."""
+    declared = sum(info.file_size for info in archive.infolist())
+    if declared > max(LARGEST_SMALL_ARCHIVE, LARGEST_RATIO * packed):
+        raise ValueError(f"{packed:,} bytes unpack to {declared:,}, which no images do")
 
 
 def _check_images(path: Path, name: str, images: np.ndarray, like: np.ndarray) -> None:

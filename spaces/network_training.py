@@ -24,6 +24,7 @@ from opselect.spaces.errors import UserError
 from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import is_out_of_memory
+from opselect.spaces.saved_states import read_state
 from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
@@ -114,11 +115,14 @@ def train_network(
     train, test = data.train.to(device), data.test.to(device)
     progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
     if (kept := _read(checkpoint, key, identity)) is not None:
-        network.load_state_dict(kept["network"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
-        generator.set_state(kept["generator"])
-        progress = Progress(**kept["progress"])
+        try:
+            network.load_state_dict(kept["network"])
+            optimizer.load_state_dict(kept["optimizer"])
+            schedule.load_state_dict(kept["schedule"])
+            generator.set_state(kept["generator"])
+            progress = _progress(kept["progress"])
+        except Exception as error:  # a tensor may have any shape, a number any type
+            raise _damaged(checkpoint) from error
     while progress.epoch < training.epochs:
         started = time.perf_counter()
         loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device)
@@ -224,12 +228,13 @@ def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
+        kept: dict[str, Any] = read_state(path)
         version, kept_key, kept_identity = kept["version"], kept["key"], kept["identity"]
+        known = isinstance(version, int) and isinstance(kept_identity, str)
     except Exception as error:  # a damaged file raises whatever its bytes happen to mean
-        raise InvalidCheckpoint(
-            f"{path}: damaged or no checkpoint; expected a file written by 'opselect train', remove it to start anew"
-        ) from error
+        raise _damaged(path) from error
+    if not known:
+        raise _damaged(path)
     if version != FORMAT_VERSION:
         raise InvalidCheckpoint(f"{path}: checkpoint format version {version!r}, expected {FORMAT_VERSION}")
     if kept_key != key:
@@ -240,3 +245,22 @@ def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
         )
         raise InvalidCheckpoint(f"{path}: a checkpoint of {what}; choose another folder, or remove it to start anew")
     return kept
+
+
+def _progress(kept: dict[str, Any]) -> Progress:
+    """The progress in a checkpoint.
+
+    Raises:
+        ValueError: its values are not what a training writes.
+    """
+    progress = Progress(**kept)
+    numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
+    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(each, float) for each in numbers):
+        raise ValueError(f"progress {kept}")
+    return progress
+
+
+def _damaged(path: Path) -> InvalidCheckpoint:
+    return InvalidCheckpoint(
+        f"{path}: damaged or no checkpoint; expected a file written by 'opselect train', remove it to start anew"
+    )

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.files import imported_table, imported_tables, replacing
+from opselect.spaces.reading import is_file
 from opselect.spaces.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ COLUMNS = pa.schema(
     ]
 )
 """Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
+
+MOST_ROWS = 5_000_000
+"""Of a table; the published accuracies of NAS-Bench-201 have 655,000."""
+LARGEST_CONTENT = 128 * 2**20
+"""Bytes of a table's columns, unpacked."""
 
 ROWS_AT_A_TIME = 10_000
 """How much of a table is text at a time, which keeps memory flat."""
@@ -237,11 +243,12 @@ def read(path: Path) -> Table:
         MissingData: there is no such file.
         InvalidTable: it is no table, it is damaged, or its format version is another one.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
     try:
         with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
+            _check_size(file.metadata, path)
             # One after the other: what unpacking a column takes is free again for the next.
             columns = {
                 name: file.read([name], use_threads=False)[name] for name in COLUMNS.names if name in schema.names
@@ -249,6 +256,8 @@ def read(path: Path) -> Table:
         metadata = json.loads((schema.metadata or {})[METADATA_KEY])
         version, space_name, provenance = metadata["version"], metadata["space"], metadata["provenance"]
         missing = [name for name in COLUMNS.names if name not in columns]
+    except InvalidTable:
+        raise
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         damaged = isinstance(error, pa.ArrowException | OSError)
         kind = "damaged or no Parquet file" if damaged else "not a table of opselect"
@@ -269,7 +278,28 @@ def read(path: Path) -> Table:
     except (pa.ArrowException, ValueError) as error:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
     check_rows(rows, str(path))
-    return Table(registry.load("spaces", space_name), rows, provenance)
+    space = registry.load("spaces", space_name)
+    try:
+        next(iter(space.enumerate()))
+    except UserError as error:
+        raise InvalidTable(f"{path}: a table of {space_name}: {error}") from None
+    return Table(space, rows, provenance)
+
+
+def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:
+    """Refuse a file whose columns unpack to more than a table has.
+
+    Raises:
+        InvalidTable: with what it declares.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    if rows > MOST_ROWS or unpacked > LARGEST_CONTENT:
+        raise InvalidTable(
+            f"{path}: {rows:,} rows in {unpacked:,} bytes, expected at most {MOST_ROWS:,} rows in "
+            f"{LARGEST_CONTENT:,} bytes"
+        )
 
 
 def check_rows(rows: pa.Table, where: str) -> None:

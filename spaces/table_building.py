@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from opselect.spaces.cellnet import Cell, CellNetwork, EdgeOperations, stack_networks
 from opselect.spaces.counting import multiply_adds, parameter_count
 from opselect.spaces.digits import HASH, digits, training_images
-from opselect.spaces.errors import UserError
+from opselect.spaces.errors import UserError, in_one_line
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import in_parallel
-from opselect.spaces.nasbench201 import NASBench201Space, digits201
+from opselect.spaces.nasbench201 import SIZE, NASBench201Space, digits201
 from opselect.spaces.operations import AveragePooling, ReLUConvBN
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture
@@ -334,8 +335,30 @@ def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Out
     for line in lines:
         entry = _parsed(line)
         if entry is not None and entry.keys() == {"index", "outcomes"}:
-            done[entry["index"]] = [Outcome(**outcome) for outcome in entry["outcomes"]]
+            try:
+                trained = _TrainedCell.model_validate(entry)
+            except ValidationError as error:
+                raise ForeignCheckpoint(
+                    f"{checkpoint}: holds a line that is no trained cell ({in_one_line(error)}); move it away"
+                ) from None
+            done[trained.index] = [Outcome(**outcome.model_dump()) for outcome in trained.outcomes]
     return done
+
+
+class _KeptOutcome(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+    """An `Outcome` in a checkpoint."""
+
+    seed: int
+    valid_accuracy: float = Field(ge=0, le=100)
+    test_accuracy: float = Field(ge=0, le=100)
+    seconds: float = Field(ge=0)
+
+
+class _TrainedCell(BaseModel, strict=True, extra="forbid"):
+    """A line of a checkpoint."""
+
+    index: int = Field(ge=0, lt=SIZE)
+    outcomes: list[_KeptOutcome]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.table import Table, escape_markdown, markdown, number
 from opselect.bench.report.trials import Trials
 from opselect.bench.report.wording import mean_and_deviation
+from opselect.spaces.errors import printable
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,10 @@ def to_markdown(title: str, preface: Mapping[str, str], sections: Sequence[Secti
     return "\n\n".join(parts) + "\n"
 
 
+def _printable(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
+
+
 def to_html(title: str, preface: Mapping[str, str], sections: Sequence[Section], images: Mapping[str, bytes]) -> str:
     """The report as one page that needs no other file and no script.
 
@@ -179,7 +184,9 @@ def to_html(title: str, preface: Mapping[str, str], sections: Sequence[Section],
     """
     # Not importlib.resources: before Python 3.13 it cannot read from a namespace package in an editable install.
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_printable
+    )
     encoded = {name: base64.b64encode(image).decode() for name, image in images.items()}
     page = environment.from_string(template)
     return page.render(title=title, preface=preface, sections=sections, images=encoded) + "\n"

@@ -7,8 +7,9 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from opselect.bench.report.summaries import SelectionSummary
 from opselect.bench.report.table import UNDEFINED, number
 from opselect.bench.report.trials import Trials
 from opselect.spaces import registry
+from opselect.spaces.errors import printable
 from opselect.spaces.space import Architecture, SearchSpace
 
 # Inches: the text width of a two-column paper. Font sizes are in points, as printed at that width.
@@ -119,7 +121,7 @@ def draw_errors(parts: Sequence[Trials]) -> Figure:
         for border in range(1, len(shown)):
             axes.axvline(border - 0.5, color="0.9", lw=0.6)
         axes.set_ylabel("Test error (%) ←")
-        axes.set_title(images)
+        axes.set_title(printable(images))
         axes.grid(axis="y")
     handles = [
         Line2D([], [], ls="", marker=markers[label], ms=5, color=colors[label], label=_short(label)) for label in labels
@@ -128,8 +130,12 @@ def draw_errors(parts: Sequence[Trials]) -> Figure:
     return figure
 
 
-def _style() -> AbstractContextManager[None]:
-    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE})
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}), warnings.catch_warnings():
+        # A sign that the font has not is drawn as a box, which says it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _saved(figure: Figure, kind: str) -> bytes:
@@ -401,7 +407,7 @@ def draw_cells(trials: Trials) -> Figure:
 def cells_drawn(space: SearchSpace, architecture: Architecture, kinds: Sequence[str], title: str = "") -> list[bytes]:
     """All cells of an architecture with the names of operations, as files of the given kinds: `png`, `pdf`, `svg`."""
     with _style():
-        figure = cell_figure(space, architecture, title)
+        figure = cell_figure(space, architecture, printable(" ".join(title.split())))
         return [_saved(figure, kind) for kind in kinds]
 
 
@@ -430,5 +436,5 @@ def _wrapped(label: str) -> str:
 
 def _short(label: str) -> str:
     """A label on one line that leaves room for the figure."""
-    line = " ".join(label.split())
+    line = printable(" ".join(label.split()))
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from opselect.spaces.errors import printable
+
 Mark: TypeAlias = Literal["", "best", "runner-up"]
 
 UNDEFINED = "–"
@@ -23,8 +25,13 @@ SMALLER_FROM = 8
 HEADING_WIDTH = 13
 LONG_TEXT = 40
 LONG_TABLE = 40
+LONGEST_FILE_NAME = 100
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$])")
+# What begins a list, a heading or a rule where it stands at the beginning of a line.
+_MARKDOWN_BEGINNING = re.compile(r"^([-+=]|[0-9]+[.)](?=\s|$))")
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@")
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -39,6 +46,7 @@ _LATEX_SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
     '"': r"\textquotedbl{}",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -164,7 +172,8 @@ def _markdown_cell(cell: Cell) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text on one line that Markdown shows as it is."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text).replace("&", "&amp;"))
+    line = _MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text).replace("&", "&amp;"))
+    return _MARKDOWN_BEGINNING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
 
 
 def latex(table: Table) -> str:
@@ -176,7 +185,7 @@ def latex(table: Table) -> str:
     alignment = f"@{{}}{''.join(_latex_alignment(table, place) for place in places)}@{{}}"
     size = r"\footnotesize" if len(places) < SMALLER_FROM else r"\scriptsize"
     heading = _latex_row([_latex_heading(column) for column in table.columns])
-    caption = [rf"\caption{{{escape_latex(table.title)}}}", rf"\label{{tab:{table.name}}}"]
+    caption = [rf"\caption{{{escape_latex(table.title)}}}", rf"\label{{tab:{file_name(table.name)}}}"]
     notes = [rf"\par\smallskip\raggedright {escape_latex(' '.join(table.notes))}"] if table.notes else []
     style = [size, r"\setlength{\tabcolsep}{3pt}"]
     if sum(len(block.rows) for block in table.blocks) > LONG_TABLE:
@@ -211,7 +220,7 @@ def _latex_alignment(table: Table, place: int) -> str:
 
 def _latex_heading(column: Column) -> str:
     words = textwrap.wrap(column.heading, HEADING_WIDTH, break_on_hyphens=False, break_long_words=False)
-    lines = [escape_latex(line) for line in (*words, column.measure) if line]
+    lines = [_after_a_break(escape_latex(line)) for line in (*words, column.measure) if line]
     if len(lines) < 2:
         return "".join(lines)
     return rf"\shortstack[{'r' if column.numeric else 'l'}]{{" + r" \\ ".join(lines) + "}"
@@ -222,13 +231,16 @@ def _latex_row(texts: Sequence[str]) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    # A row that starts with "[" would be read as the optional argument of the line break before it.
-    text = escape_latex(cell.text)
-    text = f"{{{text}}}" if text.startswith("[") else text
+    text = _after_a_break(escape_latex(cell.text))
     # An arch string holds no space at which a line could end.
     if len(cell.text) > LONG_TEXT:
         text = re.sub(r"(\+|\\textbar\{\})", r"\1\\allowbreak{}", text)
     return {"": text, "best": rf"\textbf{{{text}}}", "runner-up": rf"\underline{{{text}}}"}[cell.mark]
+
+
+def _after_a_break(text: str) -> str:
+    """Text that may follow a line break, which would take "[" for its optional argument and "*" for a part of it."""
+    return f"{{{text}}}" if text.startswith(("[", "*")) else text
 
 
 def escape_latex(text: str) -> str:
@@ -236,8 +248,16 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX_SPECIAL.get(character, character) for character in _one_line(text))
 
 
+def file_name(text: str) -> str:
+    """The text as the name of a file in any folder: of a-z, A-Z, 0-9, "_", "." and "-", not hidden and not long."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:LONGEST_FILE_NAME] or "unnamed"
+
+
 def csv_text(table: Table) -> str:
-    """The numbers behind the table, one line a row; what is undefined is empty."""
+    """The numbers behind the table, one line a row; what is undefined is empty.
+
+    Texts that a spreadsheet would take for a formula begin with an apostrophe, by which it takes them for texts.
+    """
     lines = [_flat(row) for row in table.data]
     stream = io.StringIO()
     writer = csv.DictWriter(
@@ -266,8 +286,9 @@ def _plain(value: object) -> str:
     # Eight digits say more than is known and are the same on every machine.
     if isinstance(value, float):
         return f"{value:.8g}"
-    return "" if value is None else _one_line(str(value))
+    text = "" if value is None else _one_line(str(value))
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

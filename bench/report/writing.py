@@ -9,7 +9,7 @@ from opselect.bench.records import Record
 from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.overview import sections
-from opselect.bench.report.table import Table, csv_text, latex
+from opselect.bench.report.table import Table, csv_text, file_name, latex
 from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
 from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.reporting import ReportedStudy
@@ -71,12 +71,15 @@ def write_report(
 
 def _genotypes(trials: Trials) -> Iterator[tuple[str, SearchSpace, Architecture]]:
     """Every selected genotype, under the name of its files: label and seed."""
+    names: dict[str, str] = {}
     for label in trials.labels:
+        name = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-") or "selector"
+        # Labels that differ in other signs only have files of their own all the same.
+        names[label] = name if name not in names.values() else f"{name}-{len(names) + 1}"
         for seed, result in trials.results(label).items():
             if result.cells:
                 space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
-                name = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-") or "selector"
-                yield f"{name}-{seed}", space, space.parse(result.architecture)
+                yield f"{names[label]}-{seed}", space, space.parse(result.architecture)
 
 
 def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:
@@ -135,8 +138,8 @@ def table_files(tables: Iterable[Table]) -> dict[str, str]:
     """The text of the CSV and LaTeX files of tables, by name relative to the report's folder."""
     files = {}
     for table in tables:
-        files[f"tables/{table.name}.csv"] = csv_text(table)
-        files[f"tables/{table.name}.tex"] = latex(table)
+        files[f"tables/{file_name(table.name)}.csv"] = csv_text(table)
+        files[f"tables/{file_name(table.name)}.tex"] = latex(table)
     return files
 
 

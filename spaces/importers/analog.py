@@ -12,9 +12,9 @@ from typing import Any
 
 from opselect.spaces.dialects import DIALECTS
 from opselect.spaces.errors import MissingData, in_one_line
-from opselect.spaces.importers.restricted_pickle import HARMLESS, RestrictedUnpickler
 from opselect.spaces.importers.rows import Row, Rows
 from opselect.spaces.nasbench201 import nasbench201
+from opselect.spaces.restricted_pickle import HARMLESS, RestrictedUnpickler
 from opselect.spaces.table import InvalidTable, Table
 
 PACKAGE = "analognasbench"

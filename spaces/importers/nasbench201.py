@@ -8,6 +8,7 @@ from opselect.spaces.importers.nats import read_nats
 from opselect.spaces.importers.official import read_official
 from opselect.spaces.importers.plain_csv import read_csv
 from opselect.spaces.importers.rows import Progress
+from opselect.spaces.reading import is_file
 from opselect.spaces.table import InvalidTable, Table
 
 
@@ -25,10 +26,10 @@ def import_nasbench201(source: str, progress: Progress, workers: int = 1) -> Tab
         InvalidTable: it is damaged, or of another kind.
     """
     path = installed_file() if source == PACKAGE else Path(source)
-    if not path.exists():
+    if not is_file(path):
+        if path.is_dir():
+            return read_nats(path, progress, workers)
         raise MissingData(f"{path}: no such file or folder")
-    if path.is_dir():
-        return read_nats(path, progress, workers)
     name = path.name.lower()
     if name.endswith(".pth"):
         return read_official(path, progress)

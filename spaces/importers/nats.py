@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from opselect.spaces.errors import in_one_line
-from opselect.spaces.importers.restricted_pickle import RestrictedUnpickler
 from opselect.spaces.importers.results import rows_of
 from opselect.spaces.importers.rows import Progress, Row, Rows
 from opselect.spaces.machine import in_parallel
+from opselect.spaces.restricted_pickle import LimitedStream, RestrictedUnpickler
 from opselect.spaces.table import InvalidTable, Table
 
 EXTENSION = "pickle.pbz2"
+# Of one pickle, unpacked: several times what the published ones have, and no more memory than a laptop has.
+LARGEST_MEMBER = 32 * 2**20
+MOST_STEPS = 600_000
 EXPECTED = "expected a folder such as NATS-tss-v1_0-3ffb9-simple"
 
 
@@ -55,6 +58,6 @@ def _read_member(member: Path) -> list[Row]:
 def _load(member: Path) -> Any:
     try:
         with bz2.open(member) as stream:
-            return RestrictedUnpickler(stream).load()
+            return RestrictedUnpickler(LimitedStream(stream, LARGEST_MEMBER), most_steps=MOST_STEPS).load()
     except Exception as error:  # damaged bytes can mean anything
         raise InvalidTable(f"{member}: not readable ({in_one_line(error)}); {EXPECTED}") from error

@@ -8,18 +8,16 @@ complete, its last accuracies are kept and the rest is forgotten.
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from opselect.spaces.errors import MissingData, in_one_line
-from opselect.spaces.importers.restricted_pickle import RestrictedUnpickler
 from opselect.spaces.importers.results import rows_of
 from opselect.spaces.importers.rows import Progress, Rows
+from opselect.spaces.restricted_pickle import NumberType, RestrictedUnpickler
 from opselect.spaces.table import InvalidTable, Table
 
 EXPECTED = "expected NAS-Bench-201-v1_1-096897.pth or NAS-Bench-201-v1_0-e61699.pth"
@@ -94,7 +92,7 @@ def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str,
             if forget and "Memo value not found" in str(error):
                 raise _ForgottenObject from error
             raise
-    if not isinstance(content, dict) or not content.keys() >= KEYS:
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), Collection) for key in KEYS):
         raise InvalidTable(f"{path}: a torch file without {', '.join(sorted(KEYS))}; {EXPECTED}")
     return rows, content
 
@@ -106,7 +104,7 @@ def _is_shared(value: object) -> bool:
     """
     if isinstance(value, str):
         return "@" not in value
-    return callable(value) or isinstance(value, np.dtype)
+    return callable(value) or isinstance(value, NumberType)
 
 
 @contextmanager
@@ -122,7 +120,8 @@ def _object_stream(path: Path) -> Iterator[tuple[BufferedIOBase, int]]:
             return
         with zipfile.ZipFile(file) as archive:
             members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            if not members:
+            # torch does not compress: what does unpacks to any length.
+            if not members or archive.getinfo(members[0]).compress_type != zipfile.ZIP_STORED:
                 raise InvalidTable(f"{path}: no torch file; {EXPECTED}")
             with archive.open(members[0]) as member:
                 yield cast(BufferedIOBase, member), archive.getinfo(members[0]).file_size

@@ -1,5 +1,6 @@
 """What all importers share: rows gathered one by one, and the table that comes of them."""
 
+import reprlib
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -33,9 +34,9 @@ class Rows:
         """
         for row in rows:
             architecture, *others = row
+            if not isinstance(architecture, str):
+                raise InvalidTable(f"{where}: an architecture is {reprlib.repr(architecture)}, expected an arch string")
             if architecture not in self._texts:
-                if not isinstance(architecture, str):
-                    raise InvalidTable(f"{where}: an architecture is {architecture!r}, expected an arch string")
                 try:
                     self._texts[architecture] = nasbench201.format(nasbench201.parse(architecture))
                 except InvalidArchitecture as error:

@@ -15,6 +15,7 @@ from opselect.bench import runner
 from opselect.bench.check import CannotCompare, check, markdown, status_of
 from opselect.bench.experiment import Experiment, parse
 from opselect.bench.records import Record, Result, read_records
+from opselect.bench.report.table import escape_markdown
 from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.reporting import reported
 from opselect.bench.statistics import compared, holm
@@ -99,7 +100,7 @@ def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make
     assert verdicts(changed(run, "darts-pt", elsewhere), committed)["darts-pt"] == "no difference"
     assert verdicts(run, committed, statistical=True)["darts-pt"] == "no difference"
     text = markdown(list(found.values()), "mine", "theirs")
-    assert "**Changed for the worse**: `mine` against `theirs`." in text
+    assert "**Changed for the worse**: mine against theirs." in text
     assert "| darts-pt | **changed** | 5 of 5 |" in text
 
 
@@ -211,7 +212,9 @@ def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect
     shutil.copytree(RESULTS, run, ignore=shutil.ignore_patterns("figures", "tables"))
     status, out, _ = opselect("check", run, "--against", RESULTS)
     assert status == 0
-    assert out.startswith(f"No change for the worse: `{run}` against `{RESULTS}`.\n")
+    assert out.startswith(
+        f"No change for the worse: {escape_markdown(str(run))} against {escape_markdown(str(RESULTS))}.\n"
+    )
     path = run / "records.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:

@@ -297,7 +297,8 @@ def test_a_hostile_batch_is_refused_and_not_run(imagenet: Path, tmp_path: Path, 
     content = {"data": pixels(1, 768), "labels": [1], "extra": Hostile(trace)} if wrapped else Hostile(trace)
     attack = pickle.dumps(content, protocol)
     (imagenet / "val_data").write_bytes(attack)
-    with pytest.raises(InvalidImages, match=r"val_data: it asks for posix\.mkdir, which no array needs") as caught:
+    message = r"val_data: it asks for posix\.mkdir, which no published file needs"
+    with pytest.raises(InvalidImages, match=message) as caught:
         imagenet16_120()
     assert "\n" not in str(caught.value)
     assert not trace.exists()
@@ -314,7 +315,7 @@ def test_only_parts_of_arrays_can_be_asked_for(imagenet: Path, name: str) -> Non
     # Protocol 4 looks up dotted names inside a module, the usual way around a list of allowed modules.
     texts = b"".join(b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, function))
     (imagenet / "val_data").write_bytes(b"\x80\x04" + texts + b"\x93.")
-    with pytest.raises(InvalidImages, match=r"it asks for \S+, which no array needs"):
+    with pytest.raises(InvalidImages, match=r"it asks for \S+, which no published file needs"):
         imagenet16_120()
 
 
@@ -330,7 +331,7 @@ def test_only_parts_of_arrays_can_be_asked_for(imagenet: Path, name: str) -> Non
             {"data": pixels(2, 768), "labels": [1]},
             r"'labels' is int64 of shape \(1,\), expected integers of shape \(2,\)",
         ),
-        ({"data": pixels(1, 768), "labels": ["a"]}, "'labels' is <U1"),
+        ({"data": pixels(1, 768), "labels": ["a"]}, "'labels' is no list of numbers"),
         ({"data": pixels(1, 768), "labels": [[1], [1, 2]]}, "expected a batch of ImageNet16"),
         ({"data": pixels(2, 768), "labels": [0, 999]}, "'labels' go from 0 to 999, expected 1 to 1000"),
         ({"data": pixels(1, 768), "labels": [500]}, "no image of the classes 1 to 120"),

@@ -169,7 +169,7 @@ def test_a_hostile_file_is_refused_and_nothing_of_it_runs(
 ) -> None:
     attack, evidence = hostile
     path = saved({**few, "evaluated_indexes": attack}, tmp_path / "hostile.pth", new_format)
-    assert "mkdir, which no table of accuracies needs" in sentence(path)
+    assert "mkdir, which no published file needs" in sentence(path)
     assert not evidence.exists()
     torch.load(path, weights_only=False)
     assert evidence.exists()  # the attack itself does work

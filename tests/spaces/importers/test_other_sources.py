@@ -95,7 +95,7 @@ def test_a_hostile_member_is_refused_and_nothing_of_it_runs(
     pickle_save({"12": attack}, folder / "000002.pickle")
     for workers in (1, 2):
         message = sentence(lambda n=workers: read_nats(folder, ignore, n), str(folder / "000002.pickle.pbz2"))
-        assert "mkdir, which no table of accuracies needs" in message
+        assert "mkdir, which no published file needs" in message
     assert not evidence.exists()
 
 

@@ -1,7 +1,9 @@
 """Training a selected network by the protocol of the DARTS papers, with checkpoints that continue bit for bit."""
 
 import hashlib
+import io
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -18,12 +20,13 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.spaces.augmentation import augment, cutout
+from opselect.spaces.code_digest import code_digest
 from opselect.spaces.counting import mode
 from opselect.spaces.dartsnet import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import is_out_of_memory
+from opselect.spaces.sealing import read_sealed, write_sealed
 from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
@@ -95,13 +98,14 @@ def train_network(
         data: its training images are all used, and its test images after every epoch.
         training: the settings.
         seed: of batches and augmentation.
-        checkpoint: written after every epoch.
+        checkpoint: written after every epoch. From a damaged one nothing is taken, and the training begins anew.
         identity: what is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
         after_epoch: told after every epoch.
         device: where to train.
 
     Raises:
-        InvalidCheckpoint: the file is none, or belongs to another network, other settings, or another version.
+        InvalidCheckpoint: the file belongs to another network, other settings, another version, or other code.
+        NotWritten: the checkpoint cannot be written.
         TrainingFailed: the loss is no longer finite, or the memory does not hold a batch.
     """
     key = _key(identity, training, seed)
@@ -131,20 +135,21 @@ def train_network(
             best_test_accuracy=max(progress.best_test_accuracy, accuracy),
             seconds=progress.seconds + time.perf_counter() - started,
         )
-        with replacing(checkpoint) as beside:
-            torch.save(
-                {
-                    "version": FORMAT_VERSION,
-                    "key": key,
-                    "identity": identity,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "generator": generator.get_state(),
-                    "progress": asdict(progress),
-                },
-                beside,
-            )
+        content = io.BytesIO()
+        torch.save(
+            {
+                "version": FORMAT_VERSION,
+                "key": key,
+                "identity": identity,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "generator": generator.get_state(),
+                "progress": asdict(progress),
+            },
+            content,
+        )
+        write_sealed(checkpoint, content.getvalue())
         after_epoch(progress)
     return progress
 
@@ -215,26 +220,27 @@ def _loss(
 
 
 def _key(identity: str, training: NetworkTraining, seed: int) -> str:
-    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__], sort_keys=True)
+    code = code_digest("opselect.spaces.network_training")
+    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
-    """The content of a checkpoint, None where there is none."""
+    """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
     if not path.exists():
         return None
     try:
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
+        content = read_sealed(path)
+        kept: dict[str, Any] = torch.load(io.BytesIO(content or b""), weights_only=True)
         version, kept_key, kept_identity = kept["version"], kept["key"], kept["identity"]
-    except Exception as error:  # a damaged file raises whatever its bytes happen to mean
-        raise InvalidCheckpoint(
-            f"{path}: damaged or no checkpoint; expected a file written by 'opselect train', remove it to start anew"
-        ) from error
+    except Exception:  # what was sealed elsewhere raises whatever its bytes happen to mean
+        logging.warning("%s: damaged; the training begins anew", path)
+        return None
     if version != FORMAT_VERSION:
         raise InvalidCheckpoint(f"{path}: checkpoint format version {version!r}, expected {FORMAT_VERSION}")
     if kept_key != key:
         what = (
-            "other settings, another seed or torch"
+            "other settings, another seed, torch or code"
             if kept_identity == identity
             else f"another network: {kept_identity}"
         )

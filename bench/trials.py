@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import inspect
 import io
 import logging
 import os
@@ -50,6 +48,9 @@ from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
 
+_TRAINING = tuple(f"opselect.bench.trials:{name}" for name in ("train", "_initial_supernet"))
+"""What determines a trained supernet here; the rest of this module does not."""
+
 
 @dataclass(frozen=True)
 class SupernetJob:
@@ -78,8 +79,7 @@ class SupernetJob:
             self.alpha_training,
             self.experiment.device,
             *software().items(),
-            code_digest("opselect.selectors.training", type(self.experiment.load_space()).__module__),
-            _own_code(),
+            code_digest("opselect.selectors.training", type(self.experiment.load_space()).__module__, *_TRAINING),
         )
         return self.folder / f"{seed_for(*determinants):016x}.pt"
 
@@ -131,12 +131,6 @@ def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
                 return kept
     logging.warning("%s: damaged; this supernet is trained again", job.path)
     return None
-
-
-@cache
-def _own_code() -> str:
-    """The code here that trains a supernet; the rest of this module does not change it."""
-    return hashlib.sha256((inspect.getsource(train) + inspect.getsource(_initial_supernet)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -13,28 +13,37 @@ _OURS = ("opselect.spaces", "opselect.selectors")
 
 
 @cache
-def code_digest(*modules: str) -> str:
+def code_digest(*names: str) -> str:
     """16 hexadecimal digits: the code of modules and of what they import, comments, docstrings and layout left out.
 
     Imports are followed inside `opselect.spaces` and `opselect.selectors`, and inside the package of each given module.
     The digest is that of a Python version, whose syntax trees it is made of.
 
     Args:
-        modules: importable names. Of those that have no source, because they are compiled for example, the file counts.
+        names: of modules; or `module:function` for that function alone. Of a module that has no source, because it is
+            compiled for example, the file counts.
     """
-    packages = (*_OURS, *(name.partition(".")[0] for name in modules if not name.startswith("opselect.")))
-    waiting, digests = list(modules), dict[str, str]()
+    packages = (*_OURS, *(name.partition(".")[0] for name in names if not name.startswith("opselect.")))
+    waiting, digests = list(names), dict[str, str]()
     while waiting:
         name = waiting.pop()
-        if name in digests or (spec := _spec(name)) is None or spec.origin is None:
+        module, _, function = name.partition(":")
+        if name in digests or (spec := _spec(module)) is None or not spec.has_location or spec.origin is None:
             continue
-        content = Path(spec.origin).read_bytes() if Path(spec.origin).is_file() else b""
-        digests[name] = _digest(content)
-        if spec.origin.endswith(".py"):
-            waiting += [
-                each for each in _imported(ast.parse(content)) if each.startswith(tuple(f"{own}." for own in packages))
-            ]
+        content = Path(spec.origin).read_bytes()
+        tree = ast.parse(content) if spec.origin.endswith(".py") else None
+        if tree is None:
+            digests[name] = hashlib.sha256(content).hexdigest()
+        elif function:
+            digests[name] = _digest(_defined(tree, function))
+        else:
+            waiting += [each for each in _imported(tree) if each.startswith(tuple(f"{own}." for own in packages))]
+            digests[name] = _digest(tree)
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
+
+
+def _defined(tree: ast.Module, function: str) -> ast.FunctionDef:
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
 
 
 def _spec(name: str) -> ModuleSpec | None:
@@ -47,11 +56,7 @@ def _spec(name: str) -> ModuleSpec | None:
         return None
 
 
-def _digest(content: bytes) -> str:
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):
-        return hashlib.sha256(content).hexdigest()
+def _digest(tree: ast.AST) -> str:
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]

@@ -142,7 +142,7 @@ def in_processes(
             for connection in wait(list(busy)):
                 worker, task, deaths = busy[connection]
                 try:
-                    done, result = pickle.loads(worker.connection.recv_bytes())
+                    answer = worker.connection.recv_bytes()
                 except (EOFError, OSError):
                     del busy[connection]
                     reason = _cause(deaths + 1, worker.ended(_GRACE))
@@ -155,6 +155,7 @@ def in_processes(
                     continue
                 del busy[connection]
                 _idle.append(worker)
+                done, result = pickle.loads(answer)
                 if not done:
                     raise result
                 finished.append(result)
@@ -240,10 +241,9 @@ def _answer(content: bytes) -> bytes:
     except Exception as error:
         if not isinstance(error, UserError):
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-        answer = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
         try:
-            own = pickle.dumps((False, error))
-            pickle.loads(own)
+            answer = pickle.dumps((False, error))
+            pickle.loads(answer)
         except Exception:  # not every error can be sent
-            return answer
-        return own
+            return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+        return answer

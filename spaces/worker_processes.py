@@ -60,7 +60,7 @@ class _Worker:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno())],
+                [sys.executable, "-c", _START, json.dumps(list(map(str, sys.path))), str(theirs.fileno())],
                 # Nothing is ever written there: its end tells the process that this one is gone.
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],

@@ -237,6 +237,7 @@ def test_a_run_that_is_stopped_among_its_trials_keeps_them_and_goes_on(
     assert comes_out(folder) == comes_out(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_run_whose_workers_are_killed_does_all_its_trials_nevertheless(tmp_path: Path) -> None:
     runs, folder = Runs(tmp_path, SHORT), tmp_path / "run"
     process = runs.start(folder)

@@ -59,7 +59,14 @@ class Runs:
         self.file = folder / "killed.toml"
         self.file.write_text(experiment)
 
-    def start(self, output: Path, before: Callable[[], None] | None = None, workers: int = 2) -> subprocess.Popen[str]:
+    def start(
+        self, output: Path, before: Callable[[], object] = lambda: None, workers: int = 2
+    ) -> subprocess.Popen[str]:
+        def prepare() -> None:
+            # A shell starts what it runs in the background with this signal ignored, the tests themselves perhaps.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            before()
+
         command = ["run", str(self.file), "--output", str(output), "--workers", str(workers)]
         return subprocess.Popen(
             [sys.executable, "-m", "opselect.bench.cli", *command],
@@ -68,7 +75,7 @@ class Runs:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=prepare,
         )
 
     def finish(self, output: Path, workers: int = 2) -> None:

@@ -1,7 +1,10 @@
 """The command line. Nothing heavy is imported before a command needs it, so that help comes at once."""
 
 import json
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from opselect.spaces.machine import Workers
     from opselect.spaces.table import Table
 
-INTERRUPTED = 130
+ENDED_BY = (130, 143)
+"""Exit statuses of what Ctrl-C and the signal TERM have ended: 128 and the number of the signal."""
 PAGE_WIDTH = 118
 
 app = typer.Typer(
@@ -124,9 +128,11 @@ def report(
     """
     from opselect.bench.report.writing import write_overview, write_report
     from opselect.bench.reporting import reported, reported_study
+    from opselect.spaces.files import check_writable
 
     target = output or folder / "report"
     if (study := reported_study(folder)) is not None:
+        check_writable(target)
         for name, (records, experiment, networks) in study.runs.items():
             write_report(records, experiment.labels, target / name, experiment.title, networks=networks)
         write_overview(study, target)
@@ -134,6 +140,7 @@ def report(
         print(f"overview: {target / 'overview.html'} and {target / 'overview.md'}")
         return
     records, experiment, networks = reported(folder)
+    check_writable(target)
     write_report(records, experiment.labels, target, experiment.title, networks=networks)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
@@ -511,11 +518,13 @@ def table_build(
     Example: `opselect table build digits201 --workers 2`
     """
     from opselect.spaces import registry, table_building
+    from opselect.spaces.files import check_writable
 
     if name != "digits201":
         raise registry.UnknownName(
             f"no table that can be built is named {name!r}{registry.did_you_mean(name, ('digits201',))}"
         )
+    check_writable(output.parent)
     with _progress() as progress:
         table = table_building.build_digits201(
             checkpoint, limit, _worker_count(workers), lambda done, total: progress("cells", done, total)
@@ -551,7 +560,7 @@ def table_import(
     Example: `opselect table import nasbench201 NAS-Bench-201-v1_1-096897.pth`
     """
     from opselect.spaces import registry
-    from opselect.spaces.files import imported_table
+    from opselect.spaces.files import check_writable, imported_table
     from opselect.spaces.importers.nasbench201 import import_nasbench201
     from opselect.spaces.table import checked_name
 
@@ -560,6 +569,7 @@ def table_import(
             f"no benchmark that can be imported is named {space!r}{registry.did_you_mean(space, ('nasbench201',))}"
         )
     target = output or imported_table(checked_name(name))
+    check_writable(target.parent)
     with _progress() as progress:
         table = import_nasbench201(source, lambda done, total: progress("import", done, total), _worker_count(workers))
     table.write(target)
@@ -781,21 +791,55 @@ def _print_json(value: Any) -> None:
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one sentence on the error stream and exit status 2."""
+    """Run the command line; what the user can mend is one sentence on the error stream and exit status 2.
+
+    Ctrl-C and the signal TERM end it with 130 and 143, as shells expect, and a sentence about how to go on.
+    """
     try:
-        app()
+        with _ending_cleanly():
+            app()
     except UserError as error:
         print(f"opselect: {error}", file=sys.stderr)
     except OSError as error:
         print(f"opselect: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
     except SystemExit as end:
-        # The library turns Ctrl-C into this status by itself, without a word.
-        if end.code == INTERRUPTED:
-            print("opselect: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        if end.code in ENDED_BY:
+            again = shlex.join(["opselect", *sys.argv[1:]])
+            print(
+                f"opselect: stopped; what was finished is kept, the same command goes on from there: {again}",
+                file=sys.stderr,
+            )
         raise
     else:
         return
     sys.exit(2)
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """Let the first Ctrl-C or TERM end the block, and nothing disturb what it does at its end, a second or two."""
+
+    def end(number: int, _: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    # What is ignored stays so: nohup and scripts want it. Only the main thread may say what signals do.
+    ours = threading.current_thread() is threading.main_thread()
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if ours and (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        # One that has come is ignored up to the end of the process.
+        for number, handler in before.items():
+            if signal.getsignal(number) is end:
+                signal.signal(number, handler)
 
 
 if __name__ == "__main__":

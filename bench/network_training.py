@@ -16,6 +16,7 @@ from opselect.spaces import registry
 from opselect.spaces.counting import multiply_adds
 from opselect.spaces.darts import DARTSSpace
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import NotWritten, check_writable
 from opselect.spaces.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import content_hash
@@ -225,6 +226,7 @@ def train_all(
 
     Raises:
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        NotWritten: the disk is full, or the folder cannot be written; what was finished is kept.
         UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     path = folder / FILE_NAME
@@ -232,6 +234,8 @@ def train_all(
     with appending(path) as appender:
         done = {record.key: record for record in trained(folder) if record.result and record.key in wanted}
         jobs = [NetworkJob(network, folder.absolute()) for key, network in wanted.items() if key not in done]
+        if jobs:
+            check_writable(checkpoints(folder))
         progress("networks", len(done), len(wanted))
         records: Iterator[TrainingRecord]
         if workers == 1 and after_epoch is not None:
@@ -243,6 +247,11 @@ def train_all(
             done[record.key] = record
             progress("networks", len(done), len(wanted))
     return [done[key] for key in wanted]
+
+
+def checkpoints(folder: Path) -> Path:
+    """Where the checkpoints of a folder's trainings lie."""
+    return folder / "checkpoints"
 
 
 def trained(folder: Path) -> list[TrainingRecord]:
@@ -263,6 +272,8 @@ def train(
     result, reason = None, None
     try:
         result = _train(job, after_epoch)
+    except NotWritten:
+        raise  # this cannot be recorded then either
     except Exception as error:
         reason = reason_of(error)
     return _record(job, result, reason)
@@ -300,7 +311,7 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
         data,
         training,
         what.seed,
-        job.folder / "checkpoints" / f"{what.key}.pt",
+        checkpoints(job.folder) / f"{what.key}.pt",
         f"{what.genotype} of {what.space}, {what.channels} channels, {what.cells} cells, on {what.images}",
         heard,
         what.device,

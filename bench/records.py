@@ -1,10 +1,9 @@
 """Records: one finished or failed trial each, written at once, found again by everything that determines it."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,6 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import InUse, become_only_writer, writing
+from opselect.spaces.sealing import append_sealed, unsealed_line
 
 FORMAT_VERSION = 1
 FILE_NAME = "records.jsonl"
@@ -224,7 +225,8 @@ def read_records(path: Path) -> list[Record]:
 def read_lines(path: Path, kind: type[Line], command: str) -> list[Line]:
     """All lines of a file that `Appender` has written.
 
-    A last line without its end, which a killed run leaves behind, is passed over.
+    A last line without its end, which a killed run leaves behind, is passed over. So are damaged lines, where the file
+    has lines with a checksum: the log tells their numbers, and the next run does again what was in them.
 
     Args:
         path: of the file.
@@ -236,8 +238,26 @@ def read_lines(path: Path, kind: type[Line], command: str) -> list[Line]:
         FileNotFoundError: there is no such file.
     """
     complete, _, _ = path.read_bytes().rpartition(b"\n")
-    lines = complete.split(b"\n") if complete else []
-    return [_parse(line, kind, f"{path}, line {number}", command) for number, line in enumerate(lines, start=1)]
+    lines = [unsealed_line(line) for line in complete.split(b"\n")] if complete else []
+    is_ours = any(intact is not None for _, intact in lines)
+    parsed, damaged = [], []
+    for number, (line, intact) in enumerate(lines, start=1):
+        try:
+            if intact is False:
+                raise InvalidRecords(f"{path}, line {number}: its checksum is not right")
+            parsed.append(_parse(line, kind, f"{path}, line {number}", command))
+        except InvalidRecords:
+            if intact or not is_ours:
+                raise
+            damaged.append(number)
+    if damaged:
+        logging.warning(
+            "%s: damaged and passed over: line %s; '%s' does again what is missing",
+            path,
+            ", ".join(map(str, damaged)),
+            command,
+        )
+    return parsed
 
 
 def _parse(line: bytes, kind: type[Line], where: str, command: str) -> Line:
@@ -263,43 +283,43 @@ def appending(path: Path) -> Iterator["Appender"]:
 
     Raises:
         InvalidRecords: another run is writing to it, or it ends in something that no run has written.
+        NotWritten: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as stream:
+    with contextlib.ExitStack() as opened:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = opened.enter_context(path.open("a+b"))
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InvalidRecords(
-                f"{path}: another run is writing to it; wait for it, or choose another folder"
-            ) from None
+            become_only_writer(stream.fileno(), path)
+        except InUse as error:
+            raise InvalidRecords(str(error)) from None
         stream.seek(0)
         content = stream.read()
         complete = content.rfind(b"\n") + 1
         rest = content[complete:]
-        if rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
+        is_ours = any(unsealed_line(line)[1] is not None for line in content[:complete].split(b"\n"))
+        if not is_ours and rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
             raise InvalidRecords(f"{path}: ends in something that is no record; expected a file that a run has written")
         stream.truncate(complete)
-        yield Appender(stream.fileno())
+        yield Appender(stream.fileno(), path)
 
 
 class Appender:
-    """Writes records to the end of an open file, each as one durable line."""
+    """Writes records to the end of an open file, each as one durable line with a checksum.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        descriptor: of the file.
+        path: of the file, for messages.
+    """
+
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
+        self._path = path
 
     def append(self, record: BaseModel) -> None:
         """Write one record; when this returns it is on the disk.
 
         Raises:
-            OSError: it could not be written, for example because the disk is full; what was there before is untouched.
+            NotWritten: for example because the disk is full; what was there before is untouched.
         """
-        line = record.model_dump_json().encode() + b"\n"
-        before = os.fstat(self._descriptor).st_size
-        try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-            os.fsync(self._descriptor)
-        except OSError:
-            os.ftruncate(self._descriptor, before)
-            raise
+        append_sealed(self._descriptor, self._path, record.model_dump_json().encode())

@@ -20,6 +20,7 @@ from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import read_study
 from opselect.bench.trials import Trial, play, train
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import check_writable
 from opselect.spaces.machine import settle
 from opselect.spaces.space import SearchSpace
 
@@ -153,6 +154,7 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
 
     Raises:
         InvalidExperiment: the selector or a setting is unknown or out of range.
+        NotWritten: the supernet that it needs cannot be kept.
     """
     entry = next(
         (entry for entry in experiment.selectors if entry.label == name),
@@ -165,6 +167,8 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     check_ingredients(experiment)
     settle()
     trial = Trial(experiment, chosen, seed, supernets)
+    if trial.supernet_job:
+        check_writable(supernets)
     return play(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
 
 

@@ -12,7 +12,7 @@ from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import Study
 from opselect.bench.trials import SupernetJob, Trial, kept_supernet, play, train
 from opselect.spaces.cluster import UnusableCluster
-from opselect.spaces.files import replacing
+from opselect.spaces.files import check_writable, replacing
 from opselect.spaces.machine import Workers, in_parallel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -67,6 +67,7 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
     Raises:
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        NotWritten: the disk is full, or the folder cannot be written; what was finished is kept.
         UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     check(experiment)
@@ -115,10 +116,13 @@ def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) 
     Raises:
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
         InvalidRecords: a folder's records cannot be read, or another run is writing them.
+        NotWritten: the disk is full, or a folder cannot be written; what was finished is kept.
         UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
     """
     for experiment in study.experiments.values():
         check(experiment)
+    for name in study.experiments:
+        check_writable(folder / name)
     if list(study.experiments) != [""]:
         with replacing(folder / STUDY_FILE) as beside:
             beside.write_bytes(study.text.encode())
@@ -172,6 +176,8 @@ def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) 
         for job in sorted(jobs, key=lambda job: (job.alpha_training == "fixed", job.seed))
         if kept_supernet(job) is None
     ]
+    if missing:
+        check_writable(missing[0].folder)
     failures = {}
     outcomes = in_parallel(_train, missing, workers, lambda job, reason: (job, f"supernet training failed: {reason}"))
     for count, (job, reason) in enumerate(outcomes, start=1):

@@ -1,6 +1,9 @@
 """One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
 
+import contextlib
 import dataclasses
+import io
+import logging
 import os
 import platform
 import subprocess
@@ -32,17 +35,22 @@ from opselect.selectors.ledger import Ledger, peak_memory_megabytes
 from opselect.selectors.scores import table_scores
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.selectors.training import ALPHA_TRAINING, AlphaTraining, train_supernet
+from opselect.spaces.code_digest import code_digest
 from opselect.spaces.darts import DARTSSpace
 from opselect.spaces.darts_edges import CELLS
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import replacing
+from opselect.spaces.files import NotWritten
 from opselect.spaces.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.images import content_hash
 from opselect.spaces.machine import is_out_of_memory
 from opselect.spaces.saved_states import read_state
+from opselect.spaces.sealing import read_sealed, write_sealed
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
+
+_TRAINING = tuple(f"opselect.bench.trials:{name}" for name in ("train", "_initial_supernet"))
+"""What determines a trained supernet here; the rest of this module does not."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class SupernetJob:
 
     @property
     def path(self) -> Path:
-        """The file of the trained supernet, named by everything that determines it."""
+        """The file of the trained supernet, named by everything that determines it, the code included."""
         determinants = (
             self.experiment.space,
             images_hash(self.experiment),
@@ -72,6 +80,7 @@ class SupernetJob:
             self.alpha_training,
             self.experiment.device,
             *software().items(),
+            code_digest("opselect.selectors.training", type(self.experiment.load_space()).__module__, *_TRAINING),
         )
         return self.folder / f"{seed_for(*determinants):016x}.pt"
 
@@ -81,6 +90,9 @@ def train(job: SupernetJob) -> str | None:
 
     Returns:
         None, or why it failed.
+
+    Raises:
+        NotWritten: it cannot be kept, because the disk is full for example.
     """
     if kept_supernet(job) is not None:
         return None
@@ -99,20 +111,27 @@ def train(job: SupernetJob) -> str | None:
         )
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
         seconds = time.perf_counter() - started
-        with replacing(job.path) as beside:
-            torch.save({"supernet": state, "alpha": alpha, "seconds": seconds}, beside)
+        content = io.BytesIO()
+        torch.save({"supernet": state, "alpha": alpha, "seconds": seconds}, content)
+        write_sealed(job.path, content.getvalue())
+    except NotWritten:
+        raise  # no trial can be recorded then either
     except Exception as error:
         return f"supernet training failed: {reason_of(error)}"
     return None
 
 
 def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
-    """The trained supernet of a job; None where there is none, or none that can be read."""
-    try:
-        kept: dict[str, Any] = read_state(job.path)
-    except Exception:  # a damaged file raises whatever its bytes happen to mean
+    """The trained supernet of a job; None where there is none, or, as the log says then, a damaged one."""
+    if not job.path.exists():
         return None
-    return kept if isinstance(kept, dict) and kept.keys() == {"supernet", "alpha", "seconds"} else None
+    with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
+        if (content := read_sealed(job.path)) is not None:
+            kept: dict[str, Any] = read_state(content)
+            if isinstance(kept, dict) and kept.keys() == {"supernet", "alpha", "seconds"}:
+                return kept
+    logging.warning("%s: damaged; this supernet is trained again", job.path)
+    return None
 
 
 @dataclass(frozen=True)

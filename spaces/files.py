@@ -1,9 +1,31 @@
-"""Where files lie, and how they are written: completely or not at all."""
+"""Where files lie, and how they are written: completely or not at all, by one process at a time."""
 
+import contextlib
+import errno
+import fcntl
+import logging
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from opselect.spaces.errors import UserError
+
+PARTIAL = ".opselect-{}.partial"
+"""What a file is called while it is written."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO}
+
+
+class NotWritten(UserError, OSError):
+    """A file or folder that cannot be written, because the disk is full or it is read-only for example."""
+
+
+class InUse(UserError, BlockingIOError):
+    """A file that another process is writing to."""
 
 
 def data_root() -> Path:
@@ -30,15 +52,114 @@ def imported_tables() -> set[str]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which takes the place of `path` at the end of the block.
+def writing(path: Path) -> Iterator[None]:
+    """Tell what goes wrong while a file is written in one sentence.
 
-    Where the block fails, what was there before is left as it was. The folder is made if it is missing.
+    Raises:
+        NotWritten: in place of any `OSError` of the block.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        what = error.strerror or str(error)
+        if error.errno in _FULL:
+            advice = "what was finished is kept; free some space, and the same command goes on from there"
+        elif error.errno in _BROKEN:
+            advice = "what was finished is kept; the same command goes on from there"
+        else:
+            advice = "expected a place that can be written; choose another one, or change its permissions"
+        raise NotWritten(f"{path}: {what}; {advice}") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and try to write there, before hours of work whose results shall go into it.
+
+    Raises:
+        NotWritten: that cannot be done.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+def become_only_writer(descriptor: int, path: Path) -> None:
+    """Lock an open file until it is closed, or this process ends, however that comes about.
+
+    Where the file system has no locks, the log says so, and nothing is locked.
+
+    Raises:
+        InUse: another process has locked it.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUse(f"{path}: another run is writing to it; wait for it, or choose another folder") from None
+    except OSError as error:
+        logging.warning(
+            "%s: its file system has no locks (%s); see to it that no two runs write to one folder",
+            path,
+            error.strerror,
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to, which takes the place of `path` at the end of the block, and is on the disk.
+
+    Where the block fails, what was there before is left as it was. The folder is made if it is missing. What killed
+    processes have left half-written in the folder is removed.
+
+    Raises:
+        NotWritten: the disk is full, or the folder is read-only for example.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
+        beside, descriptor = _locked_place(path.parent)
+        try:
+            yield beside
+            os.fsync(descriptor)
+            beside.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            beside.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _locked_place(folder: Path) -> tuple[Path, int]:
+    """A new file, which is locked as long as its writer lives."""
+    while True:
+        place = folder / PARTIAL.format(secrets.token_hex(4))
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # no locks here: then nobody removes leftovers either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Another process may have taken it for a leftover before it was locked.
+        if place.exists():
+            return place, descriptor
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for place in folder.glob(PARTIAL.format("*")):
+        # Who cannot open or lock it has no business with it: it is being written, was removed by another process just
+        # now, or belongs to somebody else.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                place.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """See to it that a new name is on the disk, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-import joblib
 import torch
 
 from opselect.spaces.cluster import Cluster, on_cluster
+from opselect.spaces.worker_processes import in_processes
 
 # Names of glibc's mallopt parameters, from malloc.h.
 _TRIM_THRESHOLD = -1
@@ -58,25 +58,29 @@ def in_parallel(
     workers: Workers,
     abandoned: Callable[[Task, str], Result] | None = None,
 ) -> Iterator[Result]:
-    """The results of a function over tasks, in the order in which they finish; on a cluster, each exactly once.
+    """The results of a function over tasks, in the order in which they finish, each exactly once.
 
-    A cluster runs a task again if its worker dies, on another one, until it has cost more workers than the scheduler's
-    `allowed-failures` (3). joblib has a backend for Dask, but it does not do here: a task that is given up after
-    others have finished leaves its generator waiting for ever, and so does one that the scheduler cannot read; and
-    arguments that it spreads over the workers are lost with them.
+    A task whose worker dies runs again on another one, until it has cost three of them (`ALLOWED_DEATHS`), or on a
+    cluster more than the scheduler's `allowed-failures` (3). joblib does not do here: where one of its processes dies
+    all work ends. On Dask, a task that is given up after others have finished leaves its generator waiting for ever,
+    and so does one that the scheduler cannot read; and arguments that it spreads over the workers are lost with them.
 
     Args:
         function: importable by name, so that a worker process can find it.
         tasks: consumed a few at a time.
         workers: who does the work.
-        abandoned: the result of a task that a cluster has given up, from the reason; without it, that is an error.
+        abandoned: the result of a task that was given up, from the reason; without it, that is an error.
 
     Raises:
+        WorkerDied: a task is given up on this machine, and there is no `abandoned`.
         UnusableCluster: the cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
             load a task or has not what it needs, or it has given up a task and there is no `abandoned`.
     """
     if isinstance(workers, Cluster):
         yield from on_cluster(partial(_one_threaded, function), tasks, workers, abandoned)
         return
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, inner_max_num_threads=1)
-    yield from parallel(joblib.delayed(_one_threaded)(function, task) for task in tasks)
+    if workers > 1:
+        yield from in_processes(partial(_one_threaded, function), tasks, workers, abandoned)
+        return
+    for task in tasks:
+        yield _one_threaded(function, task)

@@ -1,7 +1,10 @@
 """Training a selected network by the protocol of the DARTS papers, with checkpoints that continue bit for bit."""
 
+import contextlib
 import hashlib
+import io
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -18,13 +21,14 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.spaces.augmentation import augment, cutout
+from opselect.spaces.code_digest import code_digest
 from opselect.spaces.counting import mode
 from opselect.spaces.dartsnet import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import replacing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import is_out_of_memory
 from opselect.spaces.saved_states import read_state
+from opselect.spaces.sealing import read_sealed, write_sealed
 from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
@@ -96,13 +100,14 @@ def train_network(
         data: its training images are all used, and its test images after every epoch.
         training: the settings.
         seed: of batches and augmentation.
-        checkpoint: written after every epoch.
+        checkpoint: written after every epoch. From a damaged one nothing is taken, and the training begins anew.
         identity: what is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
         after_epoch: told after every epoch.
         device: where to train.
 
     Raises:
-        InvalidCheckpoint: the file is none, or belongs to another network, other settings, or another version.
+        InvalidCheckpoint: the file belongs to another network, other settings, another version, or other code.
+        NotWritten: the checkpoint cannot be written.
         TrainingFailed: the loss is no longer finite, or the memory does not hold a batch.
     """
     key = _key(identity, training, seed)
@@ -135,20 +140,21 @@ def train_network(
             best_test_accuracy=max(progress.best_test_accuracy, accuracy),
             seconds=progress.seconds + time.perf_counter() - started,
         )
-        with replacing(checkpoint) as beside:
-            torch.save(
-                {
-                    "version": FORMAT_VERSION,
-                    "key": key,
-                    "identity": identity,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "generator": generator.get_state(),
-                    "progress": asdict(progress),
-                },
-                beside,
-            )
+        content = io.BytesIO()
+        torch.save(
+            {
+                "version": FORMAT_VERSION,
+                "key": key,
+                "identity": identity,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "generator": generator.get_state(),
+                "progress": asdict(progress),
+            },
+            content,
+        )
+        write_sealed(checkpoint, content.getvalue())
         after_epoch(progress)
     return progress
 
@@ -219,29 +225,28 @@ def _loss(
 
 
 def _key(identity: str, training: NetworkTraining, seed: int) -> str:
-    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__], sort_keys=True)
+    code = code_digest("opselect.spaces.network_training")
+    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
-    """The content of a checkpoint, None where there is none."""
+    """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
     if not path.exists():
         return None
-    try:
-        kept: dict[str, Any] = read_state(path)
-        version, kept_key, kept_identity = kept["version"], kept["key"], kept["identity"]
-        known = isinstance(version, int) and isinstance(kept_identity, str)
-    except Exception as error:  # a damaged file raises whatever its bytes happen to mean
-        raise _damaged(path) from error
-    if not known:
-        raise _damaged(path)
-    if version != FORMAT_VERSION:
-        raise InvalidCheckpoint(f"{path}: checkpoint format version {version!r}, expected {FORMAT_VERSION}")
-    if kept_key != key:
+    kept: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
+        kept = {**read_state(read_sealed(path) or b"")}
+    if not isinstance(kept.get("version"), int) or not isinstance(kept.get("identity"), str):
+        logging.warning("%s: damaged; the training begins anew", path)
+        return None
+    if kept["version"] != FORMAT_VERSION:
+        raise InvalidCheckpoint(f"{path}: checkpoint format version {kept['version']!r}, expected {FORMAT_VERSION}")
+    if kept.get("key") != key:
         what = (
-            "other settings, another seed or torch"
-            if kept_identity == identity
-            else f"another network: {kept_identity}"
+            "other settings, another seed, torch or code"
+            if kept["identity"] == identity
+            else f"another network: {kept['identity']}"
         )
         raise InvalidCheckpoint(f"{path}: a checkpoint of {what}; choose another folder, or remove it to start anew")
     return kept

@@ -1,9 +1,9 @@
 """Files of tensors and plain values that `torch.save` has written, opened so that a hostile one does no harm."""
 
+import io
 import pickletools
 import re
 import zipfile
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
@@ -15,7 +15,7 @@ _STATE_NAME = re.compile(
 _FORBIDDEN_STEPS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "BYTEARRAY8"}
 
 
-def read_state(path: Path) -> Any:
+def read_state(content: bytes) -> Any:
     """What `torch.save` has written of tensors and plain values.
 
     torch's own safe mode runs nothing, but a file of a hundred bytes can make it reserve any amount of memory.
@@ -23,10 +23,10 @@ def read_state(path: Path) -> Any:
     Raises:
         Exception: of any kind, since damaged bytes can mean anything.
     """
-    with path.open("rb") as stream:
-        _check_state(stream)
-        stream.seek(0)
-        return torch.load(stream, map_location="cpu", weights_only=True)
+    stream = io.BytesIO(content)
+    _check_state(stream)
+    stream.seek(0)
+    return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _check_state(stream: BinaryIO) -> None:

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from opselect.spaces.cellnet import Cell, CellNetwork, EdgeOperations, stack_networks
+from opselect.spaces.code_digest import code_digest
 from opselect.spaces.counting import multiply_adds, parameter_count
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError, in_one_line
+from opselect.spaces.files import become_only_writer, writing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.machine import in_parallel
 from opselect.spaces.nasbench201 import SIZE, NASBench201Space, digits201
 from opselect.spaces.operations import AveragePooling, ReLUConvBN
+from opselect.spaces.sealing import append_sealed, unsealed_line
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import Architecture
 from opselect.spaces.table import COLUMNS, Table
@@ -296,22 +300,29 @@ def build(
         The number of architectures in the checkpoint, at once and after every further one.
 
     Raises:
-        ForeignCheckpoint: the checkpoint belongs to another recipe.
+        ForeignCheckpoint: the checkpoint belongs to another recipe, or to other versions or code.
+        InUse: another build is writing to it.
+        NotWritten: it cannot be written.
     """
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    if not checkpoint.exists() or not checkpoint.read_bytes().strip():
-        checkpoint.write_text(json.dumps(_header(recipe)) + "\n")
-    done = read_checkpoint(checkpoint, recipe)
-    yield len(done)
-    remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
-    # A line that a kill cut off has no newline; the next line must not continue it.
-    separator = b"" if checkpoint.read_bytes().endswith(b"\n") else b"\n"
-    with checkpoint.open("ab") as stream:
-        stream.write(separator)
+    with ExitStack() as opened:
+        with writing(checkpoint):
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            stream = opened.enter_context(checkpoint.open("a+b", buffering=0))
+        become_only_writer(stream.fileno(), checkpoint)
+        content = checkpoint.read_bytes()
+        if not content.strip() or _is_cut_off_header(content):
+            stream.truncate(0)
+            append_sealed(stream.fileno(), checkpoint, json.dumps(_header(recipe) | {"made by": _made_by()}).encode())
+        done = read_checkpoint(checkpoint, recipe)
+        # A line that a kill cut off has no newline; the next line must not continue it.
+        if content.strip() and not content.endswith(b"\n"):
+            with writing(checkpoint):
+                stream.write(b"\n")
+        yield len(done)
+        remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
         for count, (index, outcomes) in enumerate(in_parallel(_run_training, remaining, workers), start=len(done) + 1):
             line = {"index": index, "outcomes": [asdict(outcome) for outcome in outcomes]}
-            stream.write(json.dumps(line).encode() + b"\n")
-            stream.flush()
+            append_sealed(stream.fileno(), checkpoint, json.dumps(line).encode())
             yield count
 
 
@@ -319,21 +330,41 @@ def _header(recipe: TableRecipe) -> dict[str, object]:
     return {"format": "opselect trained cells", "version": 1, "recipe": json.loads(json.dumps(asdict(recipe)))}
 
 
+def _made_by() -> dict[str, str]:
+    """What determines the accuracies beside the recipe."""
+    return {
+        "opselect": version("opselect"),
+        "torch": torch.__version__,
+        "code": code_digest("opselect.spaces.table_building"),
+    }
+
+
+def _is_cut_off_header(content: bytes) -> bool:
+    """Whether a build was killed while it wrote its first line."""
+    begins_like_one = content.startswith(b'{"format": "opselect trained cells"')
+    return begins_like_one and b"\n" not in content and _parsed(content) is None
+
+
 def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Outcome]]:
-    """The trained architectures of a checkpoint by index; a line that a kill cut off is left out.
+    """The trained architectures of a checkpoint by index; a line that is damaged or that a kill cut off is left out.
 
     Raises:
-        ForeignCheckpoint: it belongs to another recipe, or is no checkpoint at all.
+        ForeignCheckpoint: it belongs to another recipe, to other versions or code, or is no checkpoint at all.
     """
-    header, *lines = checkpoint.read_bytes().split(b"\n")
-    if _parsed(header) != _header(recipe):
+    header, *lines = map(_parsed, checkpoint.read_bytes().split(b"\n"))
+    made_by = (header or {}).pop("made by", None)  # the oldest checkpoints do not say
+    if header != _header(recipe):
         raise ForeignCheckpoint(
             f"{checkpoint}: made by another recipe than {_header(recipe)['recipe']}; "
             "move it away to start anew, or build with the recipe that it was made by"
         )
+    if made_by not in (None, _made_by()):
+        raise ForeignCheckpoint(
+            f"{checkpoint}: made with other versions or code ({made_by}) than are here ({_made_by()}); "
+            "move it away to start anew, or build with those"
+        )
     done = {}
-    for line in lines:
-        entry = _parsed(line)
+    for entry in lines:
         if entry is not None and entry.keys() == {"index", "outcomes"}:
             try:
                 trained = _TrainedCell.model_validate(entry)
@@ -362,8 +393,11 @@ class _TrainedCell(BaseModel, strict=True, extra="forbid"):
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
+    text, intact = unsealed_line(line)
+    if intact is False:
+        return None
     try:
-        parsed = json.loads(line)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -14,6 +14,7 @@ from opselect.bench.report.tables import environment_table, reproducible_tables,
 from opselect.bench.report.trials import Trials, trials_of
 from opselect.bench.reporting import ReportedStudy
 from opselect.spaces import registry
+from opselect.spaces.files import replacing
 from opselect.spaces.space import Architecture, SearchSpace
 
 
@@ -144,7 +145,7 @@ def table_files(tables: Iterable[Table]) -> dict[str, str]:
 
 
 def written(path: Path, content: bytes) -> Path:
-    """The path, after writing the content there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    """The path, after writing the content there, completely or not at all."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
     return path

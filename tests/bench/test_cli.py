@@ -1,6 +1,7 @@
 """The command line: exit statuses, one sentence for what the user can mend, JSON that parses, quick help."""
 
 import errno
+import fcntl
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ from opselect.selectors.catalog import Settings
 from opselect.selectors.task import Selection, Task
 from opselect.spaces.genotypes import format_genotype, library
 from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.sealing import unsealed_line
 from opselect.spaces.table import METADATA_KEY, Table
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
@@ -303,10 +305,11 @@ def test_a_damaged_or_busy_records_file_is_one_line_and_kept(opselect: CommandLi
     with appending(path):
         assert "another run is writing to it" in opselect("run", small, "-w", "1")[2]
         assert path.read_bytes() == whole
+    without_checksums = b"".join(unsealed_line(line)[0] + b"\n" for line in whole.splitlines())
     for damaged in (
-        whole.replace(b'{"version":1', b'{"version":7', 1),
+        without_checksums.replace(b'{"version":1', b'{"version":7', 1),
         b"architecture,accuracy\n1,2\n",
-        whole[:200] + b"\n" + whole[200:],
+        without_checksums[:200] + b"\n" + without_checksums[200:],
     ):
         path.write_bytes(damaged)
         for arguments in (("run", small, "-w", "1"), ("report", "runs/small")):
@@ -321,17 +324,22 @@ def test_a_full_disk_is_one_line_and_loses_no_record(
     calls = itertools.count()
 
     def full(descriptor: int) -> None:
-        if next(calls) == 2:
+        # Those of the experiment file are not counted.
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND and next(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         really_sync(descriptor)
 
+    path = Path("runs/small/records.jsonl")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         status, _, error = opselect("run", small, "-w", "1")
     assert status == 2
-    assert error.splitlines()[-1] == "opselect: writing: No space left on device"
+    assert error.splitlines()[-1] == (
+        f"opselect: {path}: No space left on device; what was finished is kept; free some space, and the same command "
+        "goes on from there"
+    )
     assert "Traceback" not in error
-    assert len(read_records(Path("runs/small/records.jsonl"))) == 2
+    assert len(read_records(path)) == 2
     assert "4 of 4 trials done, 2 of them before" in opselect("run", small, "-w", "1")[1]
 
 

@@ -72,7 +72,7 @@ class Processes:
         self._folder, self._stack = folder, stack
         # A task may cost two workers, not four, so that it takes fewer of them to see one given up.
         self._environment = os.environ | {
-            "PYTHONPATH": str(plugin),
+            "PYTHONPATH": os.pathsep.join([str(plugin), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
         }
         self.workers: list[subprocess.Popen[bytes]] = []

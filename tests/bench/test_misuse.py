@@ -10,6 +10,7 @@ from opselect.bench import runner
 from opselect.bench.experiment import InvalidExperiment, check_ingredients, parse
 from opselect.bench.records import InvalidRecords, appending, read_records
 from opselect.bench.reporting import reported
+from opselect.spaces.sealing import unsealed_line
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
@@ -115,13 +116,20 @@ def test_ctrl_c_says_that_finished_trials_are_kept(
     assert "the same command goes on from there" in error
 
 
-def test_a_damaged_supernet_is_trained_again(tmp_path: Path) -> None:
+def test_a_damaged_supernet_is_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment = parse(HEAD + '[[selector]]\nname = "magnitude"\n', "e")
-    runner.run(experiment, tmp_path, 1, quietly)
+    (whole,) = runner.run(experiment, tmp_path, 1, quietly).records
     (kept,) = (tmp_path / "supernets").iterdir()
-    kept.write_bytes(kept.read_bytes()[:1000])
-    (tmp_path / "records.jsonl").unlink()
-    assert runner.run(experiment, tmp_path, 1, quietly).failed == ()
+    good = kept.read_bytes()
+    flipped = bytearray(good)
+    flipped[len(flipped) // 2] ^= 1
+    for damaged in (good[:1000], bytes(flipped), b""):
+        kept.write_bytes(damaged)
+        (tmp_path / "records.jsonl").unlink()
+        caplog.clear()
+        (again,) = runner.run(experiment, tmp_path, 1, quietly).records
+        assert f"{kept}: damaged; this supernet is trained again" in caplog.messages
+        assert (again.status, again.result) == ("done", whole.result)
 
 
 def test_infinite_settings_are_refused() -> None:
@@ -138,7 +146,8 @@ def test_a_misspelt_required_key_is_told_with_the_nearest() -> None:
 def test_inconsistent_records_are_refused_in_one_line(tmp_path: Path, change: dict[str, object]) -> None:
     runner.run(parse(HEAD + RANDOM.format("a"), "e"), tmp_path, 1, quietly)
     path = tmp_path / "records.jsonl"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    without_checksum, _ = unsealed_line(path.read_bytes().rstrip())
+    path.write_text(json.dumps(json.loads(without_checksum) | change) + "\n")
     with pytest.raises(InvalidRecords) as caught:
         read_records(path)
     assert "\n" not in str(caught.value)

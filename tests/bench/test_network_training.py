@@ -1,17 +1,20 @@
 """`opselect train`: records over seeds, resumed where they stopped, one sentence for what the user can mend."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+import torch
 
 from opselect.bench import network_training
 from opselect.bench.network_training import NotTrainable, TrainingRecord, genotype_named
 from opselect.bench.records import read_lines
 from opselect.spaces.darts import darts
 from opselect.spaces.genotypes import format_genotype, format_genotype_json, library
+from opselect.spaces.sealing import read_sealed, write_sealed
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
 
@@ -88,16 +91,39 @@ def test_what_the_user_can_mend_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_checkpoint_of_another_version_is_refused_and_left_alone(opselect: CommandLine, tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_code_is_refused_and_left_alone(opselect: CommandLine, tmp_path: Path) -> None:
     assert opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)[0] == 0
     (tmp_path / network_training.FILE_NAME).unlink()
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
-    checkpoint.write_bytes(b"not a checkpoint")
+    content = read_sealed(checkpoint)
+    assert content is not None
+    changed = io.BytesIO()
+    torch.save(torch.load(io.BytesIO(content)) | {"key": "0" * 16}, changed)
+    write_sealed(checkpoint, changed.getvalue())
+    before = checkpoint.read_bytes()
     status, _, error = opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)
     assert status == 1
-    assert "damaged or no checkpoint" in error
+    assert "a checkpoint of other settings, another seed, torch or code; choose another folder" in error
     (failed,) = records_of(tmp_path)
     assert failed.result is None
     assert failed.reason is not None
     assert failed.reason in error
-    assert checkpoint.read_bytes() == b"not a checkpoint"
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_not_believed_and_the_training_begins_anew(
+    opselect: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)[0] == 0
+    (whole,) = records_of(tmp_path)
+    (tmp_path / network_training.FILE_NAME).unlink()
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    assert opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)[0] == 0
+    assert caplog.messages == [f"{checkpoint}: damaged; the training begins anew"]
+    (again,) = records_of(tmp_path)
+    assert again.result is not None
+    assert whole.result is not None
+    assert again.result.test_accuracies == whole.result.test_accuracies

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from opselect.bench.records import (
     appending,
     read_records,
 )
+from opselect.spaces.sealing import sealed_line
 
 TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 TRIAL = TrialDescription(
@@ -225,9 +226,9 @@ def altered(field: str, value: object) -> bytes:
         (b'{"version":1}', "'experiment': Field required; expected a record"),
     ],
 )
-def test_a_damaged_line_is_named_by_its_number(path: Path, line: bytes, expected: str) -> None:
-    write(path, record(seed=0), record(seed=1))
-    first, second = path.read_bytes().splitlines()
+def test_a_line_that_is_no_record_is_named_by_its_number(path: Path, line: bytes, expected: str) -> None:
+    first, second = (record(seed=seed).model_dump_json().encode() for seed in range(2))
+    path.parent.mkdir(parents=True)
     path.write_bytes(b"\n".join([first, line, second, b""]))
     with pytest.raises(InvalidRecords) as caught:
         read_records(path)
@@ -235,6 +236,80 @@ def test_a_damaged_line_is_named_by_its_number(path: Path, line: bytes, expected
     assert message.startswith(f"{path}, line 2: ")
     assert expected in message
     assert message.isprintable()
+
+
+@pytest.mark.parametrize("line", [b"", b'{"version":1,"experi', b"\0" * 100, b"{}", altered("status", "finished")])
+def test_among_lines_with_checksums_what_is_no_record_is_damage_and_passed_over(
+    path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    write(path, record(seed=0), record(seed=1))
+    first, second = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([first, line, second, b""]))
+    assert read_records(path) == [record(seed=0), record(seed=1)]
+    assert caplog.messages == [f"{path}: damaged and passed over: line 2; 'opselect run' does again what is missing"]
+
+
+def test_a_writer_that_dies_anywhere_costs_no_record_that_was_there_and_the_next_one_goes_on(
+    tmp_path: Path, crashes: Callable[[Callable[[], object]], Iterator[int]]
+) -> None:
+    original = tmp_path / "original.jsonl"
+    write(original, record(seed=0))
+    path = tmp_path / "mine" / "records.jsonl"
+
+    def start_over() -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(original.read_bytes())
+
+    lengths = []
+    start_over()
+    for _ in crashes(lambda: write(path, record(seed=1), record(seed=2))):
+        found = read_records(path)
+        assert found == [record(seed=seed) for seed in range(len(found))]
+        lengths.append(len(found))
+        write(path, *(record(seed=seed) for seed in range(len(found), 3)))
+        assert read_records(path) == [record(seed=seed) for seed in range(3)]
+        assert len(path.read_bytes().splitlines()) == 3
+        start_over()
+    # Both in the middle of lines and between them.
+    assert lengths == sorted(lengths)
+    assert set(lengths) == {1, 2, 3}
+    assert len(lengths) >= 5
+
+
+def test_a_later_format_is_refused_although_its_checksum_is_right(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(sealed_line(altered("version", 2)) + b"\n")
+    with pytest.raises(InvalidRecords, match="line 1: record format version 2, expected 1; use a new folder"):
+        read_records(path)
+
+
+def test_records_without_a_checksum_are_read_beside_those_that_have_one(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(record(seed=0).model_dump_json().encode() + b"\n")
+    write(path, record(seed=1))
+    assert [b'"checksum"' in line for line in path.read_bytes().splitlines()] == [False, True]
+    assert read_records(path) == [record(seed=0), record(seed=1)]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
+def test_a_flipped_bit_anywhere_is_never_believed_and_costs_at_most_the_records_that_it_is_in(
+    tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "flipped.jsonl"
+    path.unlink(missing_ok=True)
+    records = [record(seed=seed) for seed in range(3)]
+    write(path, *records)
+    content = bytearray(path.read_bytes())
+    place = position % len(content)
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+    found = read_records(path)
+    assert all(each in records for each in found)
+    assert len(found) >= 1
+    # Whoever goes on from there can write, and ends with all of them.
+    write(path, *(each for each in records if each not in found))
+    assert sorted(each.trial.seed for each in read_records(path)) == [0, 1, 2]
 
 
 def test_a_second_writer_is_refused_until_the_first_has_finished(path: Path) -> None:

@@ -20,6 +20,7 @@ from opselect.selectors.catalog import Random, Settings
 from opselect.selectors.task import Selection, SupernetState, Task
 from opselect.selectors.training import AlphaTraining
 from opselect.spaces.nasbench201 import NASBench201Space, digits201
+from opselect.spaces.sealing import sealed_line, unsealed_line
 from opselect.spaces.table import Table
 
 TRAINED = {"magnitude": "trained", "darts-pt": "trained", "disc-acc": "trained", "darts-pt-fixed-alpha": "fixed"}
@@ -574,7 +575,8 @@ def test_a_folder_that_is_in_use_or_damaged_is_refused_and_left_alone(
     content = path.read_bytes()
     with appending(path), pytest.raises(InvalidRecords, match="another run is writing to it"):
         runner.run(small("watched"), tmp_path, 1, quietly)
-    damaged = content.replace(b'{"version":1', b'{"version":9', 1)
+    first, _ = unsealed_line(content.splitlines()[0])
+    damaged = sealed_line(first.replace(b'{"version":1', b'{"version":9', 1)) + b"\n"
     path.write_bytes(damaged)
     with pytest.raises(InvalidRecords, match="line 1: record format version 9, expected 1"):
         runner.run(small("watched"), tmp_path, 1, quietly)

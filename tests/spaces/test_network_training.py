@@ -1,5 +1,6 @@
 """Training of selected networks: it learns, it resumes bit for bit, and it says what is wrong."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from opselect.spaces.network_training import (
     accuracy_on,
     train_network,
 )
+from opselect.spaces.sealing import write_sealed
 from opselect.spaces.space import Architecture
 
 SKIPS_AND_CONVOLUTIONS = Architecture(
@@ -123,15 +125,18 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match="a checkpoint of another network: bright; choose another folder"):
         train_network(network(), DATA, SHORT, 0, path, "dark")
     for change, seed in (({"momentum": 0.8}, 0), ({}, 1)):
-        with pytest.raises(InvalidCheckpoint, match="a checkpoint of other settings, another seed or torch"):
+        with pytest.raises(InvalidCheckpoint, match="a checkpoint of other settings, another seed, torch or code"):
             train_network(network(), DATA, SHORT.model_copy(update=change), seed, path, "bright")
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"version": 99}, path)
+    changed = io.BytesIO()
+    torch.save(torch.load(path, weights_only=True) | {"version": 99}, changed)
+    write_sealed(path, changed.getvalue())
     with pytest.raises(InvalidCheckpoint, match="checkpoint format version 99, expected 1"):
         train_network(network(), DATA, SHORT, 0, path, "bright")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InvalidCheckpoint, match="damaged or no checkpoint"):
-        train_network(network(), DATA, SHORT, 0, path, "bright")
+
+
+def test_a_checkpoint_is_a_file_that_torch_reads(tmp_path: Path) -> None:
+    last = train_network(network(), DATA, SHORT, 0, tmp_path / "checkpoint.pt", "bright")
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["epoch"] == last.epoch
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:

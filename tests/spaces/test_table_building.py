@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,53 @@ def test_a_file_that_is_no_checkpoint_is_left_alone(tmp_path: Path, content: byt
     with pytest.raises(ForeignCheckpoint):
         list(building(path))
     assert path.read_bytes() == content
+
+
+def test_a_build_that_dies_anywhere_goes_on_and_keeps_every_line_that_was_whole(
+    tmp_path: Path, trainings: list[int], crashes: Callable[[Callable[[], object]], Iterator[int]]
+) -> None:
+    checkpoint = tmp_path / "cells.jsonl"
+    kept = []
+    for _ in crashes(lambda: list(building(checkpoint, CHEAP[:2]))):
+        trainings.clear()
+        *_, count = building(checkpoint, CHEAP[:2])
+        assert count == 2
+        kept.append(2 - len(trainings))
+        assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP[:2]}
+        checkpoint.unlink()
+    assert kept == sorted(kept)
+    assert set(kept) == {0, 1, 2}
+
+
+def test_a_damaged_line_is_trained_again_and_a_damaged_head_is_refused(tmp_path: Path, trainings: list[int]) -> None:
+    checkpoint = tmp_path / "cells.jsonl"
+    list(building(checkpoint))
+    head, first, *others = checkpoint.read_bytes().splitlines(keepends=True)
+    # Another accuracy, as a flipped bit makes it.
+    damaged = first.replace(b'"valid_accuracy": 0.125', b'"valid_accuracy": 0.925')
+    assert damaged != first
+    checkpoint.write_bytes(head + damaged + b"".join(others))
+    trainings.clear()
+    assert list(building(checkpoint)) == [4, 5]
+    assert trainings == [CHEAP[0]]
+    assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP}
+    checkpoint.write_bytes(head.replace(b"some hash", b"sume hash") + first)
+    with pytest.raises(ForeignCheckpoint, match="made by another recipe than"):
+        list(building(checkpoint))
+
+
+def test_a_checkpoint_of_other_code_is_refused_and_one_that_does_not_say_is_not(
+    tmp_path: Path, trainings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "cells.jsonl"
+    list(building(checkpoint, CHEAP[:2]))
+    _, *lines = checkpoint.read_bytes().splitlines(keepends=True)
+    monkeypatch.setattr(table_building, "code_digest", lambda *_: "other code")
+    with pytest.raises(ForeignCheckpoint, match=r"made with other versions or code .* than are here .*'other code'"):
+        list(building(checkpoint, CHEAP[:2]))
+    old_head = {"format": "opselect trained cells", "version": 1, "recipe": dataclasses.asdict(RECIPE)}
+    checkpoint.write_bytes(json.dumps(old_head).encode() + b"\n" + b"".join(lines))
+    assert list(building(checkpoint, CHEAP[:3])) == [2, 3]
 
 
 def test_a_real_training_goes_through_a_checkpoint_unchanged(tmp_path: Path) -> None:

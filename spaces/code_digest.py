@@ -1,0 +1,75 @@
+"""A digest of the code that determines something: caches are keyed by it, since numbers change with the code."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_OURS = ("opselect.spaces", "opselect.selectors")
+
+
+@cache
+def code_digest(*names: str) -> str:
+    """16 hexadecimal digits: the code of modules and of what they import, comments, docstrings and layout left out.
+
+    Imports are followed inside `opselect.spaces` and `opselect.selectors`, and inside the package of each given module.
+    The digest is that of a Python version, whose syntax trees it is made of.
+
+    Args:
+        names: of modules; or `module:function` for that function alone. Of a module that has no source, because it is
+            compiled for example, the file counts.
+    """
+    packages = (*_OURS, *(name.partition(".")[0] for name in names if not name.startswith("opselect.")))
+    waiting, digests = list(names), dict[str, str]()
+    while waiting:
+        name = waiting.pop()
+        module, _, function = name.partition(":")
+        if name in digests or (spec := _spec(module)) is None or not spec.has_location or spec.origin is None:
+            continue
+        content = Path(spec.origin).read_bytes()
+        tree = ast.parse(content) if spec.origin.endswith(".py") else None
+        if tree is None:
+            digests[name] = hashlib.sha256(content).hexdigest()
+        elif function:
+            digests[name] = _digest(_defined(tree, function))
+        else:
+            waiting += [each for each in _imported(tree) if each.startswith(tuple(f"{own}." for own in packages))]
+            digests[name] = _digest(tree)
+    return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
+
+
+def _defined(tree: ast.Module, function: str) -> ast.FunctionDef:
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except (
+        ImportError,
+        ValueError,
+    ):  # something in a module rather than one, or a module that was put together by hand
+        return None
+
+
+def _digest(tree: ast.AST) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Absolute names of the modules that a module imports, and some that are none."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+            yield node.module
+            # To ask for something inside a module that is no package would import that module.
+            if (spec := _spec(node.module)) is not None and spec.submodule_search_locations is not None:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -219,7 +219,8 @@ def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="spaces, images, tables, selectors, proxies or combinations, all of these by default; or genotypes."
+            help="spaces, images, tables, selectors, scores, proxies or combinations, by default all of these; "
+            "or genotypes."
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -327,8 +327,8 @@ def supernet_contains_the_networks(material: SpaceMaterial) -> None:
             inside = material.supernet(material.images, material.one_hot(architecture))
         expect(
             torch.allclose(alone, inside, rtol=1e-4, atol=1e-5),
-            f"the supernet with only {material.space.format(architecture)} gives other logits than the network with the "
-            "same parameters; a score of the one says nothing about the other",
+            f"under the weights of {material.space.format(architecture)} the supernet gives other logits than the "
+            "network with the same parameters; a score of the one says nothing about the other",
         )
 
 

@@ -1,15 +1,15 @@
 """What a conformance check is: a promise, a way to observe whether it is kept, and one sentence where it is not.
 
-Plug-ins and our own parts are held to the same promises, by the command line (`opselect conformance NAME`) and by tests.
+Plug-ins and our own parts are held to the same promises, by `opselect conformance NAME` and by tests.
 Nothing here needs a test framework.
 """
 
 import random
-import unittest
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+from unittest import SkipTest
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class BrokenPromise(AssertionError):
     """A part does not do what all parts of its kind promise; the message says what was observed and how to mend it."""
 
 
-class NotApplicable(unittest.SkipTest):
+class NotApplicable(SkipTest):
     """A promise that means nothing for this part; the message says why. Test runners show it as skipped."""
 
 
@@ -125,6 +125,10 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
+RandomStates: TypeAlias = dict[str, object]
+"""By library, the state of its global random stream."""
+
+
 @contextmanager
 def leaving_random_state(what: str) -> Iterator[None]:
     """Check that a block leaves the global random states of torch, NumPy and Python as they were.
@@ -135,21 +139,35 @@ def leaving_random_state(what: str) -> Iterator[None]:
     Raises:
         BrokenPromise: one of them has changed.
     """
-    before = _random_states()
+    before = random_states()
     yield
-    after = _random_states()
-    used = [name for name in before if not same(before[name], after[name])]
-    expect(
-        not used,
-        f"{what} changed the global random state of {' and '.join(used)}; draw from a generator of your own, seeded by "
-        "what opselect.spaces.seeds offers",
-    )
+    expect_kept_random_states(what, before, random_states())
 
 
-def _random_states() -> dict[str, object]:
+def random_states() -> RandomStates:
+    """The global random states now."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
     return {
         "torch": torch.get_rng_state(),
         "numpy": [state["state"]["key"], state["state"]["pos"], state["has_gauss"]],
         "random": random.getstate(),
     }
+
+
+def expect_kept_random_states(what: str, before: RandomStates, after: RandomStates) -> None:
+    """Check that the global random states are the same.
+
+    Args:
+        what: was done between the two.
+        before: as they were.
+        after: as they became.
+
+    Raises:
+        BrokenPromise: one of them has changed.
+    """
+    used = [name for name in before if not same(before[name], after[name])]
+    expect(
+        not used,
+        f"{what} used the global random state of {' and '.join(used)}; draw from a generator of your own, seeded for "
+        "its purpose as in opselect.spaces.seeds",
+    )

@@ -11,6 +11,7 @@ SINGULAR = {
     "images": "images",
     "tables": "table",
     "selectors": "selector",
+    "scores": "score",
     "proxies": "proxy",
     "combinations": "combination",
 }

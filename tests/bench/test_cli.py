@@ -193,6 +193,7 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
         "images",
         "tables",
         "selectors",
+        "scores",
         "proxies",
         "combinations",
     ]

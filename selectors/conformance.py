@@ -6,28 +6,22 @@ A plug-in's own tests need three lines:
     def test_mine_keeps_the_promises(check):
         check.run()
 
-Each promise is one small function here (those of spaces, tables and images in `opselect.spaces.conformance`); its first
+Each promise is one small function (in `search_promises`, `proxy_promises` and `opselect.spaces.conformance`); its first
 line says what is promised, and it raises `BrokenPromise` with one sentence, or `NotApplicable` with the reason.
 """
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from opselect.selectors.catalog import Settings, start
-from opselect.selectors.conformance_tasks import PermutedSpace, Permutation, planted_task, sealed, small_task
+from opselect.selectors import proxy_promises, search_promises
+from opselect.selectors.conformance_tasks import small_task
 from opselect.selectors.decisions import Decisions, without
-from opselect.selectors.proxies.measuring import Combination, Proxy, UnscorableNetwork, Weighted
-from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
+from opselect.selectors.proxies.measuring import Combination, Proxy
+from opselect.selectors.task import RegisteredScore, Selection, Selector, Task
 from opselect.spaces import registry
-from opselect.spaces import table as tables
 from opselect.spaces.conformance import (
     IMAGES_PROMISES,
     SPACE_PROMISES,
@@ -43,767 +37,13 @@ from opselect.spaces.promises import (
     BrokenPromise,
     Check,
     NotApplicable,
-    RandomStates,
     checks_of,
-    expect,
-    expect_kept_random_states,
-    leaving_random_state,
-    random_states,
-    same,
-)
-from opselect.spaces.space import NONE
-
-SMALL_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 16, "tuning_epochs": 1}
-"""Settings that make a search slow, and what they are while it is checked, where a selector has them."""
-
-Scores = dict[int, tuple[float, ...]]
-"""By edge number, one score an operation."""
-
-
-# --- proxies
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One network that was scored.
-
-    Attributes:
-        what: the network, as messages call it.
-        score: the answer.
-        again: the answer to the same question once more.
-        reordered: the answer for the images in another order.
-        before: everything about the network that scoring it must not change.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
-    """
-
-    what: str
-    score: float
-    again: float
-    reordered: float
-    before: dict[str, object]
-    after: dict[str, object]
-    random_before: RandomStates
-    random_after: RandomStates
-
-
-@dataclass(frozen=True)
-class ProxyMaterial:
-    """A proxy and what it is asked about.
-
-    Attributes:
-        proxy: what is checked.
-        network: a stand-alone network.
-        supernet: of any space.
-        weights: for the supernet; at least one operation has weight zero.
-        batch: a few images.
-    """
-
-    proxy: Proxy
-    network: nn.Module
-    supernet: nn.Module
-    weights: Tensor
-    batch: LabelledImages
-
-    @cached_property
-    def scored(self) -> list[Scored]:
-        """Both networks, each in evaluation and in training mode."""
-        found = []
-        reversed_batch = self.batch[torch.arange(len(self.batch) - 1, -1, -1)]
-        for what, subject in (("a network", self.network), ("a supernet", Weighted(self.supernet, self.weights))):
-            for training in (False, True):
-                subject.train(training)
-                before, random_before = _snapshot(subject, self.batch), random_states()
-                score = self.proxy(subject, self.batch)
-                after, random_after = _snapshot(subject, self.batch), random_states()
-                again, reordered = self.proxy(subject, self.batch), self.proxy(subject, reversed_batch)
-                found.append(Scored(what, score, again, reordered, before, after, random_before, random_after))
-        return found
-
-
-def _snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[str, object]:
-    """Everything about a network, and the images it sees, that a score might change."""
-    return {
-        "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
-        "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
-        "requires_grad": [parameter.requires_grad for parameter in network.parameters()],
-        "modes": [module.training for module in network.modules()],
-        "hooks": [
-            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
-            for module in network.modules()
-        ],
-        "images or labels": [] if batch is None else [batch.images.clone(), batch.labels.clone()],
-    }
-
-
-def _expect_unchanged(what: str, before: dict[str, object], after: dict[str, object]) -> None:
-    changed = [name for name in before if not same(before[name], after[name])]
-    expect(
-        not changed,
-        f"{what} changed {' and '.join(changed)}; work on copies (torch.func.functional_call takes them), and undo modes "
-        "and hooks",
-    )
-
-
-def network_untouched(material: ProxyMaterial) -> None:
-    """Parameters, buffers, gradients, modes, hooks and images are afterwards what they were before."""
-    for each in material.scored:
-        _expect_unchanged(f"scoring {each.what}", each.before, each.after)
-
-
-def global_random_state_untouched(material: ProxyMaterial) -> None:
-    """The global random states of torch, NumPy and Python are afterwards what they were before."""
-    for each in material.scored:
-        expect_kept_random_states(f"scoring {each.what}", each.random_before, each.random_after)
-
-
-def answer_is_a_number(material: ProxyMaterial) -> None:
-    """A proxy answers with a Python float, infinite or NaN where it is undefined."""
-    for each in material.scored:
-        expect(isinstance(each.score, float), f"the score of {each.what} is {each.score!r}; answer with a float")
-
-
-def same_answer_again(material: ProxyMaterial) -> None:
-    """The same network and images have the same score when asked again."""
-    for each in material.scored:
-        expect(
-            np.array_equal(each.score, each.again, equal_nan=True),
-            f"the score of {each.what} was {each.score!r}, then {each.again!r}; seed what is drawn with a constant",
-        )
-
-
-def order_of_images_is_irrelevant(material: ProxyMaterial) -> None:
-    """The images of a batch in another order give the same score, but for rounding."""
-    for each in material.scored:
-        expect(
-            bool(np.isclose(each.reordered, each.score, rtol=1e-3, equal_nan=True)),
-            f"the images of {each.what} in reverse order changed {each.score} to {each.reordered}; treat all alike",
-        )
-
-
-PROXY_PROMISES: tuple[Callable[[ProxyMaterial], None], ...] = (
-    answer_is_a_number,
-    network_untouched,
-    global_random_state_untouched,
-    same_answer_again,
-    order_of_images_is_irrelevant,
 )
 
-EXTREME_CELLS = 10
-CLEAR_SHARE = 0.81
-"""Of the pairs of a good and a bad cell: ten of each exceed it by chance with a probability of one percent."""
+LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 8, "tuning_epochs": 1}
+"""Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""
 
-
-def larger_is_better_proxy(material: ProxyMaterial) -> None:
-    """The best cells of the digits201 table do not score below its worst ones: larger is better."""
-    accuracies, places = np.unique(
-        tables.load("digits201").accuracies("digits", "valid", 10, "mean"), return_index=True
-    )
-
-    def scores(chosen: np.ndarray) -> list[float]:
-        found = []
-        for seed, place in enumerate(chosen):
-            try:
-                score = material.proxy(digits201.network(digits201.at(int(place)), 1, 10, seed), digits().train[:32])
-            except UnscorableNetwork:
-                continue
-            found.append(float(score))
-        return [score for score in found if np.isfinite(score)]
-
-    worst, best = scores(places[:EXTREME_CELLS]), scores(places[-EXTREME_CELLS:])
-    if not worst or not best:
-        raise NotApplicable("it scores none of the worst or none of the best cells")
-    share = float(np.mean([(good > bad) + 0.5 * (good == bad) for good in best for bad in worst]))
-    expect(
-        share > 1 - CLEAR_SHARE,
-        f"a cell with about {accuracies[-1]:.0f} % accuracy beats one with about {accuracies[EXTREME_CELLS]:.0f} % in only "
-        f"{share:.0%} of the pairs; turn the sign, or declare with except_for why it is right as it is",
-    )
-    if share < CLEAR_SHARE:
-        raise NotApplicable(f"it does not tell the best from the worst cells: {share:.0%} of the pairs, chance is 50 %")
-
-
-larger_is_better_proxy.__name__ = "larger_is_better"
-
-
-def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
-    """Check what a proxy promises of every network, on networks of your own.
-
-    Args:
-        proxy: what to check.
-        network: a stand-alone network.
-        supernet: of any space.
-        weights: for the supernet; at least one operation has weight zero.
-        batch: a few images.
-
-    Raises:
-        BrokenPromise: with one sentence about what was observed.
-    """
-    material = ProxyMaterial(proxy, network, supernet, weights, batch)
-    for promise in PROXY_PROMISES:
-        promise(material)
-
-
-# --- combinations
-
-
-@dataclass(frozen=True)
-class CombinationMaterial:
-    """A combination and made-up scores.
-
-    Attributes:
-        combination: what is checked.
-    """
-
-    combination: Combination
-
-    @property
-    def scores(self) -> np.ndarray:
-        """`[8 members, proxies]`, no two alike."""
-        return np.random.default_rng(1).normal(size=(8, len(self.combination.proxies)))
-
-
-def names_registered_proxies(material: CombinationMaterial) -> None:
-    """Its proxies are registered, and each counts once."""
-    names = material.combination.proxies
-    unknown = sorted(set(names) - set(registry.names("proxies")))
-    expect(not unknown, f"its proxies {', '.join(unknown)} are not registered; declare them in opselect.proxies")
-    expect(len(set(names)) == len(names) > 0, f"its proxies are {names}; name each one once")
-
-
-def one_score_a_member(material: CombinationMaterial) -> None:
-    """It answers with one number a member, the same again, and leaves the scores that it was given alone."""
-    given = material.scores
-    with leaving_random_state("combining"):
-        first, again = (material.combination.combine(given) for _ in range(2))
-    expect(first.shape == (len(given),), f"{given.shape} scores gave {first.shape} ones; give one a member")
-    expect(bool(np.isfinite(first).all()), f"finite scores gave {first.tolist()}")
-    expect(same(first, again), "the same scores were combined to other ones the second time")
-    expect(same(given, material.scores), "it changed the scores that it was given; work on a copy")
-
-
-def permuted_members(material: CombinationMaterial) -> None:
-    """Members in another order have the same scores in that order."""
-    order = np.arange(8)[::-1]
-    combined = material.combination.combine(material.scores)
-    permuted = material.combination.combine(material.scores[order])
-    expect(np.allclose(permuted, combined[order]), "the order of the members changes their scores; go by the values")
-
-
-def better_everywhere_is_better(material: CombinationMaterial) -> None:
-    """A member that is better than another by every proxy has the larger score."""
-    scores = material.scores
-    scores[0], scores[1] = scores.min(axis=0) - 1, scores.max(axis=0) + 1
-    combined = material.combination.combine(scores)
-    expect(
-        combined[0] == combined.min() and combined[1] == combined.max() and combined[0] < combined[1],
-        f"the member that is worst by every proxy has {combined[0]:.3g} and the one that is best {combined[1]:.3g} of "
-        f"{combined.min():.3g} to {combined.max():.3g}; larger is better",
-    )
-
-
-def undefined_members_stand_aside(material: CombinationMaterial) -> None:
-    """A member with a NaN or infinite score gets NaN, and the others have the scores that they have without it."""
-    scores = material.scores
-    alone = material.combination.combine(scores[:-1])
-    for strange in (np.nan, np.inf, -np.inf):
-        scores[-1, 0] = strange
-        combined = material.combination.combine(scores)
-        expect(bool(np.isnan(combined[-1])), f"a member with a score of {strange} got {combined[-1]}, expected NaN")
-        expect(
-            np.allclose(combined[:-1], alone),
-            f"a member with a score of {strange} changed the others' scores; leave it out of the ranks",
-        )
-
-
-COMBINATION_PROMISES: tuple[Callable[[CombinationMaterial], None], ...] = (
-    names_registered_proxies,
-    one_score_a_member,
-    permuted_members,
-    better_everywhere_is_better,
-    undefined_members_stand_aside,
-)
-
-
-# --- scores
-
-
-@dataclass(frozen=True)
-class ScoreMaterial:
-    """A registered score.
-
-    Attributes:
-        score: what is checked.
-    """
-
-    score: RegisteredScore
-
-    @property
-    def supernet_state(self) -> SupernetState:
-        """What the score needs."""
-        return self.score.supernet_state
-
-    @property
-    def oracle(self) -> bool:
-        """Whether it reads validation accuracies."""
-        return self.score.oracle
-
-    def states(self, seed: int = 5) -> dict[str, SearchState]:
-        """The start of a search, and a state in the middle of one; each with a task of its own."""
-        return {
-            "at the start": start(small_task(self.supernet_state, seed)),
-            "half-way": start(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
-        }
-
-    def first_scores(self, task: Task) -> Scores:
-        """Of all edges while nothing is decided."""
-        state = start(task)
-        return {edge: tuple(self.score(state, edge).tolist()) for edge in state.decisions.open_edges}
-
-
-def one_number_an_operation(material: ScoreMaterial) -> None:
-    """For every open edge there is one floating-point number an operation, and at least one of them is finite."""
-    for when, state in material.states().items():
-        for edge in state.decisions.open_edges:
-            scores, expected = material.score(state, edge), len(state.decisions.edges[edge].operations)
-            expect(
-                isinstance(scores, Tensor) and scores.shape == (expected,) and scores.is_floating_point(),
-                f"{when}, edge {edge} has the scores {scores!r}; expected a floating-point tensor of {expected}",
-            )
-            expect(bool(scores.isfinite().any()), f"{when}, edge {edge} has no finite score, so nothing can be chosen")
-
-
-def same_scores_again(material: ScoreMaterial) -> None:
-    """The same state has the same scores, when asked again and in a task that is built anew."""
-    for when, state in material.states().items():
-        rebuilt = material.states()[when]
-        for edge in state.decisions.open_edges:
-            first, again = material.score(state, edge), material.score(state, edge)
-            expect(same(first, again), f"{when}, edge {edge}: asked again, the scores {first.tolist()} were other ones")
-            expect(
-                same(first, material.score(rebuilt, edge)),
-                f"{when}, edge {edge}: the same task built anew gave other scores; draw from task.numpy_generator(...)",
-            )
-
-
-def scoring_leaves_everything(material: ScoreMaterial) -> None:
-    """Supernet, alpha, images and the global random states are afterwards what they were before."""
-    for when, state in material.states().items():
-        task = state.task
-        network = task.supernet or nn.Identity()
-        alpha, before = state.alpha.clone(), _snapshot(network, task.images.alpha_half)
-        with leaving_random_state(f"scoring {when}"):
-            for edge in state.decisions.open_edges:
-                material.score(state, edge)
-        _expect_unchanged(f"scoring {when}", before, _snapshot(network, task.images.alpha_half))
-        expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
-
-
-def score_reads_its_task_only(material: ScoreMaterial) -> None:
-    """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    with sealed() as asked:
-        task = small_task(material.supernet_state)
-        reduced = task if material.oracle else replace(task, valid_accuracies=None)
-        scores = _unless_missing(lambda: material.first_scores(reduced))
-    _expect_sealed(asked)
-    if not material.oracle:
-        expect(
-            same(list((scores or {}).values()), list(material.first_scores(task).values())),
-            "its scores depend on the table's validation accuracies; declare oracle=True, so that reports know",
-        )
-
-
-SCORE_PROMISES: tuple[Callable[[ScoreMaterial], None], ...] = (
-    one_number_an_operation,
-    same_scores_again,
-    scoring_leaves_everything,
-    score_reads_its_task_only,
-)
-
-
-# --- selectors
-
-
-@dataclass(frozen=True)
-class Run:
-    """One call of a selector.
-
-    Attributes:
-        task: what it was given, as it left it.
-        selection: what it selected.
-        seconds: how long it took.
-        before: alpha, images and accuracies of the task, before.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
-    """
-
-    task: Task
-    selection: Selection
-    seconds: float
-    before: dict[str, object]
-    after: dict[str, object]
-    random_before: RandomStates
-    random_after: RandomStates
-
-
-def _run(selector: Selector, task: Task) -> Run:
-    before, random_before, started = _given(task), random_states(), time.perf_counter()
-    selection = selector(task)
-    seconds = time.perf_counter() - started
-    return Run(task, selection, seconds, before, _given(task), random_before, random_states())
-
-
-def _given(task: Task) -> dict[str, object]:
-    """What a selector may read and must not change; the supernet is its own."""
-    halves = (task.images.weights_half, task.images.alpha_half)
-    return {
-        "alpha": None if task.alpha is None else task.alpha.clone(),
-        "images or labels": [[half.images.clone(), half.labels.clone()] for half in halves],
-        "the table's accuracies": None if task.valid_accuracies is None else task.valid_accuracies.copy(),
-    }
-
-
-@dataclass(frozen=True)
-class SelectorMaterial:
-    """A selector and a way to make its task.
-
-    Attributes:
-        selector: what is checked.
-        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
-    """
-
-    selector: Selector
-    make_task: Callable[[], Task]
-
-    @property
-    def supernet_state(self) -> SupernetState:
-        """What the selector needs."""
-        return self.selector.supernet_state
-
-    @property
-    def oracle(self) -> bool:
-        """Whether it reads validation accuracies."""
-        return bool(getattr(self.selector, "oracle", False))
-
-    @cached_property
-    def run(self) -> Run:
-        """The first call."""
-        return _run(self.selector, self.make_task())
-
-    @cached_property
-    def observed(self) -> Run:
-        """A call whose task observes all scores."""
-        return _run(self.selector, replace(self.make_task(), observe=True))
-
-    def first_scores(self, task: Task) -> Scores:
-        """What the first step shows: of all open edges, if the selector observes them."""
-        return self.selector(replace(task, observe=True)).steps[0].scores
-
-
-def valid_architecture(material: SelectorMaterial) -> None:
-    """The selected architecture is one of the space, and its text describes it."""
-    space, architecture = material.run.task.space, material.run.selection.architecture
-    expect(
-        len(architecture.operations) == len(space.edges),
-        f"it selected {len(architecture.operations)} operations for the {len(space.edges)} edges of {space.name}",
-    )
-    try:
-        text = space.format(architecture)
-        again = space.parse(text)
-    except ValueError as error:
-        raise BrokenPromise(f"it selected {architecture.operations}, which is no architecture: {error}") from error
-    expect(again == architecture, f"{text} is not the architecture that it selected, {architecture.operations}")
-
-
-def every_edge_decided_once(material: SelectorMaterial) -> None:
-    """Its steps decide every edge once, with one score an operation, and lead to the architecture."""
-    task, selection = material.run.task, material.run.selection
-    decided, edges = [step.edge for step in selection.steps], task.space.edges
-    expect(
-        sorted(decided) == list(range(len(edges))),
-        f"it decided the edges {decided}, expected each of {len(edges)} once",
-    )
-    for step in selection.steps:
-        operations, scores = edges[step.edge].operations, step.scores.get(step.edge, ())
-        expect(
-            len(scores) == len(operations),
-            f"the step of edge {step.edge} shows {len(scores)} scores for {len(operations)} operations; show all",
-        )
-        final = selection.architecture.operations[step.edge]
-        # With several candidates, steps are those of the first one, and another may have been selected.
-        expect(
-            bool(selection.candidates) or final in (operations[step.operation], NONE),
-            f"edge {step.edge} was decided as {operations[step.operation]}, but the architecture has {final}",
-        )
-
-
-def best_score_is_chosen(material: SelectorMaterial) -> None:
-    """Larger is better: on every edge the operation with the largest finite score is the chosen one."""
-    for step in material.run.selection.steps:
-        scores = step.scores[step.edge]
-        finite = [score for score in scores if np.isfinite(score)]
-        expect(
-            bool(finite) and scores[step.operation] == max(finite),
-            f"edge {step.edge}: of the scores {[round(score, 4) for score in scores]} the chosen operation, number "
-            f"{step.operation}, has not the best one; choose the largest, or turn the sign of the scores",
-        )
-
-
-def same_task_same_selection(material: SelectorMaterial) -> None:
-    """The same task, built anew, gives the same selection: architecture, steps and candidates."""
-    first, again = material.run.selection, material.selector(material.make_task())
-    expect(
-        first == again,
-        f"the same task gave another selection ({_difference(first, again)}); draw from task.numpy_generator(...) or "
-        "task.torch_generator(...), and keep nothing between calls",
-    )
-
-
-def _difference(first: Selection, second: Selection) -> str:
-    parts = ("architecture", "steps", "topology", "candidates")
-    return "other " + " and ".join(part for part in parts if getattr(first, part) != getattr(second, part))
-
-
-def only_the_supernet_changes(material: SelectorMaterial) -> None:
-    """A selector changes no global random state and nothing of its task but the supernet, which is its own."""
-    run = material.run
-    expect_kept_random_states("selecting", run.random_before, run.random_after)
-    changed = [name for name in run.before if not same(run.before[name], run.after[name])]
-    expect(not changed, f"selecting changed {' and '.join(changed)} of its task; other trials read them too, so copy")
-
-
-def costs_are_written(material: SelectorMaterial) -> None:
-    """The ledger has every score that decided, and most of the time that passed, by phases."""
-    run = material.run
-    ledger, deciding = run.task.ledger, sum(len(step.scores[step.edge]) for step in run.selection.steps)
-    expect(
-        ledger.evaluations >= deciding,
-        f"its steps show {deciding} scores that decided and its ledger {ledger.evaluations} evaluations; add to "
-        "task.ledger.evaluations, or let decide_edges do it",
-    )
-    expect(bool(ledger.seconds), "its ledger has no phase; measure with task.ledger.phase('scoring')")
-    written = sum(ledger.seconds.values())
-    expect(
-        written <= 1.05 * run.seconds + 0.01,
-        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; phases must not lie within one another",
-    )
-    expect(
-        written >= run.seconds / 2 or run.seconds < 0.1,
-        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; put all work into task.ledger.phase(...)",
-    )
-
-
-def observing_changes_nothing(material: SelectorMaterial) -> None:
-    """A task that observes all scores leads to the same decisions, at the same price."""
-    plain, observed = material.run, material.observed
-    expect(
-        observed.selection.architecture == plain.selection.architecture,
-        "observing changed the architecture; what is scored for the report must not touch what decides",
-    )
-    expect(
-        [step.scores[step.edge] for step in observed.selection.steps]
-        == [step.scores[step.edge] for step in plain.selection.steps],
-        "observing changed the scores that decide",
-    )
-    expect(
-        observed.task.ledger.evaluations == plain.task.ledger.evaluations,
-        f"observing changed the evaluations from {plain.task.ledger.evaluations} to "
-        f"{observed.task.ledger.evaluations}; count only what decides",
-    )
-
-
-def selector_reads_its_task_only(material: SelectorMaterial) -> None:
-    """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    task = material.make_task()
-    with sealed() as asked:
-        reduced = task if material.oracle else replace(task, valid_accuracies=None)
-        selection = _unless_missing(lambda: material.selector(reduced))
-    _expect_sealed(asked)
-    expect(
-        material.oracle or selection == material.run.selection,
-        "without the table's validation accuracies it selects something else or fails; declare "
-        "'oracle: ClassVar[bool] = True', so that experiments know",
-    )
-
-
-SELECTOR_PROMISES: tuple[Callable[[SelectorMaterial], None], ...] = (
-    valid_architecture,
-    every_edge_decided_once,
-    best_score_is_chosen,
-    same_task_same_selection,
-    only_the_supernet_changes,
-    costs_are_written,
-    observing_changes_nothing,
-    selector_reads_its_task_only,
-)
-
-
-def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selection:
-    """Check what a selector promises on every task, on a task of your own.
-
-    Args:
-        selector: what to check.
-        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
-
-    Returns:
-        What it selected.
-
-    Raises:
-        BrokenPromise: with one sentence about what was observed.
-    """
-    material = SelectorMaterial(selector, make_task)
-    for promise in SELECTOR_PROMISES:
-        promise(material)
-    return material.run.selection
-
-
-def settings_survive_a_file(material: SelectorMaterial) -> None:
-    """A selector is a `Settings`: immutable, and the same again when its settings are written to a record and read."""
-    selector = material.selector
-    expect(
-        isinstance(selector, Settings),
-        f"it is a {type(selector).__name__}; experiments need a subclass of opselect.selectors.catalog.Settings",
-    )
-    assert isinstance(selector, Settings)
-    again = type(selector).model_validate_json(selector.model_dump_json())
-    expect(again == selector, f"its settings {selector.model_dump()} came back from JSON as {again.model_dump()}")
-
-
-# --- what selectors and scores have in common
-
-
-def _unless_missing(attempt: Callable[[], Any]) -> Any:
-    """The answer; None where a seal or a missing ingredient prevented it."""
-    try:
-        return attempt()
-    except (BrokenPromise, ValueError, TypeError, AttributeError):
-        return None
-
-
-def _expect_sealed(asked: list[str]) -> None:
-    expect(
-        not asked,
-        f"it read {', '.join(dict.fromkeys(asked))}; a selection may read its task and nothing else, test accuracies and "
-        "test images least of all",
-    )
-
-
-def permuted_operations(material: SelectorMaterial | ScoreMaterial) -> None:
-    """Operations in another order have the scores that they had, and the same ones are chosen."""
-    _check_permutation(material, Permutation.of_operations(digits201), "the operations of every edge")
-    if isinstance(material, SelectorMaterial):
-        _check_later_steps(material, Permutation.of_operations(digits201))
-
-
-def permuted_edges(material: SelectorMaterial | ScoreMaterial) -> None:
-    """Edges in another order have the scores that they had."""
-    _check_permutation(material, Permutation.of_edges(digits201), "the edges")
-
-
-MOSTLY_EQUAL = 0.99
-CHANCE = 0.5
-
-
-def _check_permutation(material: SelectorMaterial | ScoreMaterial, permutation: Permutation, what: str) -> None:
-    """Scores before the first decision are what can be compared: later ones depend on which edge was decided first.
-
-    Some methods draw numbers by the place of an edge or an operation (alpha's random start, the order of edges). Theirs
-    may differ as much as with another seed, and no more.
-    """
-    task = small_task(material.supernet_state)
-    original = material.first_scores(task)
-    permuted = permutation.back(material.first_scores(permutation.task(small_task(material.supernet_state))))
-    agreement = _agreement(original, permuted)
-    if agreement is None:
-        raise NotApplicable("its first step shows no edge that is also shown in the other order")
-    by_seed = _agreement(original, material.first_scores(small_task(material.supernet_state, seed=6)))
-    drawn = by_seed is not None and by_seed < MOSTLY_EQUAL
-    least = by_seed - CHANCE if drawn and by_seed is not None else MOSTLY_EQUAL
-    expect(
-        agreement >= least,
-        f"with {what} in another order the scores correlate with those in the first order by only {agreement:.2f}"
-        + (f", with another seed by {by_seed:.2f}" if drawn else "")
-        + "; go by what operations and edges do, never by their numbers",
-    )
-
-
-def _agreement(first: Scores, second: Scores) -> float | None:
-    """Spearman's correlation over the edges that both have; 1 where both are the same, None without common edges."""
-    common = sorted(first.keys() & second.keys())
-    one, other = (np.array([score for edge in common for score in scores[edge]]) for scores in (first, second))
-    if not common:
-        return None
-    if np.allclose(one, other, rtol=1e-3, equal_nan=True):
-        return 1.0
-    finite = np.isfinite(one) & np.isfinite(other)
-    if not finite.any() or len(set(one[finite])) == 1 or len(set(other[finite])) == 1:
-        return 0.0
-    return float(spearmanr(one[finite], other[finite]).statistic)
-
-
-def _check_later_steps(material: SelectorMaterial, permutation: Permutation) -> None:
-    """The decisions are the same, as long as they are not made among equal scores, where the first operation stays."""
-    task = material.make_task()
-    permuted_task = permutation.task(material.make_task())
-    assert isinstance(permuted_task.space, PermutedSpace)
-    for one, other in zip(material.selector(task).steps, material.selector(permuted_task).steps, strict=False):
-        back = permutation.back(other.scores).get(permutation.edges[other.edge], ())
-        scores = one.scores[one.edge]
-        if one.tied or one.edge != other.edge or not np.allclose(scores, back, rtol=1e-3, equal_nan=True):
-            return
-        chosen = permutation.operations[other.edge][other.operation]
-        expect(
-            chosen == one.operation or np.isclose(scores[chosen], scores[one.operation], rtol=1e-3),
-            f"edge {one.edge}: with the same scores in another order operation {chosen} was chosen instead of "
-            f"{one.operation}; go by the scores",
-        )
-
-
-FIRST_PLAN = (1, 2, 3, 4, 1, 2)
-SECOND_PLAN = (3, 4, 1, 2, 3, 4)
-
-
-def larger_is_better(material: SelectorMaterial | ScoreMaterial) -> None:
-    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
-    if material.supernet_state == "initial":
-        raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
-    tasks = [planted_task(material.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
-    if isinstance(material, ScoreMaterial):
-        scores = [material.first_scores(task) for task in tasks]
-        own, foreign = (
-            sum(_rank(scores[which], edge, plan[edge]) for which, plan in pairs for edge in range(len(plan)))
-            for pairs in (
-                ((0, FIRST_PLAN), (1, SECOND_PLAN)),
-                ((1, FIRST_PLAN), (0, SECOND_PLAN)),
-            )
-        )
-        observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
-    else:
-        operations = digits201.edges[0].operations
-        chosen = [
-            [operations.index(name) for name in material.selector(task).architecture.operations] for task in tasks
-        ]
-        own = sum(map(int.__eq__, chosen[0], FIRST_PLAN)) + sum(map(int.__eq__, chosen[1], SECOND_PLAN))
-        foreign = sum(map(int.__eq__, chosen[1], FIRST_PLAN)) + sum(map(int.__eq__, chosen[0], SECOND_PLAN))
-        observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
-        scores = [dict(enumerate(map(lambda each: (float(each),), each))) for each in chosen]
-    if own == foreign and scores[0] == scores[1]:
-        raise NotApplicable("it does not depend on supernet, alpha or accuracies")
-    expect(
-        own > foreign,
-        f"{observed}; a larger score must mean a better operation, so turn the sign (removing a good one hurts)",
-    )
-
-
-def _rank(scores: Scores, edge: int, operation: int) -> float:
-    """How many operations of the edge are worse, ties half."""
-    mine, others = scores[edge][operation], np.array(scores[edge])
-    return float((others < mine).sum() + 0.5 * ((others == mine).sum() - 1))
-
-
-# --- all kinds
+__all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_selector", "checks"]
 
 
 def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> tuple[Check, ...]:
@@ -825,16 +65,20 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
             return _selector_checks(subject, part, dict(settings or {}))
         case "scores":
             _expect_kind(subject, part, RegisteredScore)
-            material = ScoreMaterial(part)
+            material = search_promises.ScoreMaterial(part)
             return checks_of(
-                subject, part.score, material, (*SCORE_PROMISES, permuted_operations, permuted_edges, larger_is_better)
+                subject, part.score, material, (*search_promises.SCORE_PROMISES, *search_promises.PERMUTED_AND_PLANTED)
             )
         case "proxies":
             _expect_kind(subject, part, Callable)
-            return checks_of(subject, part, _proxy_material(part), (*PROXY_PROMISES, larger_is_better_proxy))
+            return checks_of(
+                subject, part, _proxy_material(part), (*proxy_promises.PROXY_PROMISES, proxy_promises.larger_is_better)
+            )
         case "combinations":
             _expect_kind(subject, part, Combination)
-            return checks_of(subject, part, CombinationMaterial(part), COMBINATION_PROMISES)
+            return checks_of(
+                subject, part, proxy_promises.CombinationMaterial(part), proxy_promises.COMBINATION_PROMISES
+            )
         case "spaces":
             return checks_of(subject, part, SpaceMaterial(part, name), SPACE_PROMISES)
         case "tables":
@@ -845,18 +89,22 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
 
 def _selector_checks(subject: str, part: Any, settings: dict[str, Any]) -> tuple[Check, ...]:
     fields = getattr(part, "model_fields", {})
-    small = {key: value for key, value in SMALL_SETTINGS.items() if key in fields}
+    small = {
+        key: most
+        for key, most in LARGEST_SETTINGS.items()
+        if key in fields and isinstance(fields[key].default, int) and fields[key].default > most
+    }
     selector = part(**(small | settings))
     _expect_kind(subject, selector, Selector)
-    material = SelectorMaterial(selector, lambda: small_task(selector.supernet_state))
-    extra = (settings_survive_a_file, permuted_operations, permuted_edges, larger_is_better)
-    return checks_of(subject, selector, material, (*SELECTOR_PROMISES, *extra))
+    material = search_promises.SelectorMaterial(selector, lambda: small_task(selector.supernet_state))
+    extra = (search_promises.settings_survive_a_file, *search_promises.PERMUTED_AND_PLANTED)
+    return checks_of(subject, selector, material, (*search_promises.SELECTOR_PROMISES, *extra))
 
 
-def _proxy_material(proxy: Proxy) -> ProxyMaterial:
+def _proxy_material(proxy: Proxy) -> proxy_promises.ProxyMaterial:
     cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
     weights = without(Decisions.none_yet(digits201.edges).weights(torch.zeros(6, 5)), 1, 3)
-    return ProxyMaterial(
+    return proxy_promises.ProxyMaterial(
         proxy,
         digits201.network(digits201.parse(cell), 1, 10, seed=0),
         digits201.supernet(1, 10, seed=0),
@@ -868,3 +116,40 @@ def _proxy_material(proxy: Proxy) -> ProxyMaterial:
 def _expect_kind(subject: str, part: object, kind: Any) -> None:
     if not isinstance(part, kind):
         raise BrokenPromise(f"{subject}: it is a {type(part).__name__}, expected a {kind.__name__}")
+
+
+def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selection:
+    """Check what a selector promises on every task, on a task of your own.
+
+    Args:
+        selector: what to check.
+        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
+
+    Returns:
+        What it selected.
+
+    Raises:
+        BrokenPromise: with one sentence about what was observed.
+    """
+    material = search_promises.SelectorMaterial(selector, make_task)
+    for promise in search_promises.SELECTOR_PROMISES:
+        promise(material)
+    return material.run.selection
+
+
+def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
+    """Check what a proxy promises of every network, on networks of your own.
+
+    Args:
+        proxy: what to check.
+        network: a stand-alone network.
+        supernet: of any space.
+        weights: for the supernet; at least one operation has weight zero.
+        batch: a few images.
+
+    Raises:
+        BrokenPromise: with one sentence about what was observed.
+    """
+    material = proxy_promises.ProxyMaterial(proxy, network, supernet, weights, batch)
+    for promise in proxy_promises.PROXY_PROMISES:
+        promise(material)

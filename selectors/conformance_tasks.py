@@ -19,8 +19,9 @@ from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, Edge, SearchSpace, Weights
 from opselect.spaces.table import Table
 
-IMAGES_PER_HALF = 64
-TRAINING = SupernetTraining(epochs=1, batch_size=32)
+IMAGES_PER_HALF = 32
+SPACE = digits201.resized(channels=4, cells=None)
+TRAINING = SupernetTraining(epochs=1, batch_size=16)
 
 
 def small_task(supernet_state: SupernetState, seed: int = 5, observe: bool = False) -> Task:
@@ -32,11 +33,11 @@ def small_task(supernet_state: SupernetState, seed: int = 5, observe: bool = Fal
     train, trained = digits().train, supernet_state.startswith("trained")
     count = IMAGES_PER_HALF
     return Task(
-        space=digits201,
+        space=SPACE,
         images=SearchImages(train[:count], train[count : 2 * count]),
         classes=10,
         seed=seed,
-        supernet=None if supernet_state == "none" else digits201.supernet(1, 10, seed=0),
+        supernet=None if supernet_state == "none" else SPACE.supernet(1, 10, seed=0),
         alpha=torch.arange(30.0).reshape(6, 5).sin() if trained else None,
         valid_accuracies=numpy_generator("conformance", "accuracies").uniform(10, 90, 5**6),
         training=TRAINING,

@@ -48,8 +48,8 @@ class Check:
     observe: Callable[[], None]
 
     def __str__(self) -> str:
-        """The name, as a test runner shows it."""
-        return self.name
+        """Subject and name, as a test runner shows it."""
+        return f"{self.subject}: {self.name}"
 
     def run(self) -> None:
         """Check the promise.
@@ -61,7 +61,7 @@ class Check:
         try:
             self.observe()
         except BrokenPromise as broken:
-            raise BrokenPromise(f"{self.subject}: {self.name}: {broken}") from broken.__cause__
+            raise BrokenPromise(f"{self}: {broken}") from broken.__cause__
 
 
 def checks_of(

@@ -40,7 +40,7 @@ from opselect.spaces.promises import (
     checks_of,
 )
 
-LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 8, "tuning_epochs": 1}
+LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 4, "tuning_epochs": 1}
 """Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""
 
 __all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_selector", "checks"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,9 +69,10 @@ class Scored:
     """
 
     what: str
-    score: float
-    again: float
-    reordered: float
+    # Whatever a proxy may answer: that it is a float is what is checked.
+    score: Any
+    again: Any
+    reordered: Any
     before: dict[str, object]
     after: dict[str, object]
     random_before: RandomStates

@@ -138,7 +138,7 @@ class RegisteredScore:
     supernet_state: SupernetState
     oracle: bool = False
 
-    def __call__(self, state: SearchState, edge: int) -> Float[Tensor, " operations"]:
+    def __call__(self, state: SearchState, edge: int) -> Tensor:
         """One score an operation of the edge."""
         return self.score(state, edge)
 

@@ -278,12 +278,12 @@ def conformance(
     changes = dict(parsed_setting(text, "proxy=nwot") for text in settings or [])
     outcomes = []
     for each in conforming.kinds_of(name) if kind is None else (kind,):
-        if not as_json:
-            print(f"{registry.SINGULAR[each]} {name}")
-        for outcome in conforming.examine(each, name, changes if each == "selectors" else {}):
+        found = conforming.examine(each, name, changes if each == "selectors" else {})
+        for number, outcome in enumerate(found):
             outcomes.append(outcome)
             if not as_json:
-                print(f"  {conforming.line_of(outcome)}", flush=True)
+                heading = f"{registry.SINGULAR[each]} {name}\n" if number == 0 else ""
+                print(f"{heading}  {conforming.line_of(outcome)}", flush=True)
     if as_json:
         _print_json([asdict(outcome) for outcome in outcomes])
     if any(outcome.status == "broken" for outcome in outcomes):

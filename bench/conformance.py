@@ -80,6 +80,9 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         ) from None
     except UserError:
         raise
+    except BrokenPromise as broken:
+        yield _outcome(kind, name, loading, "broken", str(broken), 0.0)
+        return
     except Exception as error:
         yield _outcome(kind, name, loading, "broken", f"loading it raised {_raised(error)}", 0.0)
         return
@@ -103,7 +106,7 @@ def _nothing() -> None:
 
 
 def _raised(error: Exception) -> str:
-    return in_one_line(error) if isinstance(error, BrokenPromise) else f"{type(error).__name__}: {in_one_line(error)}"
+    return f"{type(error).__name__}: {in_one_line(error)}"
 
 
 def _outcome(kind: str, name: str, check: Check, status: Status, sentence: str, seconds: float) -> Outcome:

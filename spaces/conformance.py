@@ -97,7 +97,7 @@ def well_formed_edges(material: SpaceMaterial) -> None:
 def text_and_back(material: SpaceMaterial) -> None:
     """`parse` undoes `format`, and different architectures have different texts."""
     space = material.space
-    texts = {}
+    texts: dict[str, Architecture] = {}
     for architecture in material.samples:
         text = space.format(architecture)
         expect("\n" not in text and text == text.strip(), f"format gave {text!r}; it must be one line without margins")
@@ -207,7 +207,7 @@ def canonical_is_the_same_function(material: SpaceMaterial) -> None:
             with torch.no_grad():
                 logits.append(network(material.images))
         expect(
-            torch.allclose(*logits, rtol=1e-3, atol=1e-4),
+            torch.allclose(logits[0], logits[1], rtol=1e-3, atol=1e-4),
             f"{space.format(architecture)} and its canonical form {space.format(canonical)} compute different "
             "functions; group only architectures that are equal for all parameters",
         )
@@ -226,10 +226,11 @@ def _give_parameters_by_shape(network: nn.Module) -> None:
 def networks_by_seed(material: SpaceMaterial) -> None:
     """Parameters are determined by the seed, and building networks leaves the global random states alone."""
     architecture = material.samples[0]
-    for kind, build in (
-        ("supernet", lambda seed: material.small.supernet(3, CLASSES, seed)),
-        ("network", lambda seed: material.small.network(architecture, 3, CLASSES, seed)),
-    ):
+    builders: dict[str, Callable[[int], nn.Module]] = {
+        "supernet": lambda seed: material.small.supernet(3, CLASSES, seed),
+        "network": lambda seed: material.small.network(architecture, 3, CLASSES, seed),
+    }
+    for kind, build in builders.items():
         with leaving_random_state(f"building a {kind}"):
             first, again, other = (list(build(seed).state_dict().values()) for seed in (1, 1, 2))
         expect(same(first, again), f"one seed gave two {kind}s; seed every layer from the argument")
@@ -539,7 +540,7 @@ def finite_images_with_classes(material: ImagesMaterial) -> None:
         expect(split.images.shape[1:] == shape, f"{name} images have shape {split.images.shape[1:]}, train {shape}")
         low, high = int(split.labels.min()), int(split.labels.max())
         expect(low >= 0 and high < classes, f"{name} labels go from {low} to {high}, expected 0 to {classes - 1}")
-    present = len(material.data.train.labels.unique())
+    present = len(set(material.data.train.labels.tolist()))
     expect(classes == present, f"training images show {present} of {classes} classes; set 'classes' to what is there")
 
 

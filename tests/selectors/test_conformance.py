@@ -299,6 +299,16 @@ def sticky_mode(network: nn.Module, batch: LabelledImages) -> float:
     return 1.0
 
 
+def moved_statistics(network: nn.Module, batch: LabelledImages) -> float:
+    """Batch norms in training mode take the statistics of what they see."""
+    was_training = network.training
+    network.train()
+    with torch.no_grad():
+        network(batch.images)
+    network.train(was_training)
+    return 1.0
+
+
 def first_image(network: nn.Module, batch: LabelledImages) -> float:
     return float(batch.images[0].sum())
 
@@ -322,6 +332,7 @@ def excepted(network: nn.Module, batch: LabelledImages) -> float:
         (global_noise, "global random state untouched", "the global random state of torch"),
         (global_noise, "same answer again", "seed what is drawn"),
         (sticky_mode, "network untouched", "scoring a network changed modes"),
+        (moved_statistics, "network untouched", "scoring a network changed parameters or buffers"),
         (first_image, "order of images is irrelevant", "in reverse order changed"),
         (tensor_answer, "answer is a number", "answer with a float"),
         (minus_nwot, "larger is better", "turn the sign, or declare with except_for"),

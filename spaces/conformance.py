@@ -263,8 +263,8 @@ def supernet_is_a_pure_function(material: SpaceMaterial) -> None:
         first = material.supernet(material.images, weights)
         material.supernet(material.images, material.one_hot(material.samples[1]))
         again = material.supernet(material.images, weights)
-    expect(same(first, again), "the same images and weights gave other logits after a call with other weights")
     expect(same(weights, given), "a forward pass changed the weights that it was given; clone what you change")
+    expect(same(first, again), "the same images and weights gave other logits after a call with other weights")
     expect(same(before, list(material.supernet.state_dict().values())), "a forward pass changed parameters or buffers")
 
 
@@ -305,8 +305,9 @@ def zero_weights_cost_nothing(material: SpaceMaterial) -> None:
         )
     everything = executed(torch.ones(len(edges), most)) - always
     expect(
-        all(len(part) < len(everything) for part in alone) or not everything,
-        "with all weight on one operation an edge as many layers ran as with all operations; skip those of weight zero",
+        bool(everything) and all(len(part) < len(everything) for part in alone),
+        "with all weights zero, or all weight on one operation an edge, as many layers ran as with all operations; "
+        "skip operations whose weight is zero",
     )
 
 
@@ -453,7 +454,7 @@ def fingerprint_of_the_accuracies(material: TableMaterial) -> None:
 
 
 def equal_architectures_agree(material: TableMaterial) -> None:
-    """Architectures with one canonical form have one accuracy, or, if trained apart, closer ones than strangers."""
+    """Architectures with one canonical form have one accuracy, or, if trained apart, far closer ones than strangers."""
     table = material.table
     accuracies = table.accuracies(*table.columns[0], "mean")
     architectures = list(table.space.enumerate())
@@ -471,9 +472,9 @@ def equal_architectures_agree(material: TableMaterial) -> None:
     apart = np.abs(accuracies[one] - accuracies[other])
     strangers = np.abs(accuracies[one] - accuracies[generator.permutation(other)])
     expect(
-        np.median(apart) < np.median(strangers) or not apart.any(),
+        np.median(apart) < np.median(strangers) / 2 or not apart.any(),
         f"equal architectures differ by {np.median(apart):.2f} points, any two by {np.median(strangers):.2f}; probably "
-        "architectures are written in another order of edges than the space's",
+        "architectures and accuracies are not in the same order",
     )
 
 

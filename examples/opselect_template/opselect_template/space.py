@@ -51,6 +51,7 @@ class Cell(nn.Module):
         """Feature maps in and out; an operation with weight zero is not computed."""
         nodes = [images, torch.zeros_like(images), torch.zeros_like(images)]
         for number, (edge, names, modules) in enumerate(zip(EDGES, self.names, self.edges, strict=True)):
+            assert isinstance(modules, nn.ModuleDict)
             for column, name in enumerate(names):
                 factor = None if weights is None else weights[number, column]
                 if name in modules and (factor is None or factor != 0):

@@ -45,9 +45,10 @@ def trained_accuracies(text: str, seed: int) -> tuple[float, float]:
     network = triangle.network(triangle.parse(text), 1, data.classes, seed)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(data.train), generator=generator).split(50):
+        for chosen in torch.split(torch.randperm(len(data.train), generator=generator), 50):
             optimizer.zero_grad()
-            functional.cross_entropy(network(data.train.images[chosen]), data.train.labels[chosen]).backward()
+            loss = functional.cross_entropy(network(data.train.images[chosen]), data.train.labels[chosen])
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     network.eval()
 

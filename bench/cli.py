@@ -266,7 +266,8 @@ def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="spaces, images, tables, selectors, proxies or combinations, all of these by default; or genotypes."
+            help="spaces, images, tables, selectors, scores, proxies or combinations, by default all of these; "
+            "or genotypes."
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -293,6 +294,47 @@ def list_names(
     else:
         for each, names in found.items():
             print(f"{each}: {', '.join(names)}")
+
+
+@app.command()
+def conformance(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Anything that 'opselect list' shows.")],
+    kind: Annotated[
+        str | None, typer.Option(help="selectors, proxies, ...: which of the parts with this name; all by default.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the selector as KEY=VALUE; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check what a selector, score, proxy, combination, space, table or images promise; plug-ins and ours alike.
+
+    Prints a line for each promise: kept, broken and how to mend it, or not applicable and why. Runs on digits201, on
+    the CPU, in seconds. Exits with 1 if a promise is broken.
+
+    Example: `opselect conformance zero-cost-pt --set proxy=synflow`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench import conformance as conforming
+    from opselect.bench.reporting import parsed_setting
+    from opselect.spaces import registry
+
+    if kind is not None and kind not in registry.KINDS:
+        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
+    changes = dict(parsed_setting(text, "proxy=nwot") for text in settings or [])
+    outcomes = []
+    for each in conforming.kinds_of(name) if kind is None else (kind,):
+        found = conforming.examine(each, name, changes if each == "selectors" else {})
+        for number, outcome in enumerate(found):
+            outcomes.append(outcome)
+            if not as_json:
+                heading = f"{registry.SINGULAR[each]} {name}\n" if number == 0 else ""
+                print(f"{heading}  {conforming.line_of(outcome)}", flush=True)
+    if as_json:
+        _print_json([asdict(outcome) for outcome in outcomes])
+    if any(outcome.status == "broken" for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 @app.command()

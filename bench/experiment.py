@@ -323,7 +323,7 @@ def check_ingredients(experiment: Experiment) -> None:
             )
     table, choice = experiment.load_table(), experiment.table
     if table is None or choice is None:
-        if oracle := next((e.label for e in experiment.selectors if e.name in ("best-acc", "avg-acc")), None):
+        if oracle := next((e.label for e in experiment.selectors if e.settings.oracle), None):
             raise InvalidExperiment(f"{experiment.name}, {oracle}: an oracle reads a table; add a [table] to the file")
         return
     if table.space.edges != experiment.load_space().edges:

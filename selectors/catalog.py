@@ -27,8 +27,18 @@ from opselect.selectors.scores import (
     ranked_together,
     validation_accuracy,
 )
-from opselect.selectors.task import EdgeScore, Score, SearchState, Selection, SupernetState, Task, shuffled_batches
+from opselect.selectors.task import (
+    EdgeScore,
+    RegisteredScore,
+    Score,
+    SearchState,
+    Selection,
+    SupernetState,
+    Task,
+    shuffled_batches,
+)
 from opselect.selectors.topology import (
+    best_operation,
     keep_inputs,
     no_edge_strength,
     random_edge_strength,
@@ -47,22 +57,32 @@ OrderName = Literal[
 ]
 
 
-def _registered_proxy(name: str) -> str:
-    known = registry.names("proxies") + registry.names("combinations")
-    if name not in known:
-        raise ValueError(f"no proxy named {name!r}{registry.did_you_mean(name, tuple(sorted(known)))}")
-    return name
+def _registered(*kinds: str) -> AfterValidator:
+    def check(name: str) -> str:
+        known = tuple(sorted(known for kind in kinds for known in registry.names(kind)))
+        if name not in known:
+            raise ValueError(f"no {registry.SINGULAR[kinds[0]]} named {name!r}{registry.did_you_mean(name, known)}")
+        return name
+
+    return AfterValidator(check)
 
 
-ProxyName = Annotated[str, AfterValidator(_registered_proxy)]
+ProxyName = Annotated[str, _registered("proxies", "combinations")]
+ScoreName = Annotated[str, _registered("scores")]
 
 
 class Settings(BaseModel):
-    """What all selectors have in common: immutable, checked settings."""
+    """What all selectors have in common: immutable, checked settings.
+
+    Attributes:
+        supernet_state: what the selector needs of the supernet.
+        oracle: whether it reads the validation accuracies of the table; an experiment must then name one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     supernet_state: ClassVar[SupernetState] = "none"
+    oracle: ClassVar[bool] = False
 
 
 def start(task: Task, candidate: int = 0) -> SearchState:
@@ -284,6 +304,8 @@ class BestAccuracy(Settings):
     It reads validation accuracies only. Source: Xiang et al., section 3.
     """
 
+    oracle: ClassVar[bool] = True
+
     edge_order: OrderName = "random"
 
     def __call__(self, task: Task) -> Selection:
@@ -297,8 +319,41 @@ class AverageAccuracy(Settings):
     It reads validation accuracies only. Source: Xiang et al., section 3.
     """
 
+    oracle: ClassVar[bool] = True
+
     edge_order: OrderName = "random"
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
         return decide_once(task, average_accuracy, self.edge_order, no_edge_strength)
+
+
+class ByScore(Settings):
+    """Keep the operation with the best registered score: a new method in an experiment for the price of its score.
+
+    Where a topology rule drops edges, the edges with the best-scored operations stay.
+    """
+
+    score: ScoreName
+    edge_order: OrderName = "fixed"
+
+    @property
+    def registered(self) -> RegisteredScore:
+        """The score with what it needs."""
+        registered: RegisteredScore = registry.load("scores", self.score)
+        return registered
+
+    # What the score needs is known when its name is, hence properties where the other selectors have constants.
+    @property
+    def supernet_state(self) -> SupernetState:  # type: ignore[override]
+        """As the score needs it."""
+        return self.registered.supernet_state
+
+    @property
+    def oracle(self) -> bool:  # type: ignore[override]
+        """As the score is."""
+        return self.registered.oracle
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the score, without tuning."""
+        return decide_once(task, self.registered, self.edge_order, best_operation(self.registered))

@@ -1,92 +1,125 @@
-"""The promises that every proxy and every selector keeps; our tests and the authors of plug-ins run the same checks.
+"""The promises of selectors, scores, proxies and combinations, and `checks`, which has those of every kind of part.
 
-Each check raises `BrokenPromise` with one sentence about what was observed. They need no test framework.
+A plug-in's own tests need three lines:
+
+    @pytest.mark.parametrize("check", checks("selectors", "mine"), ids=str)
+    def test_mine_keeps_the_promises(check):
+        check.run()
+
+Each promise is one small function (in `search_promises`, `proxy_promises` and `opselect.spaces.conformance`); its first
+line says what is promised, and it raises `BrokenPromise` with one sentence, or `NotApplicable` with the reason.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.measuring import Proxy, Weighted
-from opselect.selectors.task import Selection, Selector, Task
+from opselect.selectors import proxy_promises, search_promises
+from opselect.selectors.conformance_tasks import small_task
+from opselect.selectors.decisions import Decisions, without
+from opselect.selectors.proxies.measuring import Combination, Proxy
+from opselect.selectors.task import RegisteredScore, Selection, Selector, Task
+from opselect.spaces import registry
+from opselect.spaces.conformance import (
+    IMAGES_PROMISES,
+    SPACE_PROMISES,
+    TABLE_PROMISES,
+    ImagesMaterial,
+    SpaceMaterial,
+    TableMaterial,
+)
+from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.promises import (
+    BrokenPromise,
+    Check,
+    NotApplicable,
+    checks_of,
+)
+
+LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 4, "tuning_epochs": 1}
+"""Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""
+
+__all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_selector", "checks"]
 
 
-class BrokenPromise(AssertionError):
-    """A proxy or a selector does something that it must not do."""
-
-
-def _promise(kept: bool, sentence: str) -> None:
-    if not kept:
-        raise BrokenPromise(sentence)
-
-
-def _snapshot(network: nn.Module) -> dict[str, object]:
-    """Everything about a network that a proxy might change."""
-    return {
-        "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
-        "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
-        "requires_grad": [parameter.requires_grad for parameter in network.parameters()],
-        "modes": [module.training for module in network.modules()],
-        "hooks": [
-            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
-            for module in network.modules()
-        ],
-    }
-
-
-def _equal(first: object, second: object) -> bool:
-    if isinstance(first, Tensor) and isinstance(second, Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return len(first) == len(second) and all(map(_equal, first, second))
-    return first == second
-
-
-def _random_states() -> tuple[object, ...]:
-    state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
-    return torch.get_rng_state(), state["state"]["key"].tolist(), state["state"]["pos"]
-
-
-def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
-    """Check a proxy on a stand-alone network and on a supernet with weights.
+def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> tuple[Check, ...]:
+    """The promises of whatever is registered under a name, each ready to be checked.
 
     Args:
-        proxy: what to check.
-        network: a stand-alone network.
-        supernet: of any space.
-        weights: for the supernet; at least one operation has weight zero.
-        batch: a few images.
+        kind: one of `opselect.spaces.registry.KINDS`.
+        name: registered.
+        settings: of a selector; those that make a search slow are small if they are not given.
 
     Raises:
-        BrokenPromise: it changes the network, its modes, gradients or hooks, or the global random state; it answers
-            differently when asked again; its answer is no float; it depends on the order of the images.
+        UnknownName: nothing has this name.
+        MissingData: images or a table are not there.
+        BrokenPromise: what is registered is of another kind.
     """
-    for kind, subject in (("a network", network), ("a supernet", Weighted(supernet, weights))):
-        for training in (False, True):
-            subject.train(training)
-            before, random_before = _snapshot(subject), _random_states()
-            score = proxy(subject, batch)
-            after = _snapshot(subject)
-            for what in before:
-                _promise(_equal(before[what], after[what]), f"on {kind} it changed {what}")
-            _promise(_equal(random_before, _random_states()), f"on {kind} it used the global random state")
-            _promise(isinstance(score, float), f"on {kind} it answered {score!r}, expected a float")
-            same = np.array_equal(proxy(subject, batch), score, equal_nan=True)
-            _promise(same, f"on {kind} it answered differently when asked again")
-            reordered = batch[torch.arange(len(batch) - 1, -1, -1)]
-            again = proxy(subject, reordered)
-            _promise(
-                bool(np.isclose(again, score, rtol=1e-3, equal_nan=True)),
-                f"on {kind} the order of the images changed {score} to {again}",
+    part, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
+    match kind:
+        case "selectors":
+            return _selector_checks(subject, part, dict(settings or {}))
+        case "scores":
+            _expect_kind(subject, part, RegisteredScore)
+            material = search_promises.ScoreMaterial(part)
+            return checks_of(
+                subject, part.score, material, (*search_promises.SCORE_PROMISES, *search_promises.PERMUTED_AND_PLANTED)
             )
+        case "proxies":
+            _expect_kind(subject, part, Callable)
+            return checks_of(
+                subject, part, _proxy_material(part), (*proxy_promises.PROXY_PROMISES, proxy_promises.larger_is_better)
+            )
+        case "combinations":
+            _expect_kind(subject, part, Combination)
+            return checks_of(
+                subject, part, proxy_promises.CombinationMaterial(part), proxy_promises.COMBINATION_PROMISES
+            )
+        case "spaces":
+            return checks_of(subject, part, SpaceMaterial(part, name), SPACE_PROMISES)
+        case "tables":
+            return checks_of(subject, part, TableMaterial(part(), part), TABLE_PROMISES)
+        case _:
+            return checks_of(subject, part, ImagesMaterial(part(), part), IMAGES_PROMISES)
+
+
+def _selector_checks(subject: str, part: Any, settings: dict[str, Any]) -> tuple[Check, ...]:
+    fields = getattr(part, "model_fields", {})
+    small = {
+        key: most
+        for key, most in LARGEST_SETTINGS.items()
+        if key in fields and isinstance(fields[key].default, int) and fields[key].default > most
+    }
+    selector = part(**(small | settings))
+    _expect_kind(subject, selector, Selector)
+    material = search_promises.SelectorMaterial(selector, lambda: small_task(selector.supernet_state))
+    extra = (search_promises.settings_survive_a_file, *search_promises.PERMUTED_AND_PLANTED)
+    return checks_of(subject, selector, material, (*search_promises.SELECTOR_PROMISES, *extra))
+
+
+def _proxy_material(proxy: Proxy) -> proxy_promises.ProxyMaterial:
+    cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+    weights = without(Decisions.none_yet(digits201.edges).weights(torch.zeros(6, 5)), 1, 3)
+    return proxy_promises.ProxyMaterial(
+        proxy,
+        digits201.network(digits201.parse(cell), 1, 10, seed=0),
+        digits201.supernet(1, 10, seed=0),
+        weights,
+        digits().train[:32],
+    )
+
+
+def _expect_kind(subject: str, part: object, kind: Any) -> None:
+    if not isinstance(part, kind):
+        raise BrokenPromise(f"{subject}: it is a {type(part).__name__}, expected a {kind.__name__}")
 
 
 def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selection:
-    """Check a selector on a task.
+    """Check what a selector promises on every task, on a task of your own.
 
     Args:
         selector: what to check.
@@ -96,35 +129,27 @@ def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selecti
         What it selected.
 
     Raises:
-        BrokenPromise: the architecture or a step does not fit the space; the ledger is empty; the global random state
-            was used; the same task gave another answer; or observing changed the answer.
+        BrokenPromise: with one sentence about what was observed.
     """
-    task, random_before = make_task(), _random_states()
-    selection = selector(task)
-    _promise(_equal(random_before, _random_states()), "it used the global random state")
-    text = task.space.format(selection.architecture)
-    _promise(task.space.parse(text) == selection.architecture, f"{text} is not the architecture that it selected")
-    _promise(
-        sorted(step.edge for step in selection.steps) == list(range(len(task.space.edges))),
-        f"it decided the edges {[step.edge for step in selection.steps]}, expected every edge once",
-    )
-    for step in selection.steps:
-        operations = task.space.edges[step.edge].operations
-        scores = step.scores.get(step.edge, ())
-        _promise(
-            len(scores) == len(operations), f"edge {step.edge} has {len(scores)} scores, expected {len(operations)}"
-        )
-        finite = [score for score in scores if np.isfinite(score)]
-        _promise(
-            scores[step.operation] == max(finite), f"edge {step.edge}: the chosen operation has not the best score"
-        )
-    _promise(task.ledger.evaluations > 0 and bool(task.ledger.seconds), "it wrote no costs into the ledger")
-    again = selector(make_task())
-    _promise(again == selection, "the same task gave another selection")
-    observed = selector(replace(make_task(), observe=True))
-    _promise(observed.architecture == selection.architecture, "observing changed the architecture")
-    _promise(
-        [step.scores[step.edge] for step in observed.steps] == [step.scores[step.edge] for step in selection.steps],
-        "observing changed the scores that decide",
-    )
-    return selection
+    material = search_promises.SelectorMaterial(selector, make_task)
+    for promise in search_promises.SELECTOR_PROMISES:
+        promise(material)
+    return material.run.selection
+
+
+def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
+    """Check what a proxy promises of every network, on networks of your own.
+
+    Args:
+        proxy: what to check.
+        network: a stand-alone network.
+        supernet: of any space.
+        weights: for the supernet; at least one operation has weight zero.
+        batch: a few images.
+
+    Raises:
+        BrokenPromise: with one sentence about what was observed.
+    """
+    material = proxy_promises.ProxyMaterial(proxy, network, supernet, weights, batch)
+    for promise in proxy_promises.PROXY_PROMISES:
+        promise(material)

@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
 from opselect.selectors.proxies.measuring import Combination, Proxy, scores_under
-from opselect.selectors.task import Score, SearchState
+from opselect.selectors.task import RegisteredScore, Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import NONE, Weights
@@ -169,6 +169,15 @@ def table_scores(
     others = tuple(axis for axis in range(grid.ndim) if axis != edge)
     summarize = np.nanmax if summary == "best-acc" else np.nanmean
     return torch.from_numpy(np.asarray(summarize(grid[decided], axis=others), dtype=np.float64))
+
+
+# What is registered: usable in an experiment by `by-score`, exactly as a stranger's score is.
+ALPHA = RegisteredScore(alpha_strength, "trained")
+PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), "trained")
+DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), "trained")
+RANDOM = RegisteredScore(random_strength, "none")
+BEST_ACCURACY = RegisteredScore(best_accuracy, "none", oracle=True)
+AVERAGE_ACCURACY = RegisteredScore(average_accuracy, "none", oracle=True)
 
 
 def _valid_accuracies(state: SearchState) -> np.ndarray:

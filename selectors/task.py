@@ -125,6 +125,25 @@ Score: TypeAlias = Callable[[SearchState, int], Tensor]
 
 
 @dataclass(frozen=True)
+class RegisteredScore:
+    """A score with what it needs: what stands under a name in the group `opselect.scores`.
+
+    Attributes:
+        score: the score itself.
+        supernet_state: what it needs of the supernet.
+        oracle: whether it reads the validation accuracies of the table.
+    """
+
+    score: Score
+    supernet_state: SupernetState
+    oracle: bool = False
+
+    def __call__(self, state: SearchState, edge: int) -> Tensor:
+        """One score an operation of the edge."""
+        return self.score(state, edge)
+
+
+@dataclass(frozen=True)
 class Step:
     """One decision.
 

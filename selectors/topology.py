@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from opselect.selectors.decisions import without_edge
+from opselect.selectors.decisions import Decisions, without_edge
 from opselect.selectors.edgewise import Tune, UndecidableEdge, leave_as_it_is
 from opselect.selectors.proxies.measuring import Combination
 from opselect.selectors.scores import MissingIngredient, Quality
-from opselect.selectors.task import EdgeScore, SearchState, TopologyStep
+from opselect.selectors.task import EdgeScore, Score, SearchState, TopologyStep
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.space import NONE
 
@@ -44,6 +44,31 @@ def strongest_operation(state: SearchState, edges: tuple[int, ...]) -> dict[int,
         )
         for edge in edges
     }
+
+
+def best_operation(score: Score) -> EdgeScore:
+    """An edge is as good as its best operation other than `none` looks while nothing is decided.
+
+    DARTS's rule (`strongest_operation`) with any score in the place of alpha.
+    """
+
+    def strength(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
+        undecided = replace(state, decisions=Decisions.none_yet(state.decisions.edges))
+        return {
+            edge: max(
+                (
+                    value
+                    for name, value in zip(
+                        undecided.decisions.edges[edge].operations, score(undecided, edge).tolist(), strict=True
+                    )
+                    if name != NONE and math.isfinite(value)
+                ),
+                default=-math.inf,
+            )
+            for edge in edges
+        }
+
+    return strength
 
 
 def ranked_removals(scores: Sequence[EdgeScore], combination: Combination) -> EdgeScore:

@@ -13,6 +13,7 @@ SINGULAR = {
     "images": "images",
     "tables": "table",
     "selectors": "selector",
+    "scores": "score",
     "proxies": "proxy",
     "combinations": "combination",
 }

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -21,6 +22,7 @@ from opselect.bench import runner
 from opselect.bench.records import Record, appending, read_records
 from opselect.bench.runner import Summary
 from opselect.selectors.catalog import Settings
+from opselect.selectors.proxies.measuring import Combination
 from opselect.selectors.task import Selection, Task
 from opselect.spaces.genotypes import format_genotype, library
 from opselect.spaces.nasbench201 import digits201
@@ -196,6 +198,7 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
         "images",
         "tables",
         "selectors",
+        "scores",
         "proxies",
         "combinations",
     ]
@@ -585,3 +588,45 @@ def test_a_genotype_is_drawn_by_name_and_by_its_text_alike(opselect: CommandLine
     assert "is no operation of this edge in darts-s2" in refused(
         opselect("draw", "DARTS_V2", "--space", "darts-s2", "--output", tmp_path / "cell.pdf")
     )
+
+
+def test_conformance_says_for_every_promise_what_became_of_it(opselect: CommandLine) -> None:
+    status, output, error = opselect("conformance", "random", "--kind", "selectors")
+    assert (status, error) == (0, "")
+    lines = output.splitlines()
+    assert lines[0] == "selector random"
+    assert lines[1].startswith("  kept            valid architecture: The selected architecture is one of the space")
+    assert lines[-1] == "  not applicable  larger is better: it does not depend on supernet, alpha or accuracies"
+    # Without a kind, whatever has the name is checked.
+    status, output, _ = opselect("conformance", "random", "--json")
+    assert status == 0
+    assert {each["kind"] for each in json.loads(output)} == {"selectors", "scores"}
+    assert opselect("conformance", "by-score", "--set", "score=alpha")[0] == 0
+
+
+def test_conformance_exits_with_1_and_says_how_to_mend_a_broken_promise(
+    opselect: CommandLine, planted: Callable[..., AbstractContextManager[None]]
+) -> None:
+    def upside_down(scores: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(scores).all(axis=1), -scores.sum(axis=1), np.nan)
+
+    with planted(combinations={"upside-down": Combination(("params", "flops"), upside_down)}):
+        status, output, error = opselect("conformance", "upside-down")
+        (line,) = (line for line in output.splitlines() if line.startswith("  broken"))
+        assert (status, error) == (1, "")
+        assert line.startswith(
+            "  broken          better everywhere is better: the member that is worst by every proxy "
+        )
+    with planted(scores={"text": "no score"}):
+        status, output, _ = opselect("conformance", "text")
+        assert status == 1
+        assert "can be loaded: score 'text': it is a str, expected a RegisteredScore" in output
+
+
+def test_conformance_refuses_what_it_cannot_check(opselect: CommandLine) -> None:
+    assert refused(opselect("conformance", "nwott")).startswith(
+        "nothing is registered as 'nwott'; did you mean 'nwot'?"
+    )
+    assert refused(opselect("conformance", "nwot", "--kind", "proxy")).startswith("no kind of things named 'proxy'")
+    assert refused(opselect("conformance", "nwot", "--kind", "selectors")).startswith("no selector named 'nwot'")
+    assert "give it with --set score=VALUE" in refused(opselect("conformance", "by-score"))

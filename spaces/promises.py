@@ -1,0 +1,177 @@
+"""What a conformance check is: a promise, a way to observe whether it is kept, and one sentence where it is not.
+
+Plug-ins and our own parts are held to the same promises, by `opselect conformance NAME` and by tests.
+Nothing here needs a test framework.
+"""
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+from unittest import SkipTest
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Material = TypeVar("Material")
+
+EXCEPTIONS = "promise_exceptions"
+"""Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
+
+Part = TypeVar("Part", bound=Callable[..., object])
+
+
+class BrokenPromise(AssertionError):
+    """A part does not do what all parts of its kind promise; the message says what was observed and how to mend it."""
+
+
+class NotApplicable(SkipTest):
+    """A promise that means nothing for this part; the message says why. Test runners show it as skipped."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise, ready to be checked on one part.
+
+    Attributes:
+        subject: the part, as messages call it.
+        name: of the check, in a few words.
+        promise: what is promised, one sentence.
+        observe: raises `BrokenPromise` or `NotApplicable`.
+    """
+
+    subject: str
+    name: str
+    promise: str
+    observe: Callable[[], None]
+
+    def __str__(self) -> str:
+        """Subject and name, as a test runner shows it."""
+        return f"{self.subject}: {self.name}"
+
+    def run(self) -> None:
+        """Check the promise.
+
+        Raises:
+            BrokenPromise: it is not kept; the message begins with the subject and the promise.
+            NotApplicable: it means nothing for this part.
+        """
+        try:
+            self.observe()
+        except BrokenPromise as broken:
+            raise BrokenPromise(f"{self}: {broken}") from broken.__cause__
+
+
+def checks_of(
+    subject: str,
+    part: object,
+    material: Material,
+    promises: Sequence[Callable[[Material], None]],
+) -> tuple[Check, ...]:
+    """The promises as checks of one part; their names and sentences are those of the functions.
+
+    Args:
+        subject: what messages call the part.
+        part: its `promise_exceptions`, if it has any, are heeded.
+        material: what the functions look at.
+        promises: each raises `BrokenPromise` or `NotApplicable`.
+    """
+    exceptions: Mapping[str, str] = getattr(part, EXCEPTIONS, {})
+
+    def check(promise: Callable[[Material], None]) -> Check:
+        name = promise.__name__.replace("_", " ")
+
+        def observe() -> None:
+            if name in exceptions:
+                raise NotApplicable(f"its author says: {exceptions[name]}")
+            promise(material)
+
+        return Check(subject, name, (promise.__doc__ or "").partition("\n")[0], observe)
+
+    return tuple(map(check, promises))
+
+
+def except_for(name: str, reason: str) -> Callable[[Part], Part]:
+    """Declare on a function that a promise does not hold for it, and why; `opselect conformance` prints the reason.
+
+    Args:
+        name: of the check, as `opselect conformance` prints it.
+        reason: one sentence.
+    """
+
+    def declare(part: Part) -> Part:
+        setattr(part, EXCEPTIONS, {**getattr(part, EXCEPTIONS, {}), name: reason})
+        return part
+
+    return declare
+
+
+def expect(kept: bool | np.bool_, sentence: str) -> None:
+    """Raise `BrokenPromise` with the sentence unless the promise is kept."""
+    if not kept:
+        raise BrokenPromise(sentence)
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two values are equal to the last bit; tensors, arrays and sequences of them included, NaN equals NaN."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return first.shape == second.shape and torch.equal(first, second)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.array_equal(first, second, equal_nan=True)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return first == second
+
+
+RandomStates: TypeAlias = dict[str, object]
+"""By library, the state of its global random stream."""
+
+
+@contextmanager
+def leaving_random_state(what: str) -> Iterator[None]:
+    """Check that a block leaves the global random states of torch, NumPy and Python as they were.
+
+    Args:
+        what: the beginning of the sentence, for example `"scoring a network"`.
+
+    Raises:
+        BrokenPromise: one of them has changed.
+    """
+    before = random_states()
+    yield
+    expect_kept_random_states(what, before, random_states())
+
+
+def random_states() -> RandomStates:
+    """The global random states now."""
+    state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
+    states: RandomStates = {
+        "torch": torch.get_rng_state(),
+        "numpy": [state["state"]["key"], state["state"]["pos"], state["has_gauss"]],
+    }
+    # Where beartype checks types at run time, it draws from Python's stream which items of a list it looks at.
+    if "beartype" not in sys.modules:
+        states["random"] = random.getstate()
+    return states
+
+
+def expect_kept_random_states(what: str, before: RandomStates, after: RandomStates) -> None:
+    """Check that the global random states are the same.
+
+    Args:
+        what: was done between the two.
+        before: as they were.
+        after: as they became.
+
+    Raises:
+        BrokenPromise: one of them has changed.
+    """
+    used = [name for name in before if not same(before[name], after[name])]
+    expect(
+        not used,
+        f"{what} used the global random state of {' and '.join(used)}; draw from a generator of your own, seeded for "
+        "its purpose as in opselect.spaces.seeds",
+    )

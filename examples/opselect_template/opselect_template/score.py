@@ -3,6 +3,8 @@
 It is DARTS-PT's question asked of the loss instead of the accuracy, which cannot tell small differences apart.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch.func import functional_call
 from torch.nn import functional
@@ -13,18 +15,24 @@ from opselect.spaces.space import Weights
 
 
 @torch.no_grad()
-def minus_validation_loss(state: SearchState, weights: Weights) -> float:
-    """Minus the cross entropy of the alpha half; larger is better. The supernet is left exactly as it was."""
+def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> list[float]:
+    """Minus the cross entropy of the alpha half under each of several weights; larger is better.
+
+    The supernet is left exactly as it was.
+    """
     supernet, images = state.task.supernet, state.task.images.alpha_half
     assert supernet is not None, "opselect provides what supernet_state asks for"
     # Copies of the buffers take the update that batch norms in training mode make.
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
-    logits = functional_call(supernet, buffers, (images.images, weights))
+    losses = [
+        functional.cross_entropy(functional_call(supernet, buffers, (images.images, each)), images.labels)
+        for each in weights
+    ]
     supernet.train(was_training)
-    return -float(functional.cross_entropy(logits, images.labels))
+    return [-float(loss) for loss in losses]
 
 
-LOSS_PERTURBATION = RegisteredScore(perturbation(minus_validation_loss), "trained")
+LOSS_PERTURBATION = RegisteredScore(perturbation(minus_validation_losses), "trained")
 """In an experiment: `name = "by-score"`, `score = "loss-perturbation"`."""

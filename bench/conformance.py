@@ -11,7 +11,6 @@ from opselect.bench.experiment import InvalidExperiment
 from opselect.selectors.conformance import checks
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError, in_one_line
-from opselect.spaces.machine import settle
 from opselect.spaces.promises import BrokenPromise, Check, NotApplicable
 
 Status = Literal["kept", "broken", "not applicable"]
@@ -66,7 +65,6 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         MissingData: images or a table are not there.
         InvalidExperiment: the settings are wrong.
     """
-    settle()
     loading = Check(
         f"{registry.SINGULAR[kind]} {name!r}", "can be loaded", "The entry point leads to a part.", _nothing
     )

@@ -32,6 +32,7 @@ from opselect.spaces.conformance import (
 )
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.machine import settle
 from opselect.spaces.nasbench201 import digits201
 from opselect.spaces.promises import (
     BrokenPromise,
@@ -40,7 +41,7 @@ from opselect.spaces.promises import (
     checks_of,
 )
 
-LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 4, "tuning_epochs": 1}
+LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "tuning_epochs": 1}
 """Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""
 
 __all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_selector", "checks"]
@@ -48,6 +49,8 @@ __all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_sele
 
 def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> tuple[Check, ...]:
     """The promises of whatever is registered under a name, each ready to be checked.
+
+    The process gets one torch thread from here on: with more, tiny networks take many times as long.
 
     Args:
         kind: one of `opselect.spaces.registry.KINDS`.
@@ -59,6 +62,7 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
         MissingData: images or a table are not there.
         BrokenPromise: what is registered is of another kind.
     """
+    settle()
     part, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
     match kind:
         case "selectors":

@@ -201,7 +201,7 @@ class _KeptSupernet(trials.SupernetJob):
 
 def kept_supernet(content: bytes, folder: Path) -> object:
     (folder / "supernet.pt").write_bytes(content)
-    return trials.kept_supernet(_KeptSupernet(_experiment(), 0, "alternating", folder))
+    return trials.kept_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
 
 
 @functools.cache

@@ -23,14 +23,12 @@ def read_state(content: bytes) -> Any:
     Raises:
         Exception: of any kind, since damaged bytes can mean anything.
     """
-    stream = io.BytesIO(content)
-    _check_state(stream)
-    stream.seek(0)
-    return torch.load(stream, map_location="cpu", weights_only=True)
+    _check_state(content)
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def _check_state(stream: BinaryIO) -> None:
-    with zipfile.ZipFile(stream) as archive:
+def _check_state(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
         objects = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if packed or len(objects) != 1:

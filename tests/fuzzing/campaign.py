@@ -1,7 +1,6 @@
 """Many inputs for every reader, counted: `python -m tests.fuzzing.campaign --inputs 100000`, or `make fuzz`."""
 
 import argparse
-import functools
 import json
 import os
 import resource
@@ -19,7 +18,6 @@ from unittest import mock
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from opselect.spaces import registry
 from opselect.spaces.machine import settle
 
 from .inputs import contents
@@ -32,11 +30,10 @@ MOST_MEMORY = 12 * 2**30
 
 @contextmanager
 def prepared() -> Iterator[Path]:
-    """A folder for the inputs of readers, in which no data of the user is found, and names that are looked up once."""
+    """A folder for the inputs of readers, in which no data of the user is found."""
     folder = Path(tempfile.mkdtemp())
     with (
         mock.patch.dict(os.environ, {"OPSELECT_DATA": str(folder / "data")}),
-        mock.patch.object(registry, "entry_points", functools.cache(registry.entry_points)),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error")

@@ -26,6 +26,7 @@ from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.importers.nasbench201 import import_nasbench201
 from opselect.spaces.nasbench201 import nasbench201
 from opselect.spaces.network_training import NetworkTraining, train_network
+from opselect.spaces.sealing import read_sealed, write_sealed
 
 from . import seeds
 
@@ -177,7 +178,7 @@ def seeds_genotype() -> str:
 
 def training_checkpoint(content: bytes, folder: Path) -> object:
     network, data, training = _small_training()
-    (folder / "training.pt").write_bytes(content)
+    write_sealed(folder / "training.pt", content)
     return train_network(network, data, training, 0, folder / "training.pt", "small")
 
 
@@ -190,7 +191,9 @@ def checkpoint_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.pt"
         train_network(network, data, training, 0, path, "small")
-        return path.read_bytes()
+        content = read_sealed(path)
+        assert content is not None
+        return content
 
 
 class _KeptSupernet(trials.SupernetJob):
@@ -200,7 +203,7 @@ class _KeptSupernet(trials.SupernetJob):
 
 
 def kept_supernet(content: bytes, folder: Path) -> object:
-    (folder / "supernet.pt").write_bytes(content)
+    write_sealed(folder / "supernet.pt", content)
     return trials.kept_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
 
 

@@ -1,9 +1,10 @@
 """Names and what they stand for: entry points, ours declared in pyproject.toml exactly as a stranger's would be."""
 
 import difflib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from opselect.spaces.errors import UserError
@@ -33,7 +34,7 @@ def names(kind: str) -> tuple[str, ...]:
     Args:
         kind: one of `KINDS`.
     """
-    return tuple(sorted({entry.name for entry in _declared(entry_points, kind)}))
+    return tuple(sorted({entry.name for entry in _declared(kind)}))
 
 
 def load(kind: str, name: str) -> Any:
@@ -42,7 +43,7 @@ def load(kind: str, name: str) -> Any:
     Raises:
         UnknownName: nothing has this name, or two packages claim it.
     """
-    found = [entry for entry in _declared(entry_points, kind) if entry.name == name]
+    found = [entry for entry in _declared(kind) if entry.name == name]
     if not found:
         raise UnknownName(f"no {SINGULAR[kind]} named {name!r}{did_you_mean(name, names(kind))}")
     if len({entry.value for entry in found}) > 1:
@@ -51,10 +52,15 @@ def load(kind: str, name: str) -> Any:
     return found[0].load()
 
 
+def _declared(kind: str) -> tuple[Any, ...]:
+    """The entry points of installed packages; where something has loaded the backport, of a class of its own."""
+    return _read(entry_points, kind, tuple(sys.path))
+
+
 @cache
-def _declared(read: Callable[..., EntryPoints], kind: str) -> tuple[EntryPoint, ...]:
-    """What installed packages declare, read once: that takes milliseconds, as long as many a score."""
-    return tuple(read(group=f"opselect.{kind}"))
+def _read(entries: Callable[..., Iterable[Any]], kind: str, _places: tuple[str, ...]) -> tuple[Any, ...]:
+    """Read once for each path that packages are looked for on: it takes milliseconds, as long as many a score."""
+    return tuple(entries(group=f"opselect.{kind}"))
 
 
 def did_you_mean(given: str, known: tuple[str, ...]) -> str:

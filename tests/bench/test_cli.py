@@ -42,6 +42,7 @@ COMMANDS = [
     ("check",),
     ("plan",),
     ("reproduce",),
+    ("conformance",),
     ("list",),
     ("select",),
     ("proxies",),

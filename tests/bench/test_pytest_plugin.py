@@ -58,6 +58,6 @@ def test_the_fixture_passes_where_nothing_changed_and_fails_with_the_markdown_wh
         timeout=300,
     )
     assert "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
-    assert "**Changed for the worse**: `mine.toml` against `baseline`." in done.stdout
+    assert "**Changed for the worse**: mine.toml against baseline." in done.stdout
     assert "| zero-cost-pt | **changed** |" in done.stdout
     assert "CannotCompare: hash of the images:" in done.stdout

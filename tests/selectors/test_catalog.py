@@ -52,7 +52,13 @@ def make_task(task: Task) -> Callable[[], Task]:
     return make
 
 
-@pytest.mark.parametrize("name", registry.names("selectors"))
+SLOW = ("te-nas",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in registry.names("selectors")],
+)
 def test_every_registered_selector_keeps_the_promises(name: str, make_task: Callable[[], Task]) -> None:
     selector = registry.load("selectors", name)(**SMALL.get(name, {}))
     check_selector(selector, make_task)

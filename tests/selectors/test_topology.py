@@ -142,7 +142,11 @@ def test_magnitude_follows_the_rule_of_darts(space: DARTSSpace) -> None:
         (Random(), darts),
         (Magnitude(), darts_s1),
         (DartsPT(tuning_epochs=0), darts_s1),
-        (ZeroCostPT(proxy="l2_norm", candidates=2, validation_batches=1, batch_size=8), darts_s1),
+        pytest.param(
+            ZeroCostPT(proxy="l2_norm", candidates=2, validation_batches=1, batch_size=8),
+            darts_s1,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_selectors_keep_their_promises_on_the_darts_spaces(selector: Selector, space: DARTSSpace) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.measuring import Combination, Proxy, UnscorableNetwork, Weighted
+from opselect.selectors.decisions import without_edge
+from opselect.selectors.proxies.measuring import Combination, JointProxy, Proxy, UnscorableNetwork, Weighted
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
@@ -149,12 +150,29 @@ def order_of_images_is_irrelevant(material: ProxyMaterial) -> None:
         )
 
 
+def scores_together_are_those_of_each(material: ProxyMaterial) -> None:
+    """A proxy that scores several weights together gives each the score that it has alone, and leaves the supernet."""
+    if not isinstance(material.proxy, JointProxy):
+        raise NotApplicable("it scores one network at a time")
+    several = [material.weights, material.weights / 2, without_edge(material.weights, 1)]
+    before = snapshot(material.supernet, material.batch)
+    with leaving_random_state("scoring several weights together"):
+        together = material.proxy.under_each(material.supernet, several, material.batch)
+    expect_unchanged("scoring several weights together", before, snapshot(material.supernet, material.batch))
+    alone = [material.proxy(Weighted(material.supernet, weights), material.batch) for weights in several]
+    expect(
+        len(together) == len(alone) and bool(np.allclose(together, alone, rtol=1e-4, equal_nan=True)),
+        f"together three weights have the scores {together}, alone {alone}; one of the two ways is wrong",
+    )
+
+
 PROXY_PROMISES: tuple[Callable[[ProxyMaterial], None], ...] = (
     answer_is_a_number,
     network_untouched,
     global_random_state_untouched,
     same_answer_again,
     order_of_images_is_irrelevant,
+    scores_together_are_those_of_each,
 )
 
 EXTREME_CELLS = 10

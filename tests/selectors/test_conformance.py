@@ -1,7 +1,7 @@
 """The conformance kit: our own parts keep the promises, and deliberately bad ones are caught by the right check."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from opselect.selectors.conformance import BrokenPromise, Check, NotApplicable, 
 from opselect.selectors.conformance_tasks import Permutation, PermutedSpace, planted_task, small_task
 from opselect.selectors.decisions import without
 from opselect.selectors.proxies.measuring import Combination
-from opselect.selectors.proxies.nwot import nwot
+from opselect.selectors.proxies.nwot import NASWOT, nwot
 from opselect.selectors.proxy_promises import CombinationMaterial, names_registered_proxies
 from opselect.selectors.scores import alpha_strength, best_accuracy, perturbation, validation_accuracy
 from opselect.selectors.task import RegisteredScore, SearchState, Selection, SupernetState, Task
@@ -316,6 +316,11 @@ def minus_nwot(network: nn.Module, batch: LabelledImages) -> float:
     return -nwot(network, batch)
 
 
+class HastyTogether(NASWOT):
+    def under_each(self, supernet: nn.Module, weights: Sequence[Tensor], batch: LabelledImages) -> list[float]:
+        return super().under_each(supernet, [weights[0]] * len(weights), batch)
+
+
 @except_for("larger is better", "a test says so")
 def excepted(network: nn.Module, batch: LabelledImages) -> float:
     return -nwot(network, batch)
@@ -330,6 +335,7 @@ def excepted(network: nn.Module, batch: LabelledImages) -> float:
         (moved_statistics, "network untouched", "scoring a network changed parameters or buffers"),
         (first_image, "order of images is irrelevant", "in reverse order changed"),
         (tensor_answer, "answer is a number", "answer with a float"),
+        (HastyTogether(), "scores together are those of each", "one of the two ways is wrong"),
         (minus_nwot, "larger is better", "turn the sign, or declare with except_for"),
     ],
 )

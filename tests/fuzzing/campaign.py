@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import math
 import os
 import resource
 import shutil
@@ -100,12 +102,13 @@ def main() -> None:
     findings: dict[str, str] = {}
     totals = json.loads(arguments.counts.read_text()) if arguments.counts and arguments.counts.exists() else {}
     settle()
+    logging.disable(logging.WARNING)  # every damaged checkpoint is told there
     # What asks for more than this is a finding, and not the end of the machine.
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     with prepared() as folder:
         for target in chosen:
             started = time.process_time()
-            count, taken = try_many(target, max(1, arguments.inputs * target.weight // weights), folder, findings)
+            count, taken = try_many(target, math.ceil(arguments.inputs * target.weight / weights), folder, findings)
             totals[target.name] = totals.get(target.name, 0) + count
             seconds = time.process_time() - started
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -65,6 +65,37 @@ def test_the_bootstrap_interval_is_that_of_resampled_pairs() -> None:
     assert estimate.high == pytest.approx(np.quantile(correlations, 0.975), abs=0.03)
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_bootstrap_intervals_are_those_of_a_slow_loop_over_the_same_resamples(seed: int) -> None:
+    first = [1.0, 2.0, 2.0, 3.0, 5.0, 8.0, 8.0, 9.0]
+    second = [2.0, 1.0, 4.0, 4.0, 3.0, 9.0, 7.0, 7.0]
+    generator = np.random.default_rng(seed)
+    counts = np.concatenate([generator.multinomial(8, np.full(8, 1 / 8), 50) for _ in range(40)])
+    # In the order in which they are resampled: by the first variable, then by the second.
+    pairs = np.array(sorted(zip(first, second, strict=True)))
+    for of, slow in ((spearman, stats.spearmanr), (kendall, stats.kendalltau)):
+        resampled = [np.repeat(pairs, times, axis=0) for times in counts]
+        values = [slow(*each.T).statistic for each in resampled if (each != each[0]).any(axis=0).all()]
+        estimate = of(first, second, seed)
+        assert (estimate.low, estimate.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-9)
+        assert (estimate.n, estimate.dropped, estimate.ties) == (8, 0, 6)
+
+
+def test_without_a_seed_everybody_has_the_same_resamples() -> None:
+    generator = np.random.default_rng(3)
+    first, second = generator.normal(size=(2, 20)).tolist()
+    for correlation in (spearman, kendall):
+        assert correlation(first, second) == correlation(first, second, seed=0) != correlation(first, second, seed=1)
+    pair = dict(enumerate(first)), dict(enumerate(second))
+    assert paired_difference(*pair) == paired_difference(*pair, seed=0) != paired_difference(*pair, seed=1)
+
+
+def test_many_observations_are_taken_in_parts_and_none_is_lost() -> None:
+    first, second = np.random.default_rng(4).integers(40, size=(2, 600)).astype(float).tolist()
+    assert kendall(first, second).value == pytest.approx(stats.kendalltau(first, second).statistic)
+    assert spearman(first, second).value == pytest.approx(stats.spearmanr(first, second).statistic)
+
+
 def test_spearman_and_kendall_by_hand() -> None:
     # Ranks 1 2 3 4 against 1 3 2 4: one swapped pair of six; squared rank differences sum to 2.
     assert spearman([10.0, 20.0, 30.0, 40.0], [1.0, 3.0, 2.0, 4.0]).value == pytest.approx(1 - 6 * 2 / (4 * 15))
@@ -91,6 +122,10 @@ def test_ties_and_dropped_pairs_are_counted() -> None:
 def test_an_undefined_correlation_is_no_number(first: list[float], second: list[float], note: str) -> None:
     for estimate in (spearman(first, second), kendall(first, second)):
         assert (estimate.value, estimate.low, estimate.high, estimate.note) == (None, None, None, note)
+        finite = [pair for pair in zip(first, second, strict=True) if all(map(math.isfinite, pair))]
+        assert (estimate.n, estimate.dropped) == (len(finite), len(first) - len(finite))
+    if note == "constant":
+        assert spearman(first, second).ties == len(finite)
 
 
 def test_mean_over_edges_takes_ranks_within_each_edge() -> None:
@@ -167,6 +202,9 @@ def test_fewer_than_two_common_seeds_have_no_difference(
     paired = paired_difference(first, second)
     assert paired.difference.value is None and paired.p_value is None
     assert paired.difference.note == "fewer than 2 common seeds"
+    common = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
+    assert paired.difference.dropped == sum(None in pair for pair in common)
+    assert paired.difference.n == len(common) - paired.difference.dropped
 
 
 @given(seed_values, seed_values, st.permutations(range(100)))
@@ -181,6 +219,21 @@ def test_names_and_order_of_seeds_are_irrelevant(
     swapped, given_order = paired_difference(second, first), paired_difference(first, second)
     assert swapped.p_value == given_order.p_value
     assert swapped.difference.value == (None if given_order.difference.value is None else -given_order.difference.value)
+
+
+def test_seeds_without_a_value_are_left_out_of_a_difference_and_counted() -> None:
+    first = {0: 3.0, 1: 5.0, 2: None, 3: 4.0, 4: math.inf}
+    paired = paired_difference(first, {0: 1.0, 1: 2.0, 2: 2.0, 3: None, 4: 1.0})
+    assert (paired.difference.value, paired.difference.n, paired.difference.dropped) == (2.5, 2, 3)
+    assert paired.p_value == 0.5
+
+
+def test_sixteen_seeds_are_the_most_that_are_tested_exactly() -> None:
+    paired = paired_difference(dict.fromkeys(range(16), 1.5), dict.fromkeys(range(16), 1.0))
+    assert paired.p_value == 2 / 2**16
+    # Of random patterns, the observed one is always there, so that no p-value is zero.
+    more = paired_difference(dict.fromkeys(range(40), 1.5), dict.fromkeys(range(40), 1.0))
+    assert more.p_value == 1 / 2**16
 
 
 def test_many_seeds_get_a_random_sign_flip_test() -> None:

@@ -56,6 +56,23 @@ def test_deciding_returns_new_decisions_and_refuses_a_second_time(nothing_decide
         decided.architecture()
 
 
+def test_dropped_edges_carry_nothing_and_count_as_no_input(nothing_decided: Decisions) -> None:
+    decided = Decisions(digits201.edges, (3, 0, 1, 2, 4, 3))
+    dropped = decided.drop(1).drop(5)
+    assert decided.dropped == frozenset(), "the given decisions are unchanged"
+    assert dropped.inputs() == {("cell", 1): (0,), ("cell", 2): (2,), ("cell", 3): (3, 4)}
+    assert nothing_decided.inputs() == {("cell", 1): (0,), ("cell", 2): (1, 2), ("cell", 3): (3, 4, 5)}
+    weights = dropped.weights(torch.zeros(6, 5))
+    assert weights[[1, 5]].abs().sum() == 0
+    assert weights.sum() == 4
+    assert dropped.architecture().operations == (
+        "nor_conv_3x3", "none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3", "none",
+    )  # fmt: skip
+    assert dropped.drop(2).inputs()["cell", 2] == (), "a node that nothing enters is one still"
+    with pytest.raises(ValueError, match=r"^edge 2→3 is dropped already$"):
+        dropped.drop(5)
+
+
 def test_the_architecture_of_complete_decisions() -> None:
     chosen = Decisions(digits201.edges, (3, 0, 1, 2, 4, 3))
     assert digits201.format(chosen.architecture()) == (

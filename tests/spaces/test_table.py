@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 from opselect.spaces import digits, table
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.nasbench201 import SIZE, digits201, nasbench201
-from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, read
+from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, load, read
 from opselect.spaces.table_building import TableData, TrainingProtocol, train_cell
 
 SHIPPED = Path(table.__file__).with_name("digits201.parquet")
@@ -187,6 +187,16 @@ def test_contents_list_every_column_once(small: Table) -> None:
     ]
     first = found.iloc[0]
     assert (first["seeds"], first["lowest"], first["median"], first["highest"]) == ("0 1 2", 50, 80, 85)
+    assert (first["architectures"], first["missing"]) == (2, SIZE - 2)
+
+
+def test_a_table_is_loaded_by_name_or_path_and_an_unknown_name_is_told_with_the_nearest(
+    small: Table, tmp_path: Path
+) -> None:
+    small.write(tmp_path / "mine.parquet")
+    assert load(str(tmp_path / "mine.parquet")).fingerprint == small.fingerprint
+    with pytest.raises(UserError, match=r"^no table named 'digits20'; did you mean 'digits201'\? known are digits201"):
+        load("digits20")
 
 
 def changed(small: Table, **columns: list[Any]) -> Table:

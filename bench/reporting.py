@@ -15,7 +15,9 @@ from opselect.bench.experiment import (
 )
 from opselect.bench.network_training import TrainingRecord, trained
 from opselect.bench.records import FILE_NAME, InvalidRecords, Record, Result, read_records
+from opselect.bench.report.summaries import ORACLES
 from opselect.bench.report.trials import Trials, trials_of
+from opselect.bench.report.wording import listed
 from opselect.bench.study import FILE_NAME as STUDY_FILE
 from opselect.bench.study import read_study
 from opselect.bench.trials import Trial, play, train
@@ -92,6 +94,8 @@ def _misfit(result: Result, space: SearchSpace) -> str:
         for scores in (step.scores, *step.truth.values()):
             if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
                 return f"step {number} scores other edges or operations than those of {space.name}"
+        if step.truth.keys() not in (set(), set(ORACLES)):
+            return f"step {number} has the oracles {listed(step.truth)}, expected {listed(ORACLES)} or none"
         if any(values.keys() != step.scores.keys() for values in step.truth.values()):
             return f"step {number} does not score the same edges by itself and by an oracle"
     accuracies = (result.valid_accuracy, result.test_accuracy, result.regret, result.percentile)

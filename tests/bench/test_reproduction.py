@@ -117,3 +117,26 @@ def test_every_report_states_what_a_repetition_gives(original: Path, opselect: C
     machines = (original / "report" / "timing.md").read_text()
     assert "| uncommitted changes | " in machines
     assert "-dirty" not in machines
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"avg-acc": {', '"other": {', "step 1 has the oracles best-acc, other, expected best-acc, avg-acc or none"),
+        ('"operation": ', '"operation": 7', "step 1 decides an edge or an operation that digits201 has not"),
+        ('"architecture": "|', '"architecture": "|x', "arch string, node 1"),
+        ('"regret": ', '"regret": 1e999, "percentile": ', "an accuracy that is no number"),
+    ],
+)
+def test_a_record_that_does_not_fit_its_space_is_refused(
+    original: Path, opselect: CommandLine, old: str, new: str, problem: str
+) -> None:
+    path = original / "records.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    changed = [json.loads(json.dumps(line).replace(old, new)) if line["label"] == "random" else line for line in lines]
+    for line in changed:
+        line.pop("checksum", None)
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in changed))
+    status, _, error = opselect("report", original)
+    assert status == 2
+    assert f"records.jsonl: random, seed 0: {problem}" in error

@@ -13,6 +13,7 @@ from torch import Tensor
 from opselect.selectors.catalog import start
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge, best, decide_edges
+from opselect.selectors.ledger import Ledger
 from opselect.selectors.orders import ORDERS
 from opselect.selectors.task import SearchState, Task
 from opselect.spaces.images import LabelledImages
@@ -180,3 +181,30 @@ def test_observing_scores_every_open_edge_and_changes_no_decision(task: Task) ->
     for step in observed:
         assert set(step.scores) == set(range(EDGES)) - decided
         decided.add(step.edge)
+
+
+def test_costs_are_written_by_phase_and_observing_is_a_phase_of_its_own(task: Task) -> None:
+    def tune(state: SearchState) -> SearchState:
+        return state
+
+    for observe, phases in ((False, {"scoring", "tuning"}), (True, {"scoring", "tuning", "observing"})):
+        watched = replace(task, observe=observe, ledger=Ledger())
+        decide_edges(start(watched), scored_by(TABLE), ORDERS["fixed"], tune)
+        assert watched.ledger.seconds.keys() == phases
+        assert watched.ledger.evaluations == EDGES * OPERATIONS, "what is observed is no cost of the selector"
+
+
+def test_a_step_shows_the_scores_of_all_open_edges_that_were_observed_and_its_ties(task: Task) -> None:
+    _, steps = decide_edges(start(replace(task, observe=True)), scored_by(TABLE), ORDERS["reverse"])
+    for number, step in enumerate(steps):
+        assert step.scores == {edge: tuple(map(float, TABLE[edge])) for edge in range(EDGES - number)}
+    tied = [[3, 1, 3, 3, 0], *TABLE[1:]]
+    _, steps = decide_edges(start(task), scored_by(tied), ORDERS["fixed"])
+    assert [(step.operation, step.tied) for step in steps] == [(0, 2), (0, 0), (2, 0), (2, 0), (4, 0), (2, 0)]
+
+
+def test_an_edge_without_a_finite_score_is_named(task: Task) -> None:
+    table = torch.tensor(TABLE, dtype=torch.float64)
+    table[3] = torch.nan
+    with pytest.raises(UndecidableEdge, match=r"^edge 0→3: none of its scores is finite"):
+        decide_edges(start(task), CountingScore(table), ORDERS["fixed"])

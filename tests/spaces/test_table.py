@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 from opselect.spaces import digits, table
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.nasbench201 import SIZE, digits201, nasbench201
-from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, load, read
+from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, check_rows, load, read
 from opselect.spaces.table_building import TableData, TrainingProtocol, train_cell
 
 SHIPPED = Path(table.__file__).with_name("digits201.parquet")
@@ -197,6 +197,43 @@ def test_a_table_is_loaded_by_name_or_path_and_an_unknown_name_is_told_with_the_
     assert load(str(tmp_path / "mine.parquet")).fingerprint == small.fingerprint
     with pytest.raises(UserError, match=r"^no table named 'digits20'; did you mean 'digits201'\? known are digits201"):
         load("digits20")
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 100.0])
+def test_the_ends_of_the_scale_are_percentages(accuracy: float) -> None:
+    check_rows(rows_of(measured(FULL, "test", 10, 0, accuracy)), "here")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            [measured(FULL, "test", 10, 0, 80)] * 3,
+            "2 row(s) repeat the architecture, dataset, split, epochs, seed of another one; "
+            "expected one accuracy for each",
+        ),
+        ([measured(FULL, "test", 10, 0, 100.5)], "1 accuracies are like 100.5, expected percentages, 0 to 100"),
+        ([measured(FULL, "test", 10, 0, -0.5)], "1 accuracies are like -0.5, expected percentages, 0 to 100"),
+        ([measured(FULL, "test", 10, 0, math.nan)], "1 accuracies are like nan, expected percentages, 0 to 100"),
+    ],
+)
+def test_rows_that_no_table_has_are_told(rows: list[Row], problem: str) -> None:
+    with pytest.raises(InvalidTable) as caught:
+        check_rows(rows_of(*rows), "here")
+    assert sentence(caught) == f"here: {problem}"
+
+
+@pytest.mark.parametrize("limit", ["MOST_ROWS", "LARGEST_CONTENT"])
+def test_a_file_that_declares_more_than_a_table_has_is_refused_unread(
+    limit: str, small: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.parquet"
+    small.write(path)
+    monkeypatch.setattr(table, "MOST_ROWS", len(ROWS))
+    read(path)
+    monkeypatch.setattr(table, limit, len(ROWS) - 1)
+    with pytest.raises(InvalidTable, match=rf"^{path}: 8 rows in [\d,]+ bytes, expected at most [\d,]+ rows in "):
+        read(path)
 
 
 def changed(small: Table, **columns: list[Any]) -> Table:

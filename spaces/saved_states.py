@@ -15,6 +15,10 @@ _STATE_NAME = re.compile(
 _FORBIDDEN_STEPS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "BYTEARRAY8"}
 
 
+MOST_VALUES = 1_000_000
+"""In the state of a network, an optimizer and a schedule; each counts as often as it occurs."""
+
+
 def read_state(content: bytes) -> Any:
     """What `torch.save` has written of tensors and plain values.
 
@@ -24,7 +28,10 @@ def read_state(content: bytes) -> Any:
         Exception: of any kind, since damaged bytes can mean anything.
     """
     _check_state(content)
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if _values_in(state, {}) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES:,} values")
+    return state
 
 
 def _check_state(content: bytes) -> None:
@@ -38,3 +45,21 @@ def _check_state(content: bytes) -> None:
                 named = step.name == "GLOBAL" and not _STATE_NAME.fullmatch(cast(str, argument))
                 if named or step.name in _FORBIDDEN_STEPS:
                     raise ValueError(f"it asks for {argument}, which no tensor needs")
+
+
+def _values_in(state: Any, counted: dict[int, int]) -> int:
+    """How many values there are in all. Thirty tuples that hold their predecessor twice are a thousand million.
+
+    Raises:
+        RecursionError: it holds itself, or is nested deeply.
+    """
+    match state:
+        case dict():
+            parts = [*state.keys(), *state.values()]
+        case tuple() | list() | set() | frozenset():
+            parts = list(state)
+        case _:
+            return 1
+    if id(state) not in counted:
+        counted[id(state)] = 1 + sum(_values_in(part, counted) for part in parts)
+    return counted[id(state)]

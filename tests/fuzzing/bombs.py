@@ -119,6 +119,8 @@ BOMBS: Mapping[str, tuple[str, Callable[[], bytes]]] = {
         "packed CSV file",
         lambda: gzip.compress(b"arch,cifar10_test_200\n" + b"," * 50_000_000 + b"\n", 1),
     ),
+    "laughing tuples of a checkpoint": ("training checkpoint", lambda: seeds.saved({"optimizer": laughing(60)})),
+    "laughing tuples of a supernet": ("kept supernet", lambda: seeds.saved({"alpha": laughing(60)})),
     "reserved bytes of a checkpoint": ("training checkpoint", lambda: tensor_file(4 * 2**30)),
     "reserved bytes of a supernet": ("kept supernet", lambda: tensor_file(4 * 2**30)),
     "packed supernet": ("kept supernet", lambda: packed_torch(400 * 2**20)),

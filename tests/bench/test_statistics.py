@@ -1,6 +1,7 @@
 """Statistics: hand-worked numbers, agreement with scipy, and what must not change a result."""
 
 import math
+import warnings
 from random import Random
 
 import numpy as np
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from opselect.bench.statistics import (
+    compared,
+    holm,
     kendall,
     mean_interval,
     mean_over_edges_kendall,
@@ -240,3 +243,47 @@ def test_many_seeds_get_a_random_sign_flip_test() -> None:
     differences = np.random.default_rng(2).normal(0.3, 1, size=20)
     paired = paired_difference(dict(enumerate(differences.tolist())), dict.fromkeys(range(20), 0.0))
     assert paired.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.03)
+
+
+def test_what_a_mean_rests_on_is_told() -> None:
+    none = mean_interval([None, math.nan])
+    assert (none.value, none.n, none.note, none.dropped) == (None, 0, "no values", 2)
+    one = mean_interval([None, 4.0])
+    assert (one.value, one.n, one.note, one.dropped) == (4.0, 1, "one value has no interval", 1)
+    equal = mean_interval([4.0, 4.0, math.inf])
+    assert (equal.value, equal.deviation, equal.low, equal.dropped) == (4.0, 0.0, None, 1)
+    assert equal.note == "all values equal, no interval"
+    # Only the first, or only the last of the sorted values is another one.
+    for values in ([1.0, 4.0, 4.0, None], [4.0, 4.0, 9.0, None]):
+        some = mean_interval(values)
+        assert some.deviation == pytest.approx(np.std(values[:3], ddof=1))
+        assert (some.n, some.note, some.dropped) == (3, "", 1)
+
+
+def test_other_seeds_are_compared_by_welch_s_test_even_if_one_side_never_varies() -> None:
+    varied, constant = {0: 1.0, 1: 2.0, 2: 4.0}, {10: 3.0, 11: 3.0}
+    for first, second in ((varied, constant), (constant, varied), (varied, {10: 5.0, 11: 6.5})):
+        found = compared(first, second)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            slow = stats.ttest_ind(list(first.values()), list(second.values()), equal_var=False)
+        assert (found.test, found.p_value) == ("Welch", pytest.approx(slow.pvalue))
+        interval = slow.confidence_interval(0.95)
+        assert (found.difference.low, found.difference.high) == pytest.approx((interval.low, interval.high))
+        assert found.difference.n == 2
+
+
+def test_a_comparison_without_spread_or_seeds_says_so() -> None:
+    for second, value, p_value in (({10: 3.0, 11: 3.0}, -1.0, 0.0), ({10: 2.0, 11: 2.0 + 1e-12}, 0.0, 1.0)):
+        found = compared({0: 2.0, 1: 2.0, 2: 2.0}, second)
+        assert (found.difference.value, found.p_value) == (pytest.approx(value), p_value)
+        assert (found.difference.note, found.difference.n) == ("all values equal, no interval", 2)
+        assert (found.difference.deviation, found.difference.low, found.test) == (0.0, None, "Welch")
+    for first, second in (({0: 1.0, 1: 2.0}, {5: 1.0}), ({5: 1.0}, {0: 1.0, 1: 2.0}), ({0: 1.0}, {})):
+        found = compared(first, second)
+        assert (found.difference.value, found.p_value, found.test) == (None, None, "none")
+        assert (found.difference.note, found.difference.n) == ("fewer than 2 seeds", min(len(first), len(second)))
+
+
+def test_corrected_p_values_stay_probabilities() -> None:
+    assert holm([0.9, 0.8, None, 0.01]) == [1.0, 1.0, None, 0.03]

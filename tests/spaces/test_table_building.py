@@ -319,6 +319,10 @@ def test_a_checkpoint_of_another_recipe_is_left_alone(tmp_path: Path, trainings:
     assert trainings == []
 
 
+BEGINNING_OF_OURS = b'{"format": "opselect trained cells"'
+"""A file of which a kill has left no more than this is begun anew."""
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
@@ -329,7 +333,7 @@ def test_a_checkpoint_of_another_recipe_is_left_alone(tmp_path: Path, trainings:
         )
         .map(json.dumps)
         .map(str.encode),
-    ).filter(bytes.strip)
+    ).filter(lambda content: content.strip() and not content.startswith(BEGINNING_OF_OURS))
 )
 def test_a_file_that_is_no_checkpoint_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"

@@ -218,9 +218,9 @@ def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect
     path = run / "records.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
+        del line["checksum"]  # as somebody does who changes a line by hand and means it
         if line["label"] == "darts-pt" and line["trial"]["seed"] == 0:
             line["result"]["architecture"] = lines[0]["result"]["architecture"]
-            del line["checksum"]
     path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     assert len(read_records(path)) == 50
     status, out, _ = opselect("check", run, "--against", RESULTS)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from opselect.bench.check import DECISIVE, change_between, is_same_outcome
 from opselect.bench.experiment import Experiment, InvalidExperiment
-from opselect.bench.network_training import TrainingRecord
 from opselect.bench.records import Record
-from opselect.bench.report.trials import Trials
 from opselect.bench.report.wording import listed, plain
 from opselect.bench.report.writing import render_tables
 from opselect.bench.reporting import Reported, reported, reported_study
-from opselect.bench.runner import Progress, run
+from opselect.bench.runner import Progress
+from opselect.bench.runner import run as run_experiment
 from opselect.spaces.machine import Workers
 
 
@@ -92,9 +91,8 @@ def reproduce(
     found = {}
     for name, before in runs.items():
         experiment = narrowed[name]
-        summary = run(experiment, output / name, workers, progress)
-        now = Reported(list(summary.records), experiment, list(summary.networks))
-        found[name] = compared(before.trials, now.trials, experiment)
+        summary = run_experiment(experiment, output / name, workers, progress)
+        found[name] = compared(before, Reported(list(summary.records), experiment, list(summary.networks)))
     return found
 
 
@@ -116,20 +114,19 @@ def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int
     return experiment.model_copy(update={"selectors": selectors})
 
 
-def compared(before: Trials, now: Trials, experiment: Experiment) -> Reproduction:
-    """Compare the trials of an experiment with those of the same labels and seeds of an earlier run.
+def compared(before: Reported, now: Reported) -> Reproduction:
+    """Compare a repetition with the trials of the same labels and seeds of an earlier run.
 
     Args:
         before: the earlier run.
-        now: the repetition.
-        experiment: whose trials are compared, in its order.
+        now: the repetition, whose experiment says which trials are compared, and in which order.
     """
-    earlier, later = ({(record.label, record.trial.seed): record for record in trials.all} for trials in (before, now))
-    asked = [(entry.label, seed) for entry, seed in experiment.runs]
+    earlier, later = ({(record.label, record.trial.seed): record for record in run.trials.all} for run in (before, now))
+    asked = [(entry.label, seed) for entry, seed in now.experiment.runs]
     both = [key for key in asked if key in earlier]
     tables = [
-        render_tables([records[key] for key in both], experiment.labels, _networks(trials))
-        for records, trials in ((earlier, before), (later, now))
+        render_tables([records[key] for key in both], now.experiment.labels, run.networks)
+        for records, run in ((earlier, before), (later, now))
     ]
     names = sorted(tables[0].keys() | tables[1].keys())
     equal = tuple(name for name in names if tables[0].get(name) == tables[1].get(name))
@@ -139,10 +136,6 @@ def compared(before: Trials, now: Trials, experiment: Experiment) -> Reproductio
         equal_tables=equal,
         other_tables=tuple(name for name in names if name not in equal),
     )
-
-
-def _networks(trials: Trials) -> list[TrainingRecord]:
-    return [training for each in trials.networks.values() for training in each]
 
 
 def _repeated(before: Record, now: Record) -> Repeated:

@@ -74,13 +74,15 @@ class FoldedEdge(nn.Module):
         members: numbers of those that have these weights.
     """
 
-    def __init__(self, edge: EdgeOperations, weights: Tensor | None, relu: SharedReLU, members: Sequence[int]) -> None:
+    def __init__(
+        self, edge: EdgeOperations, weights: Sequence[float] | None, relu: SharedReLU, members: Sequence[int]
+    ) -> None:
         super().__init__()
         self.kernel: Tensor | None = None
         self.bias: Tensor | None = None
         self.pooled = 0.0
         self.unchanged = 0.0
-        factors = [1.0] * len(edge.names) if weights is None else weights.tolist()
+        factors = [1.0] * len(edge.names) if weights is None else weights
         for name, factor in zip(edge.names, factors, strict=True):
             if name not in edge.operations:
                 continue
@@ -157,18 +159,18 @@ class FoldedCell(nn.Module):
 
     Args:
         cell: the unfolded one.
-        weights: one matrix a member; a single None for a network.
+        weights: the rows of one matrix a member; a single None for a network.
         batch: images of one member, where there are several.
     """
 
-    def __init__(self, cell: Cell, weights: Sequence[Weights | None], batch: int) -> None:
+    def __init__(self, cell: Cell, weights: Sequence[list[list[float]] | None], batch: int) -> None:
         super().__init__()
         relus = [SharedReLU(len(weights)) for _ in range(max(target for _, target in cell.routes))]
         edges: list[FoldedEdge | ForkedEdge] = []
         for number, ((source, _), edge) in enumerate(zip(cell.routes, cell.edges, strict=True)):
             assert isinstance(edge, EdgeOperations)
             rows = [None if each is None else each[number] for each in weights]
-            if len({None if row is None else tuple(row.tolist()) for row in rows}) == 1:
+            if all(row == rows[0] for row in rows):
                 edges.append(FoldedEdge(edge, rows[0], relus[source], range(len(rows))))
             else:
                 forks = [FoldedEdge(edge, row, relus[source], [member]) for member, row in enumerate(rows)]
@@ -210,8 +212,9 @@ class FoldedNetwork(nn.Module):
     def __init__(self, network: CellNetwork, weights: Sequence[Weights | None] = (None,), batch: int = 1) -> None:
         super().__init__()
         self.stem = network.stem
+        rows = [None if each is None else each.tolist() for each in weights]
         self.body = nn.Sequential(
-            *(FoldedCell(block, weights, batch) if isinstance(block, Cell) else block for block in network.body)
+            *(FoldedCell(block, rows, batch) if isinstance(block, Cell) else block for block in network.body)
         )
         self.head = nn.Sequential(
             network.last_norm, network.last_relu, network.pooling, nn.Flatten(), network.classifier

@@ -84,7 +84,7 @@ def test_other_versions_and_machines_are_named_as_what_may_be_why(
 def test_trials_without_a_record_are_not_counted_as_equal(original: Path) -> None:
     before = reported(original)
     some = before._replace(records=[record for record in before.records if record.label != "magnitude"])
-    found: Reproduction = compared(some.trials, before.trials, before.experiment)
+    found: Reproduction = compared(some, before)
     assert found.missing == (("magnitude", 0),)
     assert len(found.trials) == 8
     assert found.status == 0

@@ -35,12 +35,7 @@ from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.machine import settle
 from opselect.spaces.nasbench201 import digits201
-from opselect.spaces.promises import (
-    BrokenPromise,
-    Check,
-    NotApplicable,
-    checks_of,
-)
+from opselect.spaces.promises import BrokenPromise, Check, NotApplicable, checks_of
 
 LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "tuning_epochs": 1}
 """Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""

@@ -16,15 +16,7 @@ from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201
-from opselect.spaces.promises import (
-    NotApplicable,
-    RandomStates,
-    expect,
-    expect_kept_random_states,
-    leaving_random_state,
-    random_states,
-    same,
-)
+from opselect.spaces.promises import NotApplicable, RandomStates, expect, expect_kept_random_states, leaving_random_state, random_states, same
 
 
 def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[str, object]:

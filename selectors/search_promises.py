@@ -15,16 +15,7 @@ from opselect.selectors.conformance_tasks import Permutation, planted_task, seal
 from opselect.selectors.proxy_promises import expect_unchanged, snapshot
 from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
 from opselect.spaces.nasbench201 import digits201
-from opselect.spaces.promises import (
-    BrokenPromise,
-    NotApplicable,
-    RandomStates,
-    expect,
-    expect_kept_random_states,
-    leaving_random_state,
-    random_states,
-    same,
-)
+from opselect.spaces.promises import BrokenPromise, NotApplicable, RandomStates, expect, expect_kept_random_states, leaving_random_state, random_states, same
 from opselect.spaces.space import NONE
 
 Scores = dict[int, tuple[float, ...]]

@@ -16,12 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opselect.spaces.registry import EXCEPTIONS
+
 Material = TypeVar("Material")
-
-EXCEPTIONS = "promise_exceptions"
-"""Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
-
-Part = TypeVar("Part", bound=Callable[..., object])
 
 
 class BrokenPromise(AssertionError):
@@ -92,21 +89,6 @@ def checks_of(
         return Check(subject, name, (promise.__doc__ or "").partition("\n")[0], observe)
 
     return tuple(map(check, promises))
-
-
-def except_for(name: str, reason: str) -> Callable[[Part], Part]:
-    """Declare on a function that a promise does not hold for it, and why; `opselect conformance` prints the reason.
-
-    Args:
-        name: of the check, as `opselect conformance` prints it.
-        reason: one sentence.
-    """
-
-    def declare(part: Part) -> Part:
-        setattr(part, EXCEPTIONS, {**getattr(part, EXCEPTIONS, {}), name: reason})
-        return part
-
-    return declare
 
 
 def expect(kept: bool | np.bool_, sentence: str) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from opselect.spaces.errors import UserError
 
@@ -22,6 +22,11 @@ KINDS = tuple(SINGULAR)
 
 MOST_LISTED = 40
 """How many known names a message lists."""
+
+EXCEPTIONS = "promise_exceptions"
+"""Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
+
+Part = TypeVar("Part", bound=Callable[..., object])
 
 
 class UnknownName(UserError, LookupError):
@@ -70,3 +75,18 @@ def did_you_mean(given: str, known: tuple[str, ...]) -> str:
     listed = ", ".join(known[:MOST_LISTED]) or "none"
     more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
     return f"{hint} known are {listed}{more}"
+
+
+def except_for(name: str, reason: str) -> Callable[[Part], Part]:
+    """Declare on a function that a promise does not hold for it, and why; `opselect conformance` prints the reason.
+
+    Args:
+        name: of the check, as `opselect conformance` prints it.
+        reason: one sentence.
+    """
+
+    def declare(part: Part) -> Part:
+        setattr(part, EXCEPTIONS, {**getattr(part, EXCEPTIONS, {}), name: reason})
+        return part
+
+    return declare

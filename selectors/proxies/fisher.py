@@ -8,7 +8,7 @@ from torch.nn import functional
 from opselect.selectors.proxies.measuring import UnscorableNetwork, layer_weights
 from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.promises import except_for
+from opselect.spaces.registry import except_for
 
 
 @except_for(

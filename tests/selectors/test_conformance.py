@@ -25,7 +25,7 @@ from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201 import digits201
-from opselect.spaces.promises import except_for
+from opselect.spaces.registry import except_for
 from opselect.spaces.space import Architecture
 
 QUICK = {"magnitude", "sdarts-rs", "by-score", "random", "best-acc", "avg-acc"}

@@ -47,8 +47,8 @@ fuzz: install
 # `cd .mutants && ../.venv/bin/python -m mutmut results` lists those that survived, `mutmut show NAME` says what they are.
 mutants: install
 	$(BIN)/python -m pip install --quiet 'mutmut>=3'
-	rm -rf .mutants && mkdir -p .mutants/opselect
-	cp -r bench selectors spaces .mutants/opselect && cp -r tests results .mutants
+	rm -rf .mutants && mkdir .mutants
+	cp -rL opselect tests results .mutants
 	cp tests/mutation.toml .mutants/pyproject.toml
 	cd .mutants && $(abspath $(BIN))/python -m mutmut run
 
@@ -68,10 +68,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-# Type-checkers do not see the mapped folders of an editable installation, so they get them as links.
 types: install
-	mkdir -p .typing/opselect
-	for folder in bench selectors spaces; do ln -sfn ../../$$folder .typing/opselect/$$folder; done
 	$(BIN)/mypy
 
 check: lint types test gate
@@ -83,4 +80,4 @@ $(TABLE): | $(VENV)/.installed
 	$(BIN)/opselect table build digits201 --output $@ --checkpoint $(TRAINED)
 
 clean:
-	rm -rf $(VENV) .typing .mutants build dist *.egg-info
+	rm -rf $(VENV) .mutants build dist *.egg-info

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from opselect.bench.records import FORMAT_VERSION, InvalidRecords, Value, appending, read_lines
-from opselect.bench.trials import software
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.bench.runs.records import FORMAT_VERSION, InvalidRecords, Value, appending, read_lines
+from opselect.bench.runs.trial import software
+from opselect.bench.runtime.parallel import in_parallel
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, shuffled_batches
 from opselect.spaces import registry
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import LabelledImages, content_hash
-from opselect.spaces.machine import in_parallel
 from opselect.spaces.seeds import numpy_generator, seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
-from opselect.selectors.proxies.measuring import Combination, Proxy, scores_under
+from opselect.selectors.proxies.interface import Combination, Proxy, scores_under
 from opselect.selectors.task import RegisteredScore, Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator

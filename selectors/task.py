@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from opselect.selectors.costs import Ledger
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.ledger import Ledger
-from opselect.selectors.recipe import SupernetTraining
+from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace

@@ -12,14 +12,14 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
+from opselect.bench.runtime.parallel import settle
+from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.recipe import SupernetTraining
+from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import SearchImages, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.importers.plain_csv import read_csv
-from opselect.spaces.machine import settle
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.table import Table
 
 REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_accuracies.csv.gz"

@@ -41,13 +41,13 @@ def test_pythons_own_selectors_module_wins_in_the_root() -> None:
 
 def test_the_package_imports_from_any_directory(tmp_path: Path) -> None:
     for directory in (ROOT, tmp_path):
-        done = python("-c", "import opselect.bench.cli, opselect.selectors.catalog", cwd=directory)
+        done = python("-c", "import opselect.bench.cli.app, opselect.selectors.methods", cwd=directory)
         assert done.returncode == 0, done.stderr
 
 
 def test_help_comes_without_the_heavy_libraries() -> None:
     program = (
-        "import sys\nfrom opselect.bench import cli\nsys.argv = ['opselect', '--help']\n"
+        "import sys\nfrom opselect.bench.cli import app as cli\nsys.argv = ['opselect', '--help']\n"
         "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'pandas', 'pyarrow', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -24,10 +24,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report import summaries
-from opselect.bench.report.cell_drawing import cell_figure, overview_figure
+from opselect.bench.report.drawing.cells import cell_figure, overview_figure
+from opselect.bench.report.render import UNDEFINED, number
 from opselect.bench.report.summaries import SelectionSummary
-from opselect.bench.report.table import UNDEFINED, number
-from opselect.bench.report.trials import Trials
+from opselect.bench.runs.trials import Trials
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
 from opselect.spaces.space import Architecture, SearchSpace

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from opselect.bench.published import Number, published_of, shipped
+from opselect.bench.published.numbers import Number, published_of, shipped
 from opselect.bench.report import summaries
+from opselect.bench.report.formatting import assignments, best_marks, blocks, interval, mean_and_deviation, negative
+from opselect.bench.report.render import UNDEFINED, Cell, Column, Table, number
 from opselect.bench.report.summaries import CollapseSummary, NetworkSummary, PaperSummary
-from opselect.bench.report.table import UNDEFINED, Cell, Column, Table, number
-from opselect.bench.report.trials import Trials
-from opselect.bench.report.wording import assignments, best_marks, blocks, interval, mean_and_deviation, negative
+from opselect.bench.runs.trials import Trials
 from opselect.bench.statistics import Mean
 
 

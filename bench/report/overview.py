@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opselect.bench.published import published_of, shipped
-from opselect.bench.report.document import Figure, Section
+from opselect.bench.published.numbers import published_of, shipped
+from opselect.bench.report.formatting import best_marks, mean_and_deviation, negative
 from opselect.bench.report.network_tables import papers_table, published_error, recipes
+from opselect.bench.report.page import Figure, Section
+from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table
 from opselect.bench.report.summaries import PaperSummary
-from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table
-from opselect.bench.report.trials import Trials
-from opselect.bench.report.wording import best_marks, mean_and_deviation, negative
+from opselect.bench.runs.trials import Trials
 from opselect.bench.statistics import Mean, mean_interval
 
 

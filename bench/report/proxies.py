@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from opselect.bench.proxy_study import Scores
-from opselect.bench.report.document import Section, to_html, to_markdown
-from opselect.bench.report.table import Block, Cell, Column, Table, number
-from opselect.bench.report.wording import best_marks, interval
+from opselect.bench.report.formatting import best_marks, interval
+from opselect.bench.report.page import Section, to_html, to_markdown
+from opselect.bench.report.render import Block, Cell, Column, Table, number
 from opselect.bench.report.writing import table_files, written
 from opselect.bench.statistics import RankCorrelation, kendall, spearman
-from opselect.selectors.proxies.measuring import Combination
+from opselect.selectors.proxies.interface import Combination
 from opselect.spaces import registry
 from opselect.spaces.table import Table as AccuracyTable
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opselect.bench.published import VERDICTS, Number, Row
+from opselect.bench.published.numbers import VERDICTS, Number, Row
+from opselect.bench.report.formatting import interval
 from opselect.bench.report.published_tables import published_measure, published_value
-from opselect.bench.report.table import UNDEFINED, number
-from opselect.bench.report.wording import interval
+from opselect.bench.report.render import UNDEFINED, number
 
 STYLES = {"reproduced": "green", "differs": "bold red", "not run": "dim", "not comparable": "yellow"}
 

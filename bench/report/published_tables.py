@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opselect.bench.published import Number, Row, beside, shipped
-from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table, number
-from opselect.bench.report.trials import Trials
-from opselect.bench.report.wording import listed, mean_and_deviation
+from opselect.bench.published.numbers import Number, Row, beside, shipped
+from opselect.bench.report.formatting import listed, mean_and_deviation
+from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table, number
+from opselect.bench.runs.trials import Trials
 from opselect.bench.statistics import Mean
 
 

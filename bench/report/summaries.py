@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from opselect.bench.records import Cost, Record, Result, StepRecord
-from opselect.bench.report.trials import Role, Trials
+from opselect.bench.runs.records import Cost, Record, Result, StepRecord
+from opselect.bench.runs.trials import Role, Trials
 from opselect.bench.statistics import (
     EdgeMean,
     Mean,

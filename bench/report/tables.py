@@ -5,20 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opselect.bench.records import Record
 from opselect.bench.report import summaries
-from opselect.bench.report.network_tables import collapse_table, networks_table
-from opselect.bench.report.published_tables import published_table
-from opselect.bench.report.summaries import (
-    AgreementSummary,
-    PairSummary,
-    SelectionSummary,
-    TimingSummary,
-    TransferSummary,
-)
-from opselect.bench.report.table import UNDEFINED, Block, Cell, Column, Table, number, without_columns
-from opselect.bench.report.trials import Role, Trials
-from opselect.bench.report.wording import (
+from opselect.bench.report.formatting import (
     BLOCKS,
     INTERVAL_NOTE,
     UNDEFINED_NOTE,
@@ -31,6 +19,18 @@ from opselect.bench.report.wording import (
     negative,
     plain,
 )
+from opselect.bench.report.network_tables import collapse_table, networks_table
+from opselect.bench.report.published_tables import published_table
+from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table, number, without_columns
+from opselect.bench.report.summaries import (
+    AgreementSummary,
+    PairSummary,
+    SelectionSummary,
+    TimingSummary,
+    TransferSummary,
+)
+from opselect.bench.runs.records import Record
+from opselect.bench.runs.trials import Role, Trials
 from opselect.bench.statistics import spearman
 
 # What only a table of accuracies can fill.

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from opselect.bench.network_training import TrainingRecord
-from opselect.bench.records import Record
-from opselect.bench.report.document import reproducible_sections, timing_sections, to_html, to_markdown
+from opselect.bench.evaluation.networks import TrainingRecord
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.overview import sections
-from opselect.bench.report.table import Table, csv_text, file_name, latex
+from opselect.bench.report.page import reproducible_sections, timing_sections, to_html, to_markdown
+from opselect.bench.report.render import Table, csv_text, file_name, latex
 from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
-from opselect.bench.report.trials import Trials, trials_of
-from opselect.bench.reporting import ReportedStudy
+from opselect.bench.runs.records import Record
+from opselect.bench.runs.run import ReportedStudy
+from opselect.bench.runs.trials import Trials, trials_of
 from opselect.spaces import registry
 from opselect.spaces.files import replacing
 from opselect.spaces.space import Architecture, SearchSpace

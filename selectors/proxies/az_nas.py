@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from opselect.selectors.proxies.features import drawn_parameters, normal_images
-from opselect.selectors.proxies.measuring import Combination, UnscorableNetwork
+from opselect.selectors.proxies.activations import drawn_parameters, normal_images
+from opselect.selectors.proxies.interface import Combination, UnscorableNetwork
 from opselect.selectors.proxies.ranking import Scores, sum_over_ranks
-from opselect.spaces.cellnet import Cell
-from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.operations import PlainDownSampling, ResidualDownSampling
+from opselect.spaces.inspection import mode
+from opselect.spaces.nasbench201.network import Cell
+from opselect.spaces.nasbench201.operations import PlainDownSampling, ResidualDownSampling
 from opselect.spaces.seeds import torch_generator
 
 BLOCKS = (Cell, PlainDownSampling, ResidualDownSampling)

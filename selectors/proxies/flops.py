@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from opselect.spaces.counting import multiply_adds
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import multiply_adds
 
 
 def flops(network: nn.Module, batch: LabelledImages) -> float:

@@ -5,9 +5,9 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from opselect.selectors.proxies.measuring import UnscorableNetwork, layer_weights
-from opselect.spaces.counting import mode
+from opselect.selectors.proxies.interface import UnscorableNetwork, layer_weights
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import mode
 
 
 def grasp(network: nn.Module, batch: LabelledImages) -> float:

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from opselect.spaces.counting import mode
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import mode
 
 STABILIZER = 1e-5
 """The k of the published score."""

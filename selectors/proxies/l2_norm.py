@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from opselect.selectors.proxies.measuring import UnscorableNetwork
-from opselect.spaces.counting import reached_leaves
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import reached_leaves
 
 
 def l2_norm(network: nn.Module, batch: LabelledImages) -> float:

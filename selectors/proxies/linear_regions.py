@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.features import is_relu, measured
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.selectors.proxies.activations import is_relu, measured
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import torch_generator
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.features import measured
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.selectors.proxies.activations import measured
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import torch_generator
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from opselect.selectors.proxies.measuring import UnscorableNetwork
-from opselect.spaces.counting import mode
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import mode
 
 AT_ONCE = 8
 """Backward passes that are vectorised together: more are not faster, and memory grows with them."""

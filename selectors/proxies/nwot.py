@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
-from opselect.spaces.cellnet import CellNetwork, EdgeOperations
-from opselect.spaces.counting import mode
-from opselect.spaces.darts_folding import FoldedDARTSNetwork
-from opselect.spaces.dartsnet import DARTSNetwork
-from opselect.spaces.folding import FoldedNetwork, SharedReLU
+from opselect.selectors.proxies.interface import UnscorableNetwork, Weighted
+from opselect.spaces.darts.folded import FoldedDARTSNetwork
+from opselect.spaces.darts.network import DARTSNetwork
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.operations import ReLUConvBN
+from opselect.spaces.inspection import mode
+from opselect.spaces.nasbench201.folded import FoldedNetwork, SharedReLU
+from opselect.spaces.nasbench201.network import CellNetwork, EdgeOperations
+from opselect.spaces.nasbench201.operations import ReLUConvBN
 from opselect.spaces.space import Weights
 
 Hook: TypeAlias = Callable[..., None]

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from opselect.spaces.counting import parameter_count
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import parameter_count
 
 
 def params(network: nn.Module, batch: LabelledImages) -> float:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from opselect.selectors.proxies.measuring import loss_gradients
+from opselect.selectors.proxies.interface import loss_gradients
 from opselect.spaces.images import LabelledImages
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.features import is_relu, measured
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.selectors.proxies.activations import is_relu, measured
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from opselect.selectors.proxies.measuring import layer_weights, weight_gradients
-from opselect.spaces.counting import mode
+from opselect.selectors.proxies.interface import layer_weights, weight_gradients
 from opselect.spaces.images import LabelledImages
+from opselect.spaces.inspection import mode
 
 
 def synflow(network: nn.Module, batch: LabelledImages) -> float:

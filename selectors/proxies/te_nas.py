@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from opselect.selectors.proxies.measuring import Combination
+from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.proxies.ranking import Scores, sum_over_ranks
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.proxies.features import drawn_parameters, measured, normal_images
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.selectors.proxies.activations import drawn_parameters, measured, normal_images
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import torch_generator
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from opselect.selectors.proxies.measuring import loss_gradients
+from opselect.selectors.proxies.interface import loss_gradients
 from opselect.spaces.images import LabelledImages
 
 

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from opselect.bench import cli, runner
-from opselect.bench.experiment import Experiment, parse
-from opselect.bench.runner import Summary
+from opselect.bench.cli import app as cli
+from opselect.bench.experiment.file import Experiment, parse
+from opselect.bench.runs import runner
+from opselect.bench.runs.runner import Summary
 from opselect.spaces import registry
 from opselect.spaces.images import ImageData, LabelledImages
-from opselect.spaces.nasbench201 import OPERATIONS, SIZE, digits201
+from opselect.spaces.nasbench201.space import OPERATIONS, SIZE, digits201
 from opselect.spaces.table import COLUMNS, Table
 
 WORTH = {"none": 0.0, "skip_connect": 3.0, "nor_conv_1x1": 5.0, "nor_conv_3x3": 8.0, "avg_pool_3x3": 2.0}

@@ -12,12 +12,12 @@ from torch import nn
 
 from opselect.bench import proxy_study
 from opselect.bench.proxy_study import Scores, StudyDescription, sampled, score_architectures
-from opselect.bench.records import InvalidRecords
 from opselect.bench.report.proxies import proxy_row, proxy_tables, top_precision, with_combinations, write_proxy_report
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.bench.runs.records import InvalidRecords
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.table import Table
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]

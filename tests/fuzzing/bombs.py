@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from opselect.bench.runtime.parallel import settle
 from opselect.spaces.errors import UserError
-from opselect.spaces.machine import settle
 
 from . import seeds
 from .inputs import laughing, nested

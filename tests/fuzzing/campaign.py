@@ -20,7 +20,7 @@ from unittest import mock
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from opselect.spaces.machine import settle
+from opselect.bench.runtime.parallel import settle
 
 from .inputs import contents
 from .targets import TARGETS, Target, attempt, shown

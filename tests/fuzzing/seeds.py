@@ -17,9 +17,9 @@ import pyarrow as pa
 import torch
 from nas_201_api import ArchResults, ResultsCount
 
-from opselect.bench.network_training import NetworkDescription, TrainingRecord, TrainingResult
+from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, TrainingResult
 from opselect.bench.proxy_study import ScoreRecord, StudyDescription
-from opselect.bench.records import (
+from opselect.bench.runs.records import (
     CellRecord,
     Cost,
     Record,
@@ -29,10 +29,10 @@ from opselect.bench.records import (
     TopologyRecord,
     TrialDescription,
 )
-from opselect.spaces.genotypes import format_genotype, format_genotype_json, library
-from opselect.spaces.nasbench201 import digits201, nasbench201
+from opselect.bench.tables.digits201 import Outcome, TableRecipe, TrainingProtocol
+from opselect.spaces.darts.genotypes import format_genotype, format_genotype_json, library
+from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.table import COLUMNS, Table
-from opselect.spaces.table_building import Outcome, TableRecipe, TrainingProtocol
 
 EXPERIMENT = """
 name = "mine"
@@ -140,7 +140,7 @@ GENERATOR = np.random.default_rng(0)
 @cache
 def records() -> bytes:
     """Two selectors with two seeds of the experiment `RUN`, and a failure."""
-    from opselect.bench.experiment import parse
+    from opselect.bench.experiment.file import parse
 
     lines = []
     for entry in parse(RUN, "run").selectors:

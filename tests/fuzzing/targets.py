@@ -12,21 +12,27 @@ from unittest import mock
 
 import torch
 
-from opselect.bench import network_training, proxy_study, published, study, trials
-from opselect.bench.experiment import parse, selector_entry
-from opselect.bench.records import FILE_NAME, read_records
-from opselect.bench.report.document import to_html
+from opselect.bench import proxy_study
+from opselect.bench.evaluation import networks as network_training
+from opselect.bench.evaluation.training import NetworkTraining, train_network
+from opselect.bench.experiment import study
+from opselect.bench.experiment.file import parse, selector_entry
+from opselect.bench.published import numbers as published
+from opselect.bench.report.page import to_html
 from opselect.bench.report.writing import render_markdown, render_tables
-from opselect.bench.reporting import parsed_setting, reported
-from opselect.spaces import genotypes, image_sources, table, table_building
-from opselect.spaces.darts import darts_s2
-from opselect.spaces.dialects import DIALECTS
+from opselect.bench.runs import trial as trials
+from opselect.bench.runs.records import FILE_NAME, read_records
+from opselect.bench.runs.run import parsed_setting, reported
+from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.tables import digits201 as table_building
+from opselect.bench.tables.importers.nasbench201 import import_nasbench201
+from opselect.spaces import image_sources, table
+from opselect.spaces.darts import genotypes
+from opselect.spaces.darts.space import darts_s2
 from opselect.spaces.errors import UserError
 from opselect.spaces.images import ImageData, LabelledImages
-from opselect.spaces.importers.nasbench201 import import_nasbench201
-from opselect.spaces.nasbench201 import nasbench201
-from opselect.spaces.network_training import NetworkTraining, train_network
-from opselect.spaces.sealing import read_sealed, write_sealed
+from opselect.spaces.nasbench201.encodings import DIALECTS
+from opselect.spaces.nasbench201.space import nasbench201
 
 from . import seeds
 
@@ -514,7 +520,7 @@ TARGETS: Mapping[str, Target] = {
 @functools.cache
 def analog_file() -> bytes:
     """Two measured cells as the package writes them, without the package."""
-    from opselect.spaces.importers.analog import DATASETS, PACKAGE
+    from opselect.bench.tables.importers.analog import DATASETS, PACKAGE
 
     types = {name: type(name, (), {"__module__": f"{PACKAGE}.data"}) for name in ("Architecture", "DriftMeasurement")}
     import sys

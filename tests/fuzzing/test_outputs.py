@@ -10,8 +10,8 @@ import pandas as pd
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from opselect.bench.report.document import Figure, Section, to_html, to_markdown
-from opselect.bench.report.table import (
+from opselect.bench.report.page import Figure, Section, to_html, to_markdown
+from opselect.bench.report.render import (
     Block,
     Cell,
     Column,
@@ -176,7 +176,7 @@ def test_no_name_leads_out_of_the_folder_of_a_report(name: str) -> None:
 @given(st.sampled_from([name for name in NASTY if name.strip() and "\ud800" not in name]))
 def test_figures_show_any_label_as_it_is(name: str) -> None:
     from opselect.bench.report.figures import cells_drawn
-    from opselect.spaces.nasbench201 import digits201
+    from opselect.spaces.nasbench201.space import digits201
 
     png, pdf = cells_drawn(digits201, digits201.at(9000), ("png", "pdf"), name)
     assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")

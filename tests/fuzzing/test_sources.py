@@ -9,9 +9,11 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("bench", "selectors", "spaces") for path in (ROOT / folder).rglob("*.py"))
 
 ALLOWED = {
-    ("spaces/cluster.py", "pickle.loads"): "what the task's own sender has pickled, on a worker of the user's cluster, "
-    "which runs pickles by its nature",
-    ("spaces/worker_processes.py", "pickle.loads"): "what the process that has started this one, or was started by it, "
+    (
+        "bench/runtime/dask_cluster.py",
+        "pickle.loads",
+    ): "what the task's own sender has pickled, on a worker of the user's cluster, which runs pickles by its nature",
+    ("bench/runtime/processes.py", "pickle.loads"): "what the process that has started this one, or was started by it, "
     "sends through a socket that nobody else has",
 }
 """File and call, and why it is harmless."""

@@ -14,8 +14,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from opselect.bench.runtime.parallel import settle
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.machine import settle
 
 PEAK_SIZE = 2048
 

@@ -12,8 +12,8 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from opselect.spaces.cellnet import CellNetwork, EdgeOperations
-from opselect.spaces.operations import ReLUConvBN
+from opselect.spaces.nasbench201.network import CellNetwork, EdgeOperations
+from opselect.spaces.nasbench201.operations import ReLUConvBN
 from opselect.spaces.space import Weights
 
 

@@ -7,14 +7,14 @@ import torch
 
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies import nwot as module
-from opselect.selectors.proxies.measuring import Weighted
+from opselect.selectors.proxies.interface import Weighted
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
-from opselect.selectors.training import initial_alpha
-from opselect.spaces.cellnet import CellNetwork, Skeleton
-from opselect.spaces.counting import multiply_adds
-from opselect.spaces.darts import DARTSSpace, darts, darts_s2
+from opselect.selectors.supernets.training import initial_alpha
+from opselect.spaces.darts.space import DARTSSpace, darts, darts_s2
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import OPERATIONS, digits201, nasbench201
+from opselect.spaces.inspection import multiply_adds
+from opselect.spaces.nasbench201.network import CellNetwork, Skeleton
+from opselect.spaces.nasbench201.space import OPERATIONS, digits201, nasbench201
 from opselect.spaces.seeds import torch_generator
 from opselect.spaces.space import Edge, SearchSpace, Weights
 

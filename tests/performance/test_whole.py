@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from opselect.bench import proxy_study, runner
-from opselect.bench.experiment import Experiment, parse
+from opselect.bench import proxy_study
+from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.report.writing import write_report
-from opselect.bench.reporting import reported
-from opselect.selectors.catalog import ZeroCostPT
-from opselect.selectors.ledger import peak_memory_megabytes
+from opselect.bench.runs import runner
+from opselect.bench.runs.run import reported
+from opselect.bench.runtime.parallel import available_cores
+from opselect.selectors.costs import peak_memory_megabytes
+from opselect.selectors.methods import ZeroCostPT
 from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.nwot import nwot
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.spaces.digits import digits
-from opselect.spaces.machine import available_cores
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 
 from .conftest import Findings
 

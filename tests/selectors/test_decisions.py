@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from opselect.selectors.decisions import Decisions, only, without
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import Edge
 
 

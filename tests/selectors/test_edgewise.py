@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from opselect.selectors.catalog import start
+from opselect.selectors.costs import Ledger
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge, best, decide_edges
-from opselect.selectors.ledger import Ledger
+from opselect.selectors.methods import start
 from opselect.selectors.orders import ORDERS
 from opselect.selectors.task import SearchState, Task
 from opselect.spaces.images import LabelledImages

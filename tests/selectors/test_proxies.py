@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.flops import flops
 from opselect.selectors.proxies.grad_norm import grad_norm
-from opselect.selectors.proxies.measuring import Proxy, UnscorableNetwork, Weighted, scores_under
+from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork, Weighted, scores_under
 from opselect.selectors.proxies.nwot import agreement, folded, nwot, nwot_reference
 from opselect.selectors.proxies.params import params
 from opselect.selectors.proxies.snip import snip
 from opselect.selectors.proxies.synflow import synflow
 from opselect.spaces import registry
-from opselect.spaces.cellnet import Cell, CellNetwork
-from opselect.spaces.darts import darts
-from opselect.spaces.folding import FoldedNetwork
+from opselect.spaces.darts.space import darts
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201, nasbench201
+from opselect.spaces.nasbench201.folded import FoldedNetwork
+from opselect.spaces.nasbench201.network import Cell, CellNetwork
+from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.space import SearchSpace, Weights
 
 

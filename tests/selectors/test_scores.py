@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from opselect.selectors.catalog import start
 from opselect.selectors.decisions import Decisions
+from opselect.selectors.methods import start
 from opselect.selectors.scores import (
     MissingIngredient,
     accuracies,
@@ -26,7 +26,7 @@ from opselect.selectors.scores import (
 )
 from opselect.selectors.task import SearchState, Task
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import OPERATIONS, digits201, nasbench201
+from opselect.spaces.nasbench201.space import OPERATIONS, digits201, nasbench201
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import Weights
 from opselect.spaces.table import Table

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
+from opselect.bench.runtime.checksums import read_sealed, write_sealed
 from opselect.spaces.files import InUse, NotWritten, become_only_writer, check_writable, replacing
-from opselect.spaces.sealing import read_sealed, write_sealed
 from opselect.spaces.table import digits201
 
 Crashes: TypeAlias = Callable[[Callable[[], object]], Iterator[int]]

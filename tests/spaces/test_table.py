@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from opselect.bench.tables.digits201 import TableData, TrainingProtocol, train_cell
 from opselect.spaces import digits, table
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.nasbench201 import SIZE, digits201, nasbench201
+from opselect.spaces.nasbench201.space import SIZE, digits201, nasbench201
 from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, check_rows, load, read
-from opselect.spaces.table_building import TableData, TrainingProtocol, train_cell
 
 SHIPPED = Path(table.__file__).with_name("digits201.parquet")
 REAL_ACCURACIES = Path(__file__).parents[3] / "shared" / "data" / "nasbench201_accuracies.csv.gz"

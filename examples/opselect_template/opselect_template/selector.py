@@ -7,10 +7,10 @@ from pydantic import Field
 from scipy.stats import rankdata
 from torch import Tensor
 
-from opselect.selectors.catalog import OrderName, Settings, decide_once
+from opselect.selectors.methods import OrderName, Settings, decide_once
+from opselect.selectors.pruning import best_operation
 from opselect.selectors.scores import alpha_strength
 from opselect.selectors.task import SearchState, Selection, SupernetState, Task
-from opselect.selectors.topology import best_operation
 from opselect_template.score import LOSS_PERTURBATION
 
 

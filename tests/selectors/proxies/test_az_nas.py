@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
+from opselect.selectors.proxies.activations import drawn_parameters
 from opselect.selectors.proxies.az_nas import (
     az_expressivity,
     az_nas,
@@ -19,10 +20,9 @@ from opselect.selectors.proxies.az_nas import (
     log_rank_sum,
     stability,
 )
-from opselect.selectors.proxies.features import drawn_parameters
-from opselect.selectors.proxies.measuring import Proxy, UnscorableNetwork
+from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201, nasbench201
+from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.seeds import torch_generator
 
 ARCHITECTURE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.grasp import grasp
-from opselect.selectors.proxies.measuring import UnscorableNetwork, loss_gradients
+from opselect.selectors.proxies.interface import UnscorableNetwork, loss_gradients
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 
 ARCHITECTURE = digits201.parse(
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"

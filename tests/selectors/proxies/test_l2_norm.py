@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
+from opselect.selectors.proxies.interface import UnscorableNetwork, Weighted
 from opselect.selectors.proxies.l2_norm import l2_norm
-from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import Weights
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
-from opselect.selectors.proxies.measuring import UnscorableNetwork
+from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.proxies.meco import meco, smallest_eigenvalue
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 
 
 class Shown(nn.Module):

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.selectors.conformance import check_proxy
+from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
-from opselect.selectors.proxies.measuring import UnscorableNetwork, Weighted
+from opselect.selectors.proxies.interface import UnscorableNetwork, Weighted
 from opselect.selectors.proxies.swap import swap
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201 import digits201
+from opselect.spaces.nasbench201.space import digits201
 
 ARCHITECTURE = digits201.parse(
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"

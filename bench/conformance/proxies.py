@@ -1,0 +1,290 @@
+"""The promises of proxies and of their combinations: one small function each, whose first line is the promise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from opselect.bench.conformance.check import (
+    NotApplicable,
+    RandomStates,
+    expect,
+    expect_kept_random_states,
+    leaving_random_state,
+    random_states,
+    same,
+)
+from opselect.selectors.decisions import without_edge
+from opselect.selectors.proxies.interface import Combination, JointProxy, Proxy, UnscorableNetwork, Weighted
+from opselect.spaces import registry
+from opselect.spaces import table as tables
+from opselect.spaces.digits import digits
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.nasbench201.space import digits201
+
+
+def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[str, object]:
+    """Everything about a network, and the images it sees, that a score might change."""
+    return {
+        "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
+        "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
+        "requires_grad": [parameter.requires_grad for parameter in network.parameters()],
+        "modes": [module.training for module in network.modules()],
+        "hooks": [
+            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+            for module in network.modules()
+        ],
+        "images or labels": [] if batch is None else [batch.images.clone(), batch.labels.clone()],
+    }
+
+
+def expect_unchanged(what: str, before: dict[str, object], after: dict[str, object]) -> None:
+    changed = [name for name in before if not same(before[name], after[name])]
+    expect(
+        not changed,
+        f"{what} changed {' and '.join(changed)}; work on copies (torch.func.functional_call takes them), and "
+        "undo modes and hooks",
+    )
+
+
+# --- proxies
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One network that was scored.
+
+    Attributes:
+        what: the network, as messages call it.
+        score: the answer.
+        again: the answer to the same question once more.
+        reordered: the answer for the images in another order.
+        before: everything about the network that scoring it must not change.
+        after: the same afterwards.
+        random_before: global random states.
+        random_after: the same afterwards.
+    """
+
+    what: str
+    # Whatever a proxy may answer: that it is a float is what is checked.
+    score: Any
+    again: Any
+    reordered: Any
+    before: dict[str, object]
+    after: dict[str, object]
+    random_before: RandomStates
+    random_after: RandomStates
+
+
+@dataclass(frozen=True)
+class ProxyMaterial:
+    """A proxy and what it is asked about.
+
+    Attributes:
+        proxy: what is checked.
+        network: a stand-alone network.
+        supernet: of any space.
+        weights: for the supernet; at least one operation has weight zero.
+        batch: a few images.
+    """
+
+    proxy: Proxy
+    network: nn.Module
+    supernet: nn.Module
+    weights: Tensor
+    batch: LabelledImages
+
+    @cached_property
+    def scored(self) -> list[Scored]:
+        """Both networks, each in evaluation and in training mode."""
+        found = []
+        reversed_batch = self.batch[torch.arange(len(self.batch) - 1, -1, -1)]
+        for what, subject in (("a network", self.network), ("a supernet", Weighted(self.supernet, self.weights))):
+            for training in (False, True):
+                subject.train(training)
+                before, random_before = snapshot(subject, self.batch), random_states()
+                score = self.proxy(subject, self.batch)
+                after, random_after = snapshot(subject, self.batch), random_states()
+                again, reordered = self.proxy(subject, self.batch), self.proxy(subject, reversed_batch)
+                found.append(Scored(what, score, again, reordered, before, after, random_before, random_after))
+        return found
+
+
+def network_untouched(material: ProxyMaterial) -> None:
+    """Parameters, buffers, gradients, modes, hooks and images are afterwards what they were before."""
+    for each in material.scored:
+        expect_unchanged(f"scoring {each.what}", each.before, each.after)
+
+
+def global_random_state_untouched(material: ProxyMaterial) -> None:
+    """The global random states of torch, NumPy and Python are afterwards what they were before."""
+    for each in material.scored:
+        expect_kept_random_states(f"scoring {each.what}", each.random_before, each.random_after)
+
+
+def answer_is_a_number(material: ProxyMaterial) -> None:
+    """A proxy answers with a Python float, infinite or NaN where it is undefined."""
+    for each in material.scored:
+        expect(isinstance(each.score, float), f"the score of {each.what} is {each.score!r}; answer with a float")
+
+
+def same_answer_again(material: ProxyMaterial) -> None:
+    """The same network and images have the same score when asked again."""
+    for each in material.scored:
+        expect(
+            np.array_equal(each.score, each.again, equal_nan=True),
+            f"the score of {each.what} was {each.score!r}, then {each.again!r}; seed what is drawn with a constant",
+        )
+
+
+def order_of_images_is_irrelevant(material: ProxyMaterial) -> None:
+    """The images of a batch in another order give the same score, but for rounding."""
+    for each in material.scored:
+        expect(
+            bool(np.isclose(each.reordered, each.score, rtol=1e-3, equal_nan=True)),
+            f"the images of {each.what} in reverse order changed {each.score} to {each.reordered}; treat all alike",
+        )
+
+
+def scores_together_are_those_of_each(material: ProxyMaterial) -> None:
+    """A proxy that scores several weights together gives each the score that it has alone, and leaves the supernet."""
+    if not isinstance(material.proxy, JointProxy):
+        raise NotApplicable("it scores one network at a time")
+    several = [material.weights, material.weights / 2, without_edge(material.weights, 1)]
+    before = snapshot(material.supernet, material.batch)
+    with leaving_random_state("scoring several weights together"):
+        together = material.proxy.under_each(material.supernet, several, material.batch)
+    expect_unchanged("scoring several weights together", before, snapshot(material.supernet, material.batch))
+    alone = [material.proxy(Weighted(material.supernet, weights), material.batch) for weights in several]
+    expect(
+        len(together) == len(alone) and bool(np.allclose(together, alone, rtol=1e-4, equal_nan=True)),
+        f"together three weights have the scores {together}, alone {alone}; one of the two ways is wrong",
+    )
+
+
+PROXY_PROMISES: tuple[Callable[[ProxyMaterial], None], ...] = (
+    answer_is_a_number,
+    network_untouched,
+    global_random_state_untouched,
+    same_answer_again,
+    order_of_images_is_irrelevant,
+    scores_together_are_those_of_each,
+)
+
+EXTREME_CELLS = 10
+CLEAR_SHARE = 0.81
+"""Of the pairs of a good and a bad cell: ten of each exceed it by chance with a probability of one percent."""
+
+
+def larger_is_better(material: ProxyMaterial) -> None:
+    """The best cells of the digits201 table do not score below its worst ones: larger is better."""
+    accuracies, places = np.unique(
+        tables.load("digits201").accuracies("digits", "valid", 10, "mean"), return_index=True
+    )
+
+    def scores(chosen: np.ndarray) -> list[float]:
+        found = []
+        for seed, place in enumerate(chosen):
+            try:
+                score = material.proxy(digits201.network(digits201.at(int(place)), 1, 10, seed), digits().train[:32])
+            except UnscorableNetwork:
+                continue
+            found.append(float(score))
+        return [score for score in found if np.isfinite(score)]
+
+    worst, best = scores(places[:EXTREME_CELLS]), scores(places[-EXTREME_CELLS:])
+    if not worst or not best:
+        raise NotApplicable("it scores none of the worst or none of the best cells")
+    share = float(np.mean([(good > bad) + 0.5 * (good == bad) for good in best for bad in worst]))
+    expect(
+        share > 1 - CLEAR_SHARE,
+        f"a cell with about {accuracies[-1]:.0f} % accuracy beats one with {accuracies[EXTREME_CELLS]:.0f} % in only "
+        f"{share:.0%} of the pairs; turn the sign, or declare with except_for why it is right as it is",
+    )
+    if share < CLEAR_SHARE:
+        raise NotApplicable(f"it does not tell the best from the worst cells: {share:.0%} of the pairs, chance is 50 %")
+
+
+# --- combinations
+
+
+@dataclass(frozen=True)
+class CombinationMaterial:
+    """A combination and made-up scores.
+
+    Attributes:
+        combination: what is checked.
+    """
+
+    combination: Combination
+
+    @property
+    def scores(self) -> np.ndarray:
+        """`[8 members, proxies]`, no two alike."""
+        return np.random.default_rng(1).normal(size=(8, len(self.combination.proxies)))
+
+
+def names_registered_proxies(material: CombinationMaterial) -> None:
+    """Its proxies are registered, and each counts once."""
+    names = material.combination.proxies
+    unknown = sorted(set(names) - set(registry.names("proxies")))
+    expect(not unknown, f"its proxies {', '.join(unknown)} are not registered; declare them in opselect.proxies")
+    expect(len(set(names)) == len(names) > 0, f"its proxies are {names}; name each one once")
+
+
+def one_score_a_member(material: CombinationMaterial) -> None:
+    """It answers with one number a member, the same again, and leaves the scores that it was given alone."""
+    given = material.scores
+    with leaving_random_state("combining"):
+        first, again = (material.combination.combine(given) for _ in range(2))
+    expect(first.shape == (len(given),), f"{given.shape} scores gave {first.shape} ones; give one a member")
+    expect(bool(np.isfinite(first).all()), f"finite scores gave {first.tolist()}")
+    expect(same(first, again), "the same scores were combined to other ones the second time")
+    expect(same(given, material.scores), "it changed the scores that it was given; work on a copy")
+
+
+def permuted_members(material: CombinationMaterial) -> None:
+    """Members in another order have the same scores in that order."""
+    order = np.arange(8)[::-1]
+    combined = material.combination.combine(material.scores)
+    permuted = material.combination.combine(material.scores[order])
+    expect(np.allclose(permuted, combined[order]), "the order of the members changes their scores; go by the values")
+
+
+def better_everywhere_is_better(material: CombinationMaterial) -> None:
+    """A member that is better than another by every proxy has the larger score."""
+    scores = material.scores
+    scores[0], scores[1] = scores.min(axis=0) - 1, scores.max(axis=0) + 1
+    combined = material.combination.combine(scores)
+    expect(
+        combined[0] == combined.min() and combined[1] == combined.max() and combined[0] < combined[1],
+        f"the member that is worst by every proxy has {combined[0]:.3g} and the one that is best {combined[1]:.3g} of "
+        f"{combined.min():.3g} to {combined.max():.3g}; larger is better",
+    )
+
+
+def undefined_members_stand_aside(material: CombinationMaterial) -> None:
+    """A member with a NaN or infinite score gets NaN, and the others have the scores that they have without it."""
+    scores = material.scores
+    alone = material.combination.combine(scores[:-1])
+    for strange in (np.nan, np.inf, -np.inf):
+        scores[-1, 0] = strange
+        combined = material.combination.combine(scores)
+        expect(bool(np.isnan(combined[-1])), f"a member with a score of {strange} got {combined[-1]}, expected NaN")
+        expect(
+            np.allclose(combined[:-1], alone),
+            f"a member with a score of {strange} changed the others' scores; leave it out of the ranks",
+        )
+
+
+COMBINATION_PROMISES: tuple[Callable[[CombinationMaterial], None], ...] = (
+    names_registered_proxies,
+    one_score_a_member,
+    permuted_members,
+    better_everywhere_is_better,
+    undefined_members_stand_aside,
+)

@@ -1,0 +1,517 @@
+"""The promises of selectors and of scores: one small function each, whose first line is the promise."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from opselect.bench.conformance.check import (
+    BrokenPromise,
+    NotApplicable,
+    RandomStates,
+    expect,
+    expect_kept_random_states,
+    leaving_random_state,
+    random_states,
+    same,
+)
+from opselect.bench.conformance.proxies import expect_unchanged, snapshot
+from opselect.bench.conformance.tasks import Permutation, planted_task, sealed, small_task
+from opselect.selectors.methods import Settings, start
+from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
+from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.space import NONE
+
+Scores = dict[int, tuple[float, ...]]
+"""By edge number, one score an operation."""
+
+
+# --- scores
+
+
+@dataclass(frozen=True)
+class ScoreMaterial:
+    """A registered score.
+
+    Attributes:
+        score: what is checked.
+    """
+
+    score: RegisteredScore
+
+    @property
+    def supernet_state(self) -> SupernetState:
+        """What the score needs."""
+        return self.score.supernet_state
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it reads validation accuracies."""
+        return self.score.oracle
+
+    def states(self, seed: int = 5) -> dict[str, SearchState]:
+        """The start of a search, and a state in the middle of one; each with a task of its own."""
+        return {
+            "at the start": start(small_task(self.supernet_state, seed)),
+            "half-way": start(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
+        }
+
+    @cached_property
+    def original_scores(self) -> Scores:
+        """What permuted scores are compared with."""
+        return self.first_scores(small_task(self.supernet_state))
+
+    def first_scores(self, task: Task) -> Scores:
+        """Of all edges while nothing is decided."""
+        state = start(task)
+        return {edge: tuple(self.score(state, edge).tolist()) for edge in state.decisions.open_edges}
+
+
+def one_number_an_operation(material: ScoreMaterial) -> None:
+    """For every open edge there is one floating-point number an operation, and at least one of them is finite."""
+    for when, state in material.states().items():
+        for edge in state.decisions.open_edges:
+            scores, expected = material.score(state, edge), len(state.decisions.edges[edge].operations)
+            expect(
+                isinstance(scores, Tensor) and scores.shape == (expected,) and scores.is_floating_point(),
+                f"{when}, edge {edge} has the scores {scores!r}; expected a floating-point tensor of {expected}",
+            )
+            expect(bool(scores.isfinite().any()), f"{when}, edge {edge} has no finite score, so nothing can be chosen")
+
+
+def same_scores_again(material: ScoreMaterial) -> None:
+    """The same state has the same scores, when asked again and in a task that is built anew."""
+    for when, state in material.states().items():
+        rebuilt = material.states()[when]
+        for edge in state.decisions.open_edges:
+            first, again = material.score(state, edge), material.score(state, edge)
+            expect(same(first, again), f"{when}, edge {edge}: asked again, the scores {first.tolist()} were other ones")
+            expect(
+                same(first, material.score(rebuilt, edge)),
+                f"{when}, edge {edge}: the same task built anew gave other scores; draw from task.numpy_generator(...)",
+            )
+
+
+def scoring_leaves_everything(material: ScoreMaterial) -> None:
+    """Supernet, alpha, images and the global random states are afterwards what they were before."""
+    for when, state in material.states().items():
+        task = state.task
+        network = task.supernet or nn.Identity()
+        alpha, before = state.alpha.clone(), snapshot(network, task.images.alpha_half)
+        with leaving_random_state(f"scoring {when}"):
+            for edge in state.decisions.open_edges:
+                material.score(state, edge)
+        expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.alpha_half))
+        expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
+
+
+def score_reads_its_task_only(material: ScoreMaterial) -> None:
+    """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
+    task = small_task(material.supernet_state)
+    reduced = task if material.oracle else replace(task, valid_accuracies=None)
+    with sealed() as asked:
+        scores = _unless_missing(lambda: material.first_scores(reduced))
+    _expect_sealed(asked)
+    if not material.oracle:
+        expect(
+            same(list((scores or {}).values()), list(material.first_scores(task).values())),
+            "its scores depend on the table's validation accuracies; declare oracle=True, so that reports know",
+        )
+
+
+SCORE_PROMISES: tuple[Callable[[ScoreMaterial], None], ...] = (
+    one_number_an_operation,
+    same_scores_again,
+    scoring_leaves_everything,
+    score_reads_its_task_only,
+)
+
+
+# --- selectors
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of a selector.
+
+    Attributes:
+        task: what it was given, as it left it.
+        selection: what it selected.
+        seconds: how long it took.
+        before: alpha, images and accuracies of the task, before.
+        after: the same afterwards.
+        random_before: global random states.
+        random_after: the same afterwards.
+    """
+
+    task: Task
+    selection: Selection
+    seconds: float
+    before: dict[str, object]
+    after: dict[str, object]
+    random_before: RandomStates
+    random_after: RandomStates
+
+
+def _run(selector: Selector, task: Task) -> Run:
+    before, random_before, started = _given(task), random_states(), time.perf_counter()
+    selection = selector(task)
+    seconds = time.perf_counter() - started
+    return Run(task, selection, seconds, before, _given(task), random_before, random_states())
+
+
+def _given(task: Task) -> dict[str, object]:
+    """What a selector may read and must not change; the supernet is its own."""
+    halves = (task.images.weights_half, task.images.alpha_half)
+    return {
+        "alpha": None if task.alpha is None else task.alpha.clone(),
+        "images or labels": [[half.images.clone(), half.labels.clone()] for half in halves],
+        "the table's accuracies": None if task.valid_accuracies is None else task.valid_accuracies.copy(),
+    }
+
+
+@dataclass(frozen=True)
+class SelectorMaterial:
+    """A selector and a way to make its task.
+
+    Attributes:
+        selector: what is checked.
+        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
+    """
+
+    selector: Selector
+    make_task: Callable[[], Task]
+
+    @property
+    def supernet_state(self) -> SupernetState:
+        """What the selector needs."""
+        return self.selector.supernet_state
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it reads validation accuracies."""
+        return bool(getattr(self.selector, "oracle", False))
+
+    @cached_property
+    def run(self) -> Run:
+        """The first call."""
+        return _run(self.selector, self.make_task())
+
+    @cached_property
+    def again(self) -> Run:
+        """A second call with the same task, built anew; it is the timed one, since by then everything is loaded."""
+        return _run(self.selector, self.make_task())
+
+    @cached_property
+    def observed(self) -> Run:
+        """A call whose task observes all scores."""
+        return _run(self.selector, replace(self.make_task(), observe=True))
+
+    @property
+    def original_scores(self) -> Scores:
+        """What permuted scores are compared with."""
+        return self.observed.selection.steps[0].scores
+
+    def first_scores(self, task: Task) -> Scores:
+        """What the first step shows: of all open edges, if the selector observes them."""
+        return self.selector(replace(task, observe=True)).steps[0].scores
+
+
+def valid_architecture(material: SelectorMaterial) -> None:
+    """The selected architecture is one of the space, and its text describes it."""
+    space, architecture = material.run.task.space, material.run.selection.architecture
+    expect(
+        len(architecture.operations) == len(space.edges),
+        f"it selected {len(architecture.operations)} operations for the {len(space.edges)} edges of {space.name}",
+    )
+    try:
+        text = space.format(architecture)
+        again = space.parse(text)
+    except ValueError as error:
+        raise BrokenPromise(f"it selected {architecture.operations}, which is no architecture: {error}") from error
+    expect(again == architecture, f"{text} is not the architecture that it selected, {architecture.operations}")
+
+
+def every_edge_decided_once(material: SelectorMaterial) -> None:
+    """Its steps decide every edge once, with one score an operation, and lead to the architecture."""
+    task, selection = material.run.task, material.run.selection
+    decided, edges = [step.edge for step in selection.steps], task.space.edges
+    expect(
+        sorted(decided) == list(range(len(edges))),
+        f"it decided the edges {decided}, expected each of {len(edges)} once",
+    )
+    for step in selection.steps:
+        operations, scores = edges[step.edge].operations, step.scores.get(step.edge, ())
+        expect(
+            len(scores) == len(operations),
+            f"the step of edge {step.edge} shows {len(scores)} scores for {len(operations)} operations; show all",
+        )
+        final = selection.architecture.operations[step.edge]
+        # With several candidates, steps are those of the first one, and another may have been selected.
+        expect(
+            bool(selection.candidates) or final in (operations[step.operation], NONE),
+            f"edge {step.edge} was decided as {operations[step.operation]}, but the architecture has {final}",
+        )
+
+
+def best_score_is_chosen(material: SelectorMaterial) -> None:
+    """Larger is better: on every edge the operation with the largest finite score is the chosen one."""
+    for step in material.run.selection.steps:
+        scores = step.scores[step.edge]
+        finite = [score for score in scores if np.isfinite(score)]
+        expect(
+            bool(finite) and scores[step.operation] == max(finite),
+            f"edge {step.edge}: of the scores {[round(score, 4) for score in scores]} the chosen operation, number "
+            f"{step.operation}, has not the best one; choose the largest, or turn the sign of the scores",
+        )
+
+
+def same_task_same_selection(material: SelectorMaterial) -> None:
+    """The same task, built anew, gives the same selection: architecture, steps and candidates."""
+    first, again = material.run.selection, material.again.selection
+    expect(
+        first == again,
+        f"the same task gave another selection ({_difference(first, again)}); draw from task.numpy_generator(...) or "
+        "task.torch_generator(...), and keep nothing between calls",
+    )
+
+
+def _difference(first: Selection, second: Selection) -> str:
+    parts = ("architecture", "steps", "topology", "candidates")
+    return "other " + " and ".join(part for part in parts if getattr(first, part) != getattr(second, part))
+
+
+def only_the_supernet_changes(material: SelectorMaterial) -> None:
+    """A selector changes no global random state and nothing of its task but the supernet, which is its own."""
+    run = material.run
+    expect_kept_random_states("selecting", run.random_before, run.random_after)
+    changed = [name for name in run.before if not same(run.before[name], run.after[name])]
+    expect(not changed, f"selecting changed {' and '.join(changed)} of its task; other trials read them too, so copy")
+
+
+def costs_are_written(material: SelectorMaterial) -> None:
+    """The ledger has every score that decided, and most of the time that passed, by phases."""
+    run = material.again
+    ledger, deciding = run.task.ledger, sum(len(step.scores[step.edge]) for step in run.selection.steps)
+    expect(
+        ledger.evaluations >= deciding,
+        f"its steps show {deciding} scores that decided and its ledger {ledger.evaluations} evaluations; add to "
+        "task.ledger.evaluations, or let decide_edges do it",
+    )
+    expect(bool(ledger.seconds), "its ledger has no phase; measure with task.ledger.phase('scoring')")
+    written = sum(ledger.seconds.values())
+    expect(
+        written <= 1.05 * run.seconds + 0.01,
+        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; phases must not lie within one another",
+    )
+    expect(
+        written >= run.seconds / 2 or run.seconds < 0.1,
+        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; put all work into task.ledger.phase(...)",
+    )
+
+
+def observing_changes_nothing(material: SelectorMaterial) -> None:
+    """A task that observes all scores leads to the same decisions, at the same price."""
+    plain, observed = material.run, material.observed
+    expect(
+        observed.selection.architecture == plain.selection.architecture,
+        "observing changed the architecture; what is scored for the report must not touch what decides",
+    )
+    expect(
+        [step.scores[step.edge] for step in observed.selection.steps]
+        == [step.scores[step.edge] for step in plain.selection.steps],
+        "observing changed the scores that decide",
+    )
+    expect(
+        observed.task.ledger.evaluations == plain.task.ledger.evaluations,
+        f"observing changed the evaluations from {plain.task.ledger.evaluations} to "
+        f"{observed.task.ledger.evaluations}; count only what decides",
+    )
+
+
+def selector_reads_its_task_only(material: SelectorMaterial) -> None:
+    """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
+    task = material.make_task()
+    reduced = task if material.oracle else replace(task, valid_accuracies=None)
+    with sealed() as asked:
+        selection = _unless_missing(lambda: material.selector(reduced))
+    _expect_sealed(asked)
+    expect(
+        material.oracle or selection == material.run.selection,
+        "without the table's validation accuracies it selects something else or fails; declare "
+        "'oracle: ClassVar[bool] = True', so that experiments know",
+    )
+
+
+SELECTOR_PROMISES: tuple[Callable[[SelectorMaterial], None], ...] = (
+    valid_architecture,
+    every_edge_decided_once,
+    best_score_is_chosen,
+    same_task_same_selection,
+    only_the_supernet_changes,
+    costs_are_written,
+    observing_changes_nothing,
+    selector_reads_its_task_only,
+)
+
+
+def settings_survive_a_file(material: SelectorMaterial) -> None:
+    """A selector is a `Settings`: immutable, and the same again when its settings are written to a record and read."""
+    selector = material.selector
+    expect(
+        isinstance(selector, Settings),
+        f"it is a {type(selector).__name__}; experiments need a subclass of opselect.selectors.methods.Settings",
+    )
+    assert isinstance(selector, Settings)
+    again = type(selector).model_validate_json(selector.model_dump_json())
+    expect(again == selector, f"its settings {selector.model_dump()} came back from JSON as {again.model_dump()}")
+
+
+# --- what selectors and scores have in common
+
+
+def _unless_missing(attempt: Callable[[], Any]) -> Any:
+    """The answer; None where a seal or a missing ingredient prevented it, whatever the part makes of that."""
+    try:
+        return attempt()
+    except Exception:
+        return None
+
+
+def _expect_sealed(asked: list[str]) -> None:
+    expect(
+        not asked,
+        f"it read {', '.join(dict.fromkeys(asked))}; a selection may read its task and nothing else, test "
+        "accuracies and test images least of all",
+    )
+
+
+def permuted_operations(material: SelectorMaterial | ScoreMaterial) -> None:
+    """Operations in another order have the scores that they had, and the same ones are chosen."""
+    permutation = Permutation.of_operations(digits201)
+    task = permutation.task(small_task(material.supernet_state, observe=True))
+    if isinstance(material, ScoreMaterial):
+        _check_permuted_scores(material, permutation, material.first_scores(task), "the operations of every edge")
+        return
+    selection = material.selector(task)
+    _check_permuted_scores(material, permutation, selection.steps[0].scores, "the operations of every edge")
+    _check_later_steps(material.observed.selection, selection, permutation)
+
+
+def permuted_edges(material: SelectorMaterial | ScoreMaterial) -> None:
+    """Edges in another order have the scores that they had."""
+    permutation = Permutation.of_edges(digits201)
+    permuted = material.first_scores(permutation.task(small_task(material.supernet_state)))
+    _check_permuted_scores(material, permutation, permuted, "the edges")
+
+
+MOSTLY_EQUAL = 0.99
+CHANCE = 0.5
+
+
+def _check_permuted_scores(
+    material: SelectorMaterial | ScoreMaterial, permutation: Permutation, permuted: Scores, what: str
+) -> None:
+    """Scores before the first decision are what can be compared: later ones depend on which edge was decided first.
+
+    Some methods draw numbers by the place of an edge or an operation (alpha's random start, the order of edges). Theirs
+    may differ as much as with another seed, and no more.
+    """
+    agreement = _agreement(material.original_scores, permutation.back(permuted))
+    if agreement is None:
+        raise NotApplicable("its first step shows no edge that is also shown in the other order")
+    if agreement >= MOSTLY_EQUAL:
+        return
+    by_seed = _agreement(material.original_scores, material.first_scores(small_task(material.supernet_state, seed=6)))
+    drawn = by_seed is not None and by_seed < MOSTLY_EQUAL
+    expect(
+        drawn and by_seed is not None and agreement >= by_seed - CHANCE,
+        f"with {what} in another order the scores correlate with those in the first order by only {agreement:.2f}"
+        + (f", with another seed by {by_seed:.2f}" if drawn else "")
+        + "; go by what operations and edges do, never by their numbers",
+    )
+
+
+def _agreement(first: Scores, second: Scores) -> float | None:
+    """Spearman's correlation over the edges that both have; 1 where both are the same, None without common edges."""
+    common = sorted(first.keys() & second.keys())
+    one, other = (np.array([score for edge in common for score in scores[edge]]) for scores in (first, second))
+    if not common:
+        return None
+    if np.allclose(one, other, rtol=1e-3, equal_nan=True):
+        return 1.0
+    finite = np.isfinite(one) & np.isfinite(other)
+    if not finite.any() or len(set(one[finite])) == 1 or len(set(other[finite])) == 1:
+        return 0.0
+    return float(spearmanr(one[finite], other[finite]).statistic)
+
+
+def _check_later_steps(original: Selection, permuted: Selection, permutation: Permutation) -> None:
+    """The decisions are the same, as long as they are not made among equal scores, where the first operation stays."""
+    for one, other in zip(original.steps, permuted.steps, strict=False):
+        back = permutation.back(other.scores).get(one.edge, ())
+        scores = one.scores[one.edge]
+        equal = len(back) == len(scores) and np.allclose(scores, back, rtol=1e-3, equal_nan=True)
+        if one.tied or permutation.edges[other.edge] != one.edge or not equal:
+            return
+        chosen = permutation.operations[other.edge][other.operation]
+        expect(
+            chosen == one.operation or np.isclose(scores[chosen], scores[one.operation], rtol=1e-3),
+            f"edge {one.edge}: with the same scores in another order operation {chosen} was chosen instead of "
+            f"{one.operation}; go by the scores",
+        )
+
+
+FIRST_PLAN = (1, 2, 3, 4, 1, 2)
+SECOND_PLAN = (3, 4, 1, 2, 3, 4)
+
+
+def larger_is_better(material: SelectorMaterial | ScoreMaterial) -> None:
+    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
+    if material.supernet_state == "initial":
+        raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
+    tasks = [planted_task(material.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
+    if isinstance(material, ScoreMaterial):
+        scores = [material.first_scores(task) for task in tasks]
+        own, foreign = (
+            sum(_rank(scores[which], edge, plan[edge]) for which, plan in pairs for edge in range(len(plan)))
+            for pairs in (
+                ((0, FIRST_PLAN), (1, SECOND_PLAN)),
+                ((1, FIRST_PLAN), (0, SECOND_PLAN)),
+            )
+        )
+        observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
+    else:
+        operations = digits201.edges[0].operations
+        chosen = [
+            [operations.index(name) for name in material.selector(task).architecture.operations] for task in tasks
+        ]
+        own = sum(map(int.__eq__, chosen[0], FIRST_PLAN)) + sum(map(int.__eq__, chosen[1], SECOND_PLAN))
+        foreign = sum(map(int.__eq__, chosen[1], FIRST_PLAN)) + sum(map(int.__eq__, chosen[0], SECOND_PLAN))
+        observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
+        scores = [dict(enumerate((float(number),) for number in each)) for each in chosen]
+    if own == foreign and scores[0] == scores[1]:
+        raise NotApplicable("it does not depend on supernet, alpha or accuracies")
+    expect(
+        own > foreign,
+        f"{observed}; a larger score must mean a better operation, so turn the sign (removing a good one hurts)",
+    )
+
+
+def _rank(scores: Scores, edge: int, operation: int) -> float:
+    """How many operations of the edge are worse, ties half."""
+    mine, others = scores[edge][operation], np.array(scores[edge])
+    return float((others < mine).sum() + 0.5 * ((others == mine).sum() - 1))
+
+
+PERMUTED_AND_PLANTED: tuple[Callable[[SelectorMaterial | ScoreMaterial], None], ...] = (
+    permuted_operations,
+    permuted_edges,
+    larger_is_better,
+)
+"""What selectors and scores promise on tasks that are told in another order, or have a planted answer."""

@@ -1,0 +1,563 @@
+"""The promises of spaces, tables and images: one small function each, whose first line is the promise."""
+
+import itertools
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from opselect.bench.conformance.check import NotApplicable, expect, leaving_random_state, same
+from opselect.spaces import registry
+from opselect.spaces.errors import UserError
+from opselect.spaces.images import ImageData, LabelledImages, content_hash
+from opselect.spaces.seeds import numpy_generator, torch_generator
+from opselect.spaces.space import NONE, Architecture, InvalidArchitecture, SearchSpace
+from opselect.spaces.table import InvalidTable, Table, check_rows, read
+
+SAMPLES = 12
+MOST_DRAWN = 2000
+"""After so many samples every operation must have been drawn; and so many architectures are compared in order."""
+MOST_COUNTED = 200_000
+CLASSES = 3
+
+
+@dataclass(frozen=True)
+class SpaceMaterial:
+    """A space with what its checks share.
+
+    Attributes:
+        space: what is checked.
+        name: its registered name, or None where it is not registered.
+    """
+
+    space: SearchSpace
+    name: str | None = None
+
+    @cached_property
+    def samples(self) -> list[Architecture]:
+        """A few random architectures."""
+        generator = numpy_generator("conformance", "samples")
+        return [self.space.sample(generator) for _ in range(SAMPLES)]
+
+    @cached_property
+    def small(self) -> SearchSpace:
+        """The same space with small networks."""
+        return self.space.resized(4, 3)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Four images, `[4, 3, 16, 16]`."""
+        return torch.randn(4, 3, 16, 16, generator=torch_generator("conformance", "images"))
+
+    @cached_property
+    def supernet(self) -> nn.Module:
+        """A small one in evaluation mode."""
+        return self.small.supernet(3, CLASSES, seed=1).eval()
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        """A small stand-alone one in evaluation mode."""
+        return self.small.network(architecture, 3, CLASSES, seed=1).eval()
+
+    def one_hot(self, architecture: Architecture) -> Tensor:
+        """The weights under which the supernet is this architecture; an edge that is left out has none."""
+        edges = self.space.edges
+        weights = torch.zeros(len(edges), max(len(edge.operations) for edge in edges))
+        for number, (edge, operation) in enumerate(zip(edges, architecture.operations, strict=True)):
+            if operation in edge.operations:
+                weights[number, edge.operations.index(operation)] = 1
+        return weights
+
+
+def well_formed_edges(material: SpaceMaterial) -> None:
+    """Every edge goes from a node to a later one and offers distinct operations; the space has its registered name."""
+    space = material.space
+    expect(len(space.edges) > 0, "it has no edge; a space needs something to decide")
+    for edge in space.edges:
+        expect(edge.source < edge.target, f"edge {edge.name} does not go to a later node; number nodes in their order")
+        expect(
+            len(set(edge.operations)) == len(edge.operations) > 0,
+            f"edge {edge.name} offers {edge.operations}; name each of its operations once",
+        )
+    places = [(edge.cell, edge.source, edge.target) for edge in space.edges]
+    expect(len(set(places)) == len(places), f"two edges of one cell join the same nodes: {places}; merge them")
+    expect(
+        material.name in (None, space.name),
+        f"it is registered as {material.name!r} and calls itself {space.name!r}; random streams and tables go by the "
+        "name, so use one for both",
+    )
+
+
+def text_and_back(material: SpaceMaterial) -> None:
+    """`parse` undoes `format`, and different architectures have different texts."""
+    space = material.space
+    texts: dict[str, Architecture] = {}
+    for architecture in material.samples:
+        text = space.format(architecture)
+        expect("\n" not in text and text == text.strip(), f"format gave {text!r}; it must be one line without margins")
+        expect(space.parse(text) == architecture, f"parse({text!r}) is not the architecture that was formatted")
+        expect(texts.setdefault(text, architecture) == architecture, f"two architectures have the text {text!r}")
+
+
+def bad_text_is_refused(material: SpaceMaterial) -> None:
+    """`parse` and `format` answer what is no architecture with `InvalidArchitecture`, a sentence in one line."""
+    space, text = material.space, material.space.format(material.samples[0])
+    stranger = Architecture(("no such operation",) * len(space.edges))
+    attempts: list[tuple[str, Callable[[], object]]] = [
+        *(
+            (f"parse({bad!r})", lambda bad=bad: space.parse(bad))
+            for bad in ("", "no architecture", text[: -len(text) // 2])
+        ),
+        ("format of unknown operations", lambda: space.format(stranger)),
+        ("format of too few operations", lambda: space.format(Architecture(()))),
+    ]
+    for what, attempt in attempts:
+        try:
+            answer = attempt()
+        except InvalidArchitecture as error:
+            expect("\n" not in str(error), f"{what} is refused in several lines; say it in one sentence")
+        except Exception as error:
+            expect(False, f"{what} raised {type(error).__name__}: {error}; raise InvalidArchitecture instead")
+        else:
+            expect(False, f"{what} gave {answer!r}; raise InvalidArchitecture instead")
+
+
+def samples_are_architectures(material: SpaceMaterial) -> None:
+    """`sample` draws valid architectures, the same with the same generator, and every operation sooner or later."""
+    space = material.space
+    first, second = (space.sample(np.random.default_rng(7)) for _ in range(2))
+    expect(first == second, "two generators with one seed gave two architectures; draw from the given generator alone")
+    generator = np.random.default_rng(0)
+    seen: list[set[str]] = [set() for _ in space.edges]
+    for _ in range(MOST_DRAWN):
+        architecture = space.sample(generator)
+        for found, edge, operation in zip(seen, space.edges, architecture.operations, strict=True):
+            left_out = space.inputs_per_node is not None and operation == NONE
+            expect(
+                operation in edge.operations or left_out,
+                f"sample gave {operation!r} on edge {edge.name}, which offers {', '.join(edge.operations)}",
+            )
+            found.add(operation)
+        if all(set(edge.operations) <= found for edge, found in zip(space.edges, seen, strict=True)):
+            return
+    never = {edge.name: set(edge.operations) - found for edge, found in zip(space.edges, seen, strict=True)}
+    expect(
+        space.inputs_per_node is not None and all(missing <= {NONE} for missing in never.values()),
+        f"in {MOST_DRAWN} samples some operations never came: { {k: sorted(v) for k, v in never.items() if v} }; "
+        "make all equally likely",
+    )
+
+
+def enumeration_in_order(material: SpaceMaterial) -> None:
+    """`enumerate` goes through the product of the edges' operations, the last edge fastest; tables rely on it."""
+    space = material.space
+    try:
+        found = list(itertools.islice(space.enumerate(), MOST_DRAWN))
+    except UserError as error:
+        raise NotApplicable(str(error)) from None
+    expected = itertools.product(*(edge.operations for edge in space.edges))
+    for number, (architecture, operations) in enumerate(zip(found, expected, strict=False)):
+        expect(
+            architecture.operations == operations,
+            f"architecture {number} is {architecture.operations}, expected {operations}; oracles read the table as an "
+            "array with one axis an edge",
+        )
+    size = math.prod(len(edge.operations) for edge in space.edges)
+    if size <= MOST_COUNTED:
+        count = sum(1 for _ in space.enumerate())
+        expect(count == size, f"it enumerates {count} architectures, the product of its edges' operations has {size}")
+    if hasattr(space, "at"):
+        for number in range(0, len(found), max(1, len(found) // 50)):
+            expect(
+                space.at(number) == found[number], f"at({number}) is not the architecture that enumerate gives there"
+            )
+
+
+def canonical_once_is_enough(material: SpaceMaterial) -> None:
+    """The canonical form of an architecture is one of the space, and its own canonical form."""
+    space = material.space
+    for architecture in material.samples:
+        once = space.canonical(architecture)
+        expect(space.parse(space.format(once)) == once, f"canonical gave {once}, which is no architecture of the space")
+        expect(
+            space.canonical(once) == once,
+            f"the canonical form of {space.format(architecture)} has another canonical form; return one representative "
+            "a class",
+        )
+
+
+def canonical_is_the_same_function(material: SpaceMaterial) -> None:
+    """An architecture and its canonical form compute the same function when equal layers have equal parameters."""
+    space, generator = material.space, numpy_generator("conformance", "canonical")
+    drawn = (space.sample(generator) for _ in range(100))
+    pairs = [(each, canonical) for each in drawn if (canonical := space.canonical(each)) != each][:4]
+    if not pairs:
+        raise NotApplicable("every sampled architecture is its own canonical form")
+    for architecture, canonical in pairs:
+        logits = []
+        for each in (architecture, canonical):
+            network = material.network(each)
+            _give_parameters_by_shape(network)
+            with torch.no_grad():
+                logits.append(network(material.images))
+        expect(
+            torch.allclose(logits[0], logits[1], rtol=1e-3, atol=1e-4),
+            f"{space.format(architecture)} and its canonical form {space.format(canonical)} compute different "
+            "functions; group only architectures that are equal for all parameters",
+        )
+
+
+def _give_parameters_by_shape(network: nn.Module) -> None:
+    """Layers of one shape get one set of parameters, so that it does not matter which of them stands where."""
+    # Norms are left as they start: scale one, shift zero, which is one function for all of them.
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        for parameter in (each for layer in layers for each in layer.parameters()):
+            drawn = torch.randn(parameter.shape, generator=torch_generator("by shape", *parameter.shape))
+            parameter.copy_(drawn / math.sqrt(parameter[0].numel()))
+
+
+def networks_by_seed(material: SpaceMaterial) -> None:
+    """Parameters are determined by the seed, and building networks leaves the global random states alone."""
+    architecture = material.samples[0]
+    builders: dict[str, Callable[[int], nn.Module]] = {
+        "supernet": lambda seed: material.small.supernet(3, CLASSES, seed),
+        "network": lambda seed: material.small.network(architecture, 3, CLASSES, seed),
+    }
+    for kind, build in builders.items():
+        with leaving_random_state(f"building a {kind}"):
+            first, again, other = (list(build(seed).state_dict().values()) for seed in (1, 1, 2))
+        expect(same(first, again), f"one seed gave two {kind}s; seed every layer from the argument")
+        expect(not same(first, other), f"two seeds gave the same {kind}; use the argument")
+
+
+def logits_of_images(material: SpaceMaterial) -> None:
+    """Networks and supernets give finite logits, one row an image; a supernet passes gradients to its weights."""
+    shape = (len(material.images), CLASSES)
+    weights = (material.one_hot(material.samples[0]) * 0.5 + 0.1).requires_grad_()
+    for kind, logits in (
+        ("the supernet", material.supernet(material.images, weights)),
+        ("a network", material.network(material.samples[0])(material.images)),
+    ):
+        expect(tuple(logits.shape) == shape, f"{kind} gave {tuple(logits.shape)}, expected {shape}")
+        expect(bool(logits.isfinite().all()), f"{kind} gave logits that are not finite; check its initialisation")
+    logits = material.supernet(material.images, weights)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), [weights], allow_unused=True)
+    expect(
+        gradient is not None and bool(gradient.isfinite().all()) and bool(gradient.any()),
+        "no gradient reaches the weights, so DARTS cannot learn alpha; multiply every operation by its weight",
+    )
+
+
+def supernet_is_a_pure_function(material: SpaceMaterial) -> None:
+    """In evaluation mode a supernet answers the same again, changes nothing, and heeds nothing but its arguments."""
+    weights = material.one_hot(material.samples[0])
+    given, before = weights.clone(), [tensor.clone() for tensor in material.supernet.state_dict().values()]
+    with leaving_random_state("a forward pass"), torch.no_grad():
+        first = material.supernet(material.images, weights)
+        material.supernet(material.images, material.one_hot(material.samples[1]))
+        again = material.supernet(material.images, weights)
+    expect(same(weights, given), "a forward pass changed the weights that it was given; clone what you change")
+    expect(same(first, again), "the same images and weights gave other logits after a call with other weights")
+    expect(same(before, list(material.supernet.state_dict().values())), "a forward pass changed parameters or buffers")
+
+
+def zero_weights_cost_nothing(material: SpaceMaterial) -> None:
+    """An operation with weight zero is not computed: only what surrounds the operations runs under any weights."""
+    edges = material.space.edges
+    most = max(len(edge.operations) for edge in edges)
+
+    def executed(weights: Tensor) -> set[str]:
+        names: set[str] = set()
+        hooks = [
+            module.register_forward_hook(lambda *_, name=name: names.add(name))
+            for name, module in material.supernet.named_modules()
+            if not list(module.children())
+        ]
+        try:
+            with torch.no_grad():
+                material.supernet(material.images, weights)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return names
+
+    always = executed(torch.zeros(len(edges), most))
+    alone = []
+    for column in range(most):
+        weights = torch.zeros(len(edges), most)
+        for number, edge in enumerate(edges):
+            weights[number, column if column < len(edge.operations) else 0] = 1
+        alone.append(executed(weights) - always)
+    same_on_all = len({edge.operations for edge in edges}) == 1
+    for one, other in itertools.combinations(range(most), 2):
+        both = alone[one] & alone[other] if same_on_all else set()
+        expect(
+            not both,
+            f"{sorted(both)[0] if both else ''} ran with all weight on operation {one} and with all of it on {other}; "
+            "skip operations whose weight is zero",
+        )
+    everything = executed(torch.ones(len(edges), most)) - always
+    expect(
+        bool(everything) and all(len(part) < len(everything) for part in alone),
+        "with all weights zero, or all weight on one operation an edge, as many layers ran as with all operations; "
+        "skip operations whose weight is zero",
+    )
+
+
+def supernet_contains_the_networks(material: SpaceMaterial) -> None:
+    """Under one-hot weights a supernet equals the stand-alone network with the same parameters."""
+    state = material.supernet.state_dict()
+    for architecture in material.samples[:4]:
+        network = material.network(architecture)
+        own = network.state_dict()
+        shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+        unknown = [name for name, value in own.items() if name not in shared and value.dim() > 1]
+        if unknown:
+            raise NotApplicable(
+                f"network and supernet do not share the name of {unknown[0]}, so parameters cannot be copied"
+            )
+        network.load_state_dict(shared, strict=False)
+        with torch.no_grad():
+            alone = network(material.images)
+            inside = material.supernet(material.images, material.one_hot(architecture))
+        expect(
+            torch.allclose(alone, inside, rtol=1e-4, atol=1e-5),
+            f"under the weights of {material.space.format(architecture)} the supernet gives other logits than the "
+            "network with the same parameters; a score of the one says nothing about the other",
+        )
+
+
+def resized_is_the_same_space(material: SpaceMaterial) -> None:
+    """Another size changes the networks and nothing else."""
+    space = material.space
+    expect(space.resized(None, None) == space, "resized(None, None) is not the same space; None leaves a size")
+    expect(
+        (material.small.name, material.small.edges) == (space.name, space.edges),
+        "resized(4, 3) has another name or other edges; only networks change",
+    )
+    sizes = [
+        sum(parameter.numel() for parameter in space.resized(channels, 3).supernet(3, CLASSES, 0).parameters())
+        for channels in (4, 8)
+    ]
+    expect(sizes[0] < sizes[1], f"4 and 8 channels gave {sizes[0]} and {sizes[1]} parameters; use the argument")
+
+
+SPACE_PROMISES: tuple[Callable[[SpaceMaterial], None], ...] = (
+    well_formed_edges,
+    text_and_back,
+    bad_text_is_refused,
+    samples_are_architectures,
+    enumeration_in_order,
+    canonical_once_is_enough,
+    canonical_is_the_same_function,
+    networks_by_seed,
+    logits_of_images,
+    supernet_is_a_pure_function,
+    zero_weights_cost_nothing,
+    supernet_contains_the_networks,
+    resized_is_the_same_space,
+)
+
+
+@dataclass(frozen=True)
+class TableMaterial:
+    """A table, and how to get it once more.
+
+    Attributes:
+        table: what is checked.
+        load: gives it again, from the same source.
+    """
+
+    table: Table
+    load: Callable[[], Table]
+
+
+def accuracies_are_percentages(material: TableMaterial) -> None:
+    """Every accuracy stands once and is a percentage."""
+    table = material.table
+    expect(table.rows.num_rows > 0, "it has no rows; give it at least one accuracy")
+    try:
+        check_rows(table.rows, "the table")
+    except InvalidTable as error:
+        expect(False, str(error))
+
+
+def validation_and_test(material: TableMaterial) -> None:
+    """Some dataset has validation accuracies, which selections may read, and test accuracies, which reports read."""
+    splits: dict[str, set[str]] = {}
+    for dataset, split, _ in material.table.columns:
+        splits.setdefault(dataset, set()).add(split)
+    expect(
+        any({"valid", "test"} <= found for found in splits.values()),
+        f"its datasets have the splits { {name: sorted(found) for name, found in splits.items()} }; one must have both "
+        "'valid' and 'test'",
+    )
+
+
+def rows_belong_to_the_space(material: TableMaterial) -> None:
+    """Every architecture of the table is one of its space, in the text that the space's `format` gives."""
+    table = material.table
+    known = registry.names("spaces")
+    expect(
+        table.space.name in known, f"its space {table.space.name!r} is not registered; declare it in opselect.spaces"
+    )
+    texts = set(table.rows["architecture"].combine_chunks().unique().to_pylist())
+    strange = sorted(texts - set(table.architectures))
+    expect(
+        not strange,
+        f"{len(strange)} of its {len(texts)} architectures are none of the space, for example "
+        f"{strange[0] if strange else ''!r}; write them by the space's format",
+    )
+
+
+def accuracies_in_order(material: TableMaterial) -> None:
+    """Accuracies come in the order of the space's `enumerate`, and a query of one architecture agrees."""
+    table = material.table
+    column = table.columns[0]
+    everyone = table.accuracies(*column, "mean")
+    expect(
+        len(everyone) == len(table.architectures),
+        f"it gives {len(everyone)} accuracies for {len(table.architectures)} architectures of its space",
+    )
+    known = np.flatnonzero(~np.isnan(everyone))
+    for number in known[:: max(1, len(known) // 20)]:
+        architecture = table.space.parse(table.architectures[number])
+        expect(
+            table.accuracy(architecture, *column, "mean") == everyone[number],
+            f"the accuracy of {table.architectures[number]} is not the one at its place, {number}",
+        )
+
+
+def fingerprint_of_the_accuracies(material: TableMaterial) -> None:
+    """The fingerprint is the same when the table is loaded again or its rows are shuffled, and another for others."""
+    table = material.table
+    expect(
+        material.load().fingerprint == table.fingerprint,
+        "loading it again gave other accuracies; make it from fixed data or from a fixed seed",
+    )
+    order = np.random.default_rng(0).permutation(table.rows.num_rows)
+    shuffled = replace(table, rows=table.rows.take(pa.array(order)).unify_dictionaries())
+    expect(shuffled.fingerprint == table.fingerprint, "the fingerprint depends on the order of the rows")
+    accuracies = table.rows["accuracy"].combine_chunks().to_numpy(zero_copy_only=False).copy()
+    known = int(np.flatnonzero(~np.isnan(accuracies))[0])
+    accuracies[known] = accuracies[known] + 1 if accuracies[known] < 50 else accuracies[known] - 1
+    place = table.rows.schema.get_field_index("accuracy")
+    changed = replace(table, rows=table.rows.set_column(place, "accuracy", pa.array(accuracies, pa.float32())))
+    expect(changed.fingerprint != table.fingerprint, "another accuracy leaves the fingerprint as it is")
+
+
+def equal_architectures_agree(material: TableMaterial) -> None:
+    """Architectures with one canonical form have one accuracy, or, if trained apart, far closer ones than strangers."""
+    table = material.table
+    accuracies = table.accuracies(*table.columns[0], "mean")
+    architectures = list(table.space.enumerate())
+    generator = numpy_generator("conformance", "equal architectures")
+    places = generator.permutation(np.flatnonzero(~np.isnan(accuracies)))[:MOST_DRAWN]
+    twins = [
+        (place, twin)
+        for place in places
+        if (twin := table.positions[table.space.format(table.space.canonical(architectures[place]))]) != place
+        and not np.isnan(accuracies[twin])
+    ]
+    if len(twins) < 20:
+        raise NotApplicable(f"only {len(twins)} pairs of equal architectures have accuracies")
+    one, other = np.array(twins).T
+    apart = np.abs(accuracies[one] - accuracies[other])
+    strangers = np.abs(accuracies[one] - accuracies[generator.permutation(other)])
+    expect(
+        np.median(apart) < np.median(strangers) / 2 or not apart.any(),
+        f"equal architectures differ by {np.median(apart):.2f} points, any two by {np.median(strangers):.2f}; probably "
+        "architectures and accuracies are not in the same order",
+    )
+
+
+def written_and_read(material: TableMaterial) -> None:
+    """A table that is written to a file and read again is the same table."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        material.table.write(path)
+        again = read(path)
+    expect(again.fingerprint == material.table.fingerprint, "its file holds other accuracies than the table")
+    expect(
+        again.provenance == material.table.provenance,
+        "its provenance does not survive a file; use text, numbers, lists, and dictionaries with text as keys",
+    )
+
+
+TABLE_PROMISES: tuple[Callable[[TableMaterial], None], ...] = (
+    accuracies_are_percentages,
+    validation_and_test,
+    rows_belong_to_the_space,
+    accuracies_in_order,
+    fingerprint_of_the_accuracies,
+    equal_architectures_agree,
+    written_and_read,
+)
+
+
+@dataclass(frozen=True)
+class ImagesMaterial:
+    """Images, and how to get them once more.
+
+    Attributes:
+        data: what is checked.
+        load: gives them again, from the same source.
+    """
+
+    data: ImageData
+    load: Callable[[], ImageData]
+
+    @cached_property
+    def splits(self) -> dict[str, LabelledImages]:
+        """By name; without the validation images where there are none."""
+        splits = {"train": self.data.train, "valid": self.data.valid, "test": self.data.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+
+def same_images_again(material: ImagesMaterial) -> None:
+    """Loading the images twice gives the same bytes, and uses no global random state."""
+    with leaving_random_state("loading them"):
+        again = material.load()
+    hashes = [
+        content_hash(*(split for split in (data.train, data.valid, data.test) if split is not None))
+        for data in (material.data, again)
+    ]
+    expect(hashes[0] == hashes[1], "loading them again gave other images; seed every random choice with a constant")
+
+
+def finite_images_with_classes(material: ImagesMaterial) -> None:
+    """All splits have images of one shape, finite and in single precision, with labels from 0 to the last class."""
+    shape, classes = material.data.train.images.shape[1:], material.data.classes
+    for name, split in material.splits.items():
+        expect(split.images.dtype == torch.float32, f"{name} images are {split.images.dtype}, expected torch.float32")
+        expect(bool(split.images.isfinite().all()), f"{name} images have values that are not finite")
+        expect(split.images.shape[1:] == shape, f"{name} images have shape {split.images.shape[1:]}, train {shape}")
+        low, high = int(split.labels.min()), int(split.labels.max())
+        expect(low >= 0 and high < classes, f"{name} labels go from {low} to {high}, expected 0 to {classes - 1}")
+    present = len(set(material.data.train.labels.tolist()))
+    expect(classes == present, f"training images show {present} of {classes} classes; set 'classes' to what is there")
+
+
+def splits_share_no_image(material: ImagesMaterial) -> None:
+    """No test image is a training or a validation image, and no validation image a training image."""
+    bytes_of = {
+        name: {image.numpy().tobytes() for image in split.images.contiguous()}
+        for name, split in material.splits.items()
+    }
+    for one, other in itertools.combinations(bytes_of, 2):
+        common = len(bytes_of[one] & bytes_of[other])
+        expect(not common, f"{common} images are in {one} and in {other}; accuracies on {other} would mean nothing")
+
+
+IMAGES_PROMISES: tuple[Callable[[ImagesMaterial], None], ...] = (
+    same_images_again,
+    finite_images_with_classes,
+    splits_share_no_image,
+)

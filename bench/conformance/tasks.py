@@ -1,0 +1,271 @@
+"""The tasks that selectors and scores are checked on: tiny ones, permuted ones, and ones with a planted answer."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from opselect.bench.conformance.check import BrokenPromise
+from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.selectors.task import SearchImages, SupernetState, Task
+from opselect.spaces.digits import digits
+from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.seeds import numpy_generator, torch_generator
+from opselect.spaces.space import Architecture, Edge, SearchSpace, Weights
+from opselect.spaces.table import Table
+
+IMAGES_PER_HALF = 32
+SPACE = digits201.resized(channels=4, cells=None)
+TRAINING = SupernetTraining(epochs=1, batch_size=16)
+
+
+def small_task(supernet_state: SupernetState, seed: int = 5, observe: bool = False) -> Task:
+    """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
+
+    What a selector gets depends on the state that it asks for, as in a trial: nothing, an untrained supernet, or one
+    with an alpha too. Training is replaced by an alpha that differs clearly between operations.
+    """
+    train, trained = digits().train, supernet_state.startswith("trained")
+    count = IMAGES_PER_HALF
+    return Task(
+        space=SPACE,
+        images=SearchImages(train[:count], train[count : 2 * count]),
+        classes=10,
+        seed=seed,
+        supernet=None if supernet_state == "none" else SPACE.supernet(1, 10, seed=0),
+        alpha=torch.arange(30.0).reshape(6, 5).sin() if trained else None,
+        valid_accuracies=numpy_generator("conformance", "accuracies").uniform(10, 90, 5**6),
+        training=TRAINING,
+        observe=observe,
+    )
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """Another order of a space's edges and of the operations on them.
+
+    Attributes:
+        edges: by new edge number, the old one.
+        operations: by new edge number, the old number of every operation.
+    """
+
+    edges: tuple[int, ...]
+    operations: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of_operations(cls, space: SearchSpace) -> "Permutation":
+        """Every edge keeps its number and has its operations in another order."""
+        return cls(
+            tuple(range(len(space.edges))),
+            tuple(_elsewhere(len(edge.operations), number) for number, edge in enumerate(space.edges)),
+        )
+
+    @classmethod
+    def of_edges(cls, space: SearchSpace) -> "Permutation":
+        """Every edge has another number and keeps the order of its operations."""
+        edges = _elsewhere(len(space.edges), 0)
+        return cls(edges, tuple(tuple(range(len(space.edges[edge].operations))) for edge in edges))
+
+    def task(self, task: Task) -> Task:
+        """The same task, told in the other order: supernet, alpha and accuracies mean what they meant."""
+        space = PermutedSpace(task.space, self)
+        alpha, accuracies = task.alpha, task.valid_accuracies
+        if alpha is not None:
+            rows = [alpha[old, list(order)] for old, order in zip(self.edges, self.operations, strict=True)]
+            alpha = torch.stack(rows)
+        if accuracies is not None:
+            grid = accuracies.reshape([len(edge.operations) for edge in task.space.edges]).transpose(self.edges)
+            for axis, order in enumerate(self.operations):
+                grid = np.take(grid, order, axis)
+            accuracies = grid.ravel()
+        return replace(
+            task,
+            space=space,
+            supernet=task.supernet and PermutedSupernet(task.supernet, self),
+            alpha=alpha,
+            valid_accuracies=accuracies,
+        )
+
+    def back(self, scores: dict[int, tuple[float, ...]]) -> dict[int, tuple[float, ...]]:
+        """Scores by edge number in the other order, as scores in the old one."""
+        return {
+            self.edges[edge]: tuple(values[place] for place in np.argsort(self.operations[edge]))
+            for edge, values in scores.items()
+        }
+
+
+def _elsewhere(count: int, which: int) -> tuple[int, ...]:
+    """A permutation, another one for another number, in which as little as possible keeps its place."""
+    order = np.roll(np.arange(count), 1 + which % max(1, count - 1))
+    return tuple(int(number) for number in order)
+
+
+class PermutedSupernet(nn.Module):
+    """A supernet whose weights come in another order."""
+
+    def __init__(self, supernet: nn.Module, permutation: Permutation) -> None:
+        super().__init__()
+        self.supernet = supernet
+        old = np.argsort(permutation.edges)
+        self.rows = [[int(edge)] for edge in old]
+        self.columns = [np.argsort(permutation.operations[edge]).tolist() for edge in old]
+
+    def forward(self, images: Tensor, weights: Weights) -> Tensor:
+        """Logits `[batch, classes]`."""
+        logits: Tensor = self.supernet(images, weights[self.rows, self.columns])
+        return logits
+
+
+@dataclass(frozen=True)
+class PermutedSpace:
+    """A space whose edges and operations come in another order; all its edges have equally many operations.
+
+    Attributes:
+        base: the space itself.
+        permutation: the order.
+    """
+
+    base: SearchSpace
+    permutation: Permutation
+
+    @property
+    def name(self) -> str:
+        """That of the space itself, so that random streams are the same."""
+        return self.base.name
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """In the other order."""
+        return tuple(
+            replace(self.base.edges[old], operations=tuple(self.base.edges[old].operations[place] for place in order))
+            for old, order in zip(self.permutation.edges, self.permutation.operations, strict=True)
+        )
+
+    @property
+    def inputs_per_node(self) -> int | None:
+        """As of the space itself."""
+        return self.base.inputs_per_node
+
+    def back(self, architecture: Architecture) -> Architecture:
+        """An architecture of this space as one of the space itself."""
+        return Architecture(tuple(architecture.operations[place] for place in np.argsort(self.permutation.edges)))
+
+    def _forth(self, architecture: Architecture) -> Architecture:
+        return Architecture(tuple(architecture.operations[old] for old in self.permutation.edges))
+
+    def parse(self, text: str) -> Architecture:
+        """The text of the space itself."""
+        return self._forth(self.base.parse(text))
+
+    def format(self, architecture: Architecture) -> str:
+        """The text of the space itself."""
+        return self.base.format(self.back(architecture))
+
+    def sample(self, generator: np.random.Generator) -> Architecture:
+        """One architecture, as the space itself draws it."""
+        return self._forth(self.base.sample(generator))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """All architectures in the order that the edges have here."""
+        return map(Architecture, itertools.product(*(edge.operations for edge in self.edges)))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """As of the space itself."""
+        return self._forth(self.base.canonical(self.back(architecture)))
+
+    def resized(self, channels: int | None, cells: int | None) -> "PermutedSpace":
+        """The resized space in the same other order."""
+        return replace(self, base=self.base.resized(channels, cells))
+
+    def supernet(self, image_channels: int, classes: int, seed: int) -> nn.Module:
+        """That of the space itself, with weights in the other order."""
+        return PermutedSupernet(self.base.supernet(image_channels, classes, seed), self.permutation)
+
+    def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> nn.Module:
+        """That of the space itself."""
+        return self.base.network(self.back(architecture), image_channels, classes, seed)
+
+
+PLANTED_CLASSES = 10
+PLANTED_IMAGES = 200
+PLANTED_NOISE = 3.0
+
+
+class PlantedSupernet(nn.Module):
+    """A supernet in which one operation of every edge names the class of an image, and the others name wrong ones.
+
+    Args:
+        best: by edge, the number of the operation that is right.
+    """
+
+    def __init__(self, best: Sequence[int]) -> None:
+        super().__init__()
+        self.best = tuple(best)
+        self.readout = nn.Parameter(torch.eye(PLANTED_CLASSES))
+
+    def forward(self, images: Tensor, weights: Weights) -> Tensor:
+        """Logits `[batch, classes]` of the images of `planted_task`."""
+        signal, logits = images[:, 0, 0] @ self.readout, PLANTED_NOISE * images[:, 0, 1]
+        for edge, best in enumerate(self.best):
+            for operation in range(weights.shape[1]):
+                logits = logits + weights[edge, operation] * signal.roll((operation - best) % weights.shape[1], dims=1)
+        return logits
+
+
+def planted_task(supernet_state: SupernetState, best: Sequence[int]) -> Task:
+    """A task in which everything that is known speaks for one operation of every edge: supernet, alpha, accuracies.
+
+    The first row of an image says which class it has, the second is noise that makes the supernet err now and then.
+    """
+    task = small_task(supernet_state, seed=1)
+
+    def images(half: str) -> LabelledImages:
+        labels = torch.arange(PLANTED_IMAGES) % PLANTED_CLASSES
+        rows = torch.randn(
+            PLANTED_IMAGES, 1, PLANTED_CLASSES, PLANTED_CLASSES, generator=torch_generator("planted", half)
+        )
+        rows[:, 0, 0] = torch.eye(PLANTED_CLASSES)[labels]
+        return LabelledImages(rows, labels)
+
+    digits_of = np.stack(np.unravel_index(np.arange(5**6), [5] * 6), axis=1)
+    alpha = torch.arange(30.0).reshape(6, 5).sin() / 10
+    alpha[torch.arange(6), list(best)] += 3
+    return replace(
+        task,
+        images=SearchImages(images("weights"), images("alpha")),
+        supernet=None if task.supernet is None else PlantedSupernet(best),
+        alpha=None if task.alpha is None else alpha,
+        valid_accuracies=30 + 8.0 * (digits_of == np.array(best)).sum(axis=1),
+    )
+
+
+@contextmanager
+def sealed() -> Iterator[list[str]]:
+    """While the block runs, tables of accuracies and datasets answer nothing; what was asked for is in the list.
+
+    A task holds all that a selector may read, so it has no reason to open either.
+    """
+    asked: list[str] = []
+
+    def refusing(what: str) -> object:
+        def refuse(self: object, name: str) -> object:
+            if name.startswith("__"):
+                return object.__getattribute__(self, name)
+            asked.append(f"{what}.{name}")
+            raise BrokenPromise(f"{what}.{name} was read; a selection may read its task and nothing else")
+
+        return refuse
+
+    kinds = {Table: "a table of accuracies", ImageData: "a dataset"}
+    for kind, what in kinds.items():
+        setattr(kind, "__getattribute__", refusing(what))  # noqa: B010 - mypy forbids to assign it
+    try:
+        yield asked
+    finally:
+        for kind in kinds:
+            delattr(kind, "__getattribute__")

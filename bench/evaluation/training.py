@@ -1,0 +1,271 @@
+"""Training a selected network by the protocol of the DARTS papers, with checkpoints that continue bit for bit."""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.runtime.parallel import is_out_of_memory
+from opselect.bench.runtime.torch_files import read_state
+from opselect.spaces.augmentation import augment, cutout
+from opselect.spaces.darts.network import DARTSNetwork, DropPath
+from opselect.spaces.errors import UserError
+from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.inspection import mode
+from opselect.spaces.seeds import torch_generator
+
+FORMAT_VERSION = 1
+TEST_BATCH = 256
+
+
+class InvalidCheckpoint(UserError, ValueError):
+    """A checkpoint that cannot be continued; the message says what it is a checkpoint of."""
+
+
+class TrainingFailed(UserError, RuntimeError):
+    """A training that cannot go on; what is done is in the checkpoint."""
+
+
+class NetworkTraining(BaseModel):
+    """How a stand-alone network is trained. The defaults are the papers' on CIFAR (DARTS, section 3.2)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(default=600, ge=1, description="passes over the training images")
+    batch_size: int = Field(default=96, ge=2, description="images a step; the last step of an epoch may have fewer")
+    learning_rate: float = Field(default=0.025, gt=0, description="of SGD at the start; a half cosine leads to zero")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=3e-4, ge=0)
+    gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
+    auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary classifier's loss; 0 for none")
+    drop_path: float = Field(default=0.2, ge=0, lt=1, description="probability after the last epoch, growing linearly")
+    cutout: int = Field(default=16, ge=0, description="side of the square that is cut out, in pixels; 0 for none")
+    crop_padding: int = Field(default=4, ge=0, description="of the random crops, in pixels; 0 for none")
+    flip: bool = Field(default=True, description="whether training mirrors images at random")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: how many are done.
+        loss: mean training loss of the last epoch, the auxiliary one included.
+        test_accuracy: percent, after the last epoch.
+        best_test_accuracy: percent, the largest of all epochs so far; what the papers report.
+        seconds: of training and testing so far, over all sessions.
+    """
+
+    epoch: int
+    loss: float
+    test_accuracy: float
+    best_test_accuracy: float
+    seconds: float
+
+
+def train_network(
+    network: DARTSNetwork,
+    data: ImageData,
+    training: NetworkTraining,
+    seed: int,
+    checkpoint: Path,
+    identity: str,
+    after_epoch: Callable[[Progress], None] = lambda _: None,
+    device: str = "cpu",
+) -> Progress:
+    """Train a network to the end, from its checkpoint where there is one.
+
+    On the CPU, a training that was killed and continued gives the same numbers as one that was not. On a GPU the
+    forward pass is in bfloat16 (autocast), and sums may be taken in another order.
+
+    Args:
+        network: at initialisation, with an auxiliary classifier if its loss has a weight; trained when this returns.
+        data: its training images are all used, and its test images after every epoch.
+        training: the settings.
+        seed: of batches and augmentation.
+        checkpoint: written after every epoch. From a damaged one nothing is taken, and the training begins anew.
+        identity: what is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
+        after_epoch: told after every epoch.
+        device: where to train.
+
+    Raises:
+        InvalidCheckpoint: the file belongs to another network, other settings, another version, or other code.
+        NotWritten: the checkpoint cannot be written.
+        TrainingFailed: the loss is no longer finite, or the memory does not hold a batch.
+    """
+    key = _key(identity, training, seed)
+    network.to(device).to(memory_format=torch.channels_last)
+    optimizer = SGD(
+        network.parameters(), training.learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    schedule = CosineAnnealingLR(optimizer, training.epochs)
+    generator = torch_generator("network training", seed)
+    train, test = data.train.to(device), data.test.to(device)
+    progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
+    if (kept := _read(checkpoint, key, identity)) is not None:
+        try:
+            network.load_state_dict(kept["network"])
+            optimizer.load_state_dict(kept["optimizer"])
+            schedule.load_state_dict(kept["schedule"])
+            generator.set_state(kept["generator"])
+            progress = _progress(kept["progress"])
+        except Exception as error:  # a tensor may have any shape, a number any type
+            raise _damaged(checkpoint) from error
+    while progress.epoch < training.epochs:
+        started = time.perf_counter()
+        loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device)
+        schedule.step()
+        accuracy = accuracy_on(network, test)
+        progress = Progress(
+            epoch=progress.epoch + 1,
+            loss=loss,
+            test_accuracy=accuracy,
+            best_test_accuracy=max(progress.best_test_accuracy, accuracy),
+            seconds=progress.seconds + time.perf_counter() - started,
+        )
+        content = io.BytesIO()
+        torch.save(
+            {
+                "version": FORMAT_VERSION,
+                "key": key,
+                "identity": identity,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "generator": generator.get_state(),
+                "progress": asdict(progress),
+            },
+            content,
+        )
+        write_sealed(checkpoint, content.getvalue())
+        after_epoch(progress)
+    return progress
+
+
+@torch.no_grad()
+def accuracy_on(network: nn.Module, images: LabelledImages) -> float:
+    """Percent of correctly classified images, in evaluation mode."""
+    correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    with mode(network, training=False):
+        for chosen in torch.split(torch.arange(len(images)), TEST_BATCH):
+            part = images[chosen]
+            correct += (network(part.images).argmax(1) == part.labels).sum()
+    return 100 * int(correct) / len(images)
+
+
+def _train_epoch(
+    network: DARTSNetwork,
+    images: LabelledImages,
+    training: NetworkTraining,
+    epoch: int,
+    optimizer: SGD,
+    generator: torch.Generator,
+    device: str,
+) -> float:
+    network.train()
+    probability = training.drop_path * epoch / training.epochs
+    drop = DropPath(probability, generator) if probability else None
+    losses = []
+    for chosen in torch.split(torch.randperm(len(images), generator=generator), training.batch_size):
+        # A norm of a single image's statistics would be no norm.
+        if len(chosen) == 1:
+            continue
+        batch = images[chosen]
+        changed = augment(batch.images, training.crop_padding, training.flip, generator)
+        changed = cutout(changed, training.cutout, generator)
+        optimizer.zero_grad()
+        try:
+            with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
+                loss = _loss(network, changed, batch.labels, training, drop)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingFailed(
+                f"epoch {epoch + 1}: a batch of {training.batch_size} images does not fit into the memory of {device}; "
+                "take a smaller batch_size, fewer channels or fewer cells"
+            ) from error
+        nn.utils.clip_grad_norm_(network.parameters(), training.gradient_clip)
+        optimizer.step()
+        losses.append(loss.detach())
+    mean = float(torch.stack(losses).mean())
+    if not math.isfinite(mean):
+        raise TrainingFailed(
+            f"epoch {epoch + 1}: the training loss is {mean}; a smaller learning_rate than {training.learning_rate:g} "
+            "may help"
+        )
+    return mean
+
+
+def _loss(
+    network: DARTSNetwork, images: Tensor, labels: Tensor, training: NetworkTraining, drop: DropPath | None
+) -> Tensor:
+    logits, auxiliary = network.with_auxiliary(images, drop)
+    loss = functional.cross_entropy(logits, labels)
+    if auxiliary is not None and training.auxiliary_weight:
+        loss = loss + training.auxiliary_weight * functional.cross_entropy(auxiliary, labels)
+    return loss
+
+
+def _key(identity: str, training: NetworkTraining, seed: int) -> str:
+    code = code_digest("opselect.bench.evaluation.training")
+    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
+    """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
+    if not path.exists():
+        return None
+    kept: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
+        kept = {**read_state(read_sealed(path) or b"")}
+    if not isinstance(kept.get("version"), int) or not isinstance(kept.get("identity"), str):
+        logging.warning("%s: damaged; the training begins anew", path)
+        return None
+    if kept["version"] != FORMAT_VERSION:
+        raise InvalidCheckpoint(f"{path}: checkpoint format version {kept['version']!r}, expected {FORMAT_VERSION}")
+    if kept.get("key") != key:
+        what = (
+            "other settings, another seed, torch or code"
+            if kept["identity"] == identity
+            else f"another network: {kept['identity']}"
+        )
+        raise InvalidCheckpoint(f"{path}: a checkpoint of {what}; choose another folder, or remove it to start anew")
+    return kept
+
+
+def _progress(kept: dict[str, Any]) -> Progress:
+    """The progress in a checkpoint.
+
+    Raises:
+        ValueError: its values are not what a training writes.
+    """
+    progress = Progress(**kept)
+    numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
+    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(each, float) for each in numbers):
+        raise ValueError(f"progress {kept}")
+    return progress
+
+
+def _damaged(path: Path) -> InvalidCheckpoint:
+    return InvalidCheckpoint(
+        f"{path}: damaged or no checkpoint; expected a file written by 'opselect train', remove it to start anew"
+    )

@@ -1,0 +1,63 @@
+"""A pytest plug-in, by which a test of three lines gates a selector.
+
+    def test_my_selector(opselect_baseline):
+        opselect_baseline("experiments/mine.toml", "baselines/mine")
+
+It runs the experiment in a temporary folder. If anything changed for the worse against the run that is kept in
+`baselines/mine`, or if the two cannot be compared, the test fails with what `opselect check` prints.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from opselect.bench.gate.compare import Finding
+
+
+@pytest.fixture
+def opselect_baseline(tmp_path: Path) -> "Callable[..., list[Finding]]":
+    """`opselect_baseline(experiment, baseline)` runs one and compares it with the other.
+
+    Arguments of the function:
+        experiment: path of an experiment file.
+        baseline: a folder that `opselect run` has written.
+        level: as of `opselect check`; so are the next two.
+        cost_tolerance: how many times slower a search may be.
+        statistical: judge means even where records should be the same to the last bit.
+        workers: processes.
+
+    It returns what was found of every selector.
+    """
+
+    def gate(
+        experiment: str | Path,
+        baseline: str | Path,
+        level: float = 0.05,
+        cost_tolerance: float = 2.0,
+        statistical: bool = False,
+        workers: int = 1,
+    ) -> "list[Finding]":
+        # Imported when it is used, so that other tests do not pay for torch.
+        from opselect.bench.experiment.study import read_study
+        from opselect.bench.gate.compare import check, markdown, status_of
+        from opselect.bench.runs import runner
+        from opselect.bench.runs.run import reported
+        from opselect.bench.runs.trials import trials_of
+
+        asked = read_study(Path(experiment)).only
+        summary = runner.run(asked, tmp_path / "opselect", workers, lambda *_: None)
+        findings = check(
+            trials_of(summary.records, asked.labels, summary.networks),
+            reported(Path(baseline)).trials,
+            level,
+            cost_tolerance,
+            statistical,
+        )
+        if status_of(findings):
+            pytest.fail(markdown(findings, str(experiment), str(baseline)), pytrace=False)
+        return findings
+
+    return gate

@@ -1,0 +1,114 @@
+"""How many seeds it takes to tell two selectors apart, from the records of a pilot."""
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import chi2, nct
+from scipy.stats import t as student_t
+
+from opselect.bench.runs.trials import Trials
+from opselect.bench.statistics import CONFIDENCE, Mean, mean_interval
+from opselect.spaces.errors import UserError
+
+MOST_SEEDS = 10_000
+
+
+class CannotPlan(UserError, ValueError):
+    """A pilot from which nothing can be planned; the message says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many seeds a comparison of two selectors needs, by a paired t test.
+
+    Attributes:
+        first: label of a selector.
+        second: label of another one.
+        pilot: first minus second in the pilot, over common seeds, percentage points of test accuracy.
+        difference: the true difference that is to be found, percentage points.
+        power: the chance to find it.
+        level: the chance to call a difference where there is none.
+        seeds: how many it takes if the deviation of the differences is the pilot's; None if more than 10,000.
+        deviation_bound: what the true deviation does not exceed with 95 % confidence; a small pilot knows it badly.
+        seeds_bound: how many seeds it takes at that deviation; None if more than 10,000.
+    """
+
+    first: str
+    second: str
+    pilot: Mean
+    difference: float
+    power: float
+    level: float
+    seeds: int | None
+    deviation_bound: float
+    seeds_bound: int | None
+
+
+def plan(pilot: Trials, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05) -> Plan:
+    """Plan a comparison of two selectors of a pilot.
+
+    Args:
+        pilot: at least two common seeds of both.
+        first: a label.
+        second: another label.
+        difference: percentage points of test accuracy that are worth being found, more than 0.
+        power: the chance to find it.
+        level: of the two-sided test.
+
+    Raises:
+        CannotPlan: a label is not there, or the pilot has no spread from which to plan.
+    """
+    for label in (first, second):
+        if label not in pilot.labels:
+            raise CannotPlan(f"no selector labelled {label!r} in the pilot; it has {', '.join(pilot.labels)}")
+    ours, theirs = (pilot.values(label, lambda result: result.test_accuracy) for label in (first, second))
+    paired = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    mean = mean_interval(None if one is None or other is None else one - other for one, other in paired)
+    if mean.n < 2 or not mean.deviation:
+        raise CannotPlan(
+            f"{first} and {second} have {mean.n} common seed(s) with accuracies"
+            f"{' and always the same difference' if mean.n > 1 else ''}; expected at least two whose differences vary"
+        )
+    # The variance of n observations, in units of the true one, is chi-squared with n - 1 degrees of freedom.
+    bound = mean.deviation * math.sqrt((mean.n - 1) / float(chi2.ppf(1 - CONFIDENCE, mean.n - 1)))
+    return Plan(
+        first=first,
+        second=second,
+        pilot=mean,
+        difference=difference,
+        power=power,
+        level=level,
+        seeds=seeds_needed(difference / mean.deviation, power, level),
+        deviation_bound=bound,
+        seeds_bound=seeds_needed(difference / bound, power, level),
+    )
+
+
+def power_of(effect: float, seeds: int, level: float) -> float:
+    """The chance that a two-sided paired t test finds an effect.
+
+    Args:
+        effect: mean of the differences in units of their standard deviation.
+        seeds: how many pairs, at least 2.
+        level: of the test.
+    """
+    critical = float(student_t.ppf(1 - level / 2, seeds - 1))
+    shift = effect * math.sqrt(seeds)
+    return float(nct.sf(critical, seeds - 1, shift) + nct.cdf(-critical, seeds - 1, shift))
+
+
+def seeds_needed(effect: float, power: float, level: float) -> int | None:
+    """The fewest seeds at which the test has the power; None if more than 10,000."""
+    # Upwards from few seeds: far beyond the answer, the distribution is not computed reliably.
+    low = high = 2
+    while power_of(effect, high, level) < power:
+        if high == MOST_SEEDS:
+            return None
+        low, high = high + 1, min(2 * high, MOST_SEEDS)
+    while low < high:
+        middle = (low + high) // 2
+        if power_of(effect, middle, level) >= power:
+            high = middle
+        else:
+            low = middle + 1
+    return low

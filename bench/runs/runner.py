@@ -1,0 +1,191 @@
+"""Running an experiment: supernets once a seed, then all trials in parallel, every finished one kept at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, describe, train_all
+from opselect.bench.experiment.file import Experiment, check_ingredients
+from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
+from opselect.bench.experiment.study import Study
+from opselect.bench.runs.records import FILE_NAME, Record, appending, read_records
+from opselect.bench.runs.trial import SupernetJob, Trial, kept_supernet, play, train
+from opselect.bench.runtime.dask_cluster import UnusableCluster
+from opselect.bench.runtime.parallel import Workers, in_parallel
+from opselect.spaces.files import check_writable, replacing
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""`(what, how many are done, how many there are)`, called after every step of the work."""
+
+# Longer trials first, so that the last ones to finish are short and no worker idles for long.
+_EXPECTED_EFFORT = ("trained with random smoothing", "trained", "trained with fixed alpha", "initial", "none")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        records: of all trials of the experiment, in its order.
+        resumed: how many of them were there before.
+        networks: of the trainings of all selected networks, where the experiment asks for them.
+    """
+
+    records: tuple[Record, ...]
+    resumed: int
+    networks: tuple[TrainingRecord, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """The records of failed trials."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+    @property
+    def failed_networks(self) -> tuple[TrainingRecord, ...]:
+        """The records of failed trainings of selected networks."""
+        return tuple(record for record in self.networks if record.result is None)
+
+
+def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
+    """Every selector with every seed."""
+    return [Trial(experiment, entry, seed, supernets) for entry, seed in experiment.runs]
+
+
+def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Summary:
+    """Run what is not yet done; trials that failed before are tried again.
+
+    The experiment file is kept beside the records. Records of trials that now have another label get that label. Where
+    the experiment asks for it, the selected networks are trained afterwards, each distinct one once with every seed.
+
+    Args:
+        experiment: what to run.
+        folder: of records and trained supernets; created where it does not exist.
+        workers: processes of this machine, or a cluster.
+        progress: told about every step.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
+        InvalidRecords: the folder's records cannot be read, or another run is writing them.
+        NotWritten: the disk is full, or the folder cannot be written; what was finished is kept.
+        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
+    """
+    check(experiment)
+    path = folder / FILE_NAME
+    trials = {trial.description.key: trial for trial in trials_of(experiment, folder.absolute() / "supernets")}
+    with appending(path) as appender:
+        done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
+        resumed = len(done)
+        with replacing(folder / "experiment.toml") as beside:
+            beside.write_bytes(experiment.text.encode())
+        for key, record in done.items():
+            names = {"label": trials[key].entry.label, "experiment": experiment.name}
+            if record.label != names["label"] or record.experiment != names["experiment"]:
+                done[key] = record.model_copy(update=names)
+                appender.append(done[key])
+        waiting = [trial for key, trial in trials.items() if key not in done]
+        failures = _train_supernets(waiting, workers, progress)
+        waiting.sort(key=lambda trial: _EXPECTED_EFFORT.index(trial.entry.selector.supernet_state))
+        progress("trials", resumed, len(trials))
+        jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
+        finished = dict(done)
+        for record in in_parallel(_play, jobs, workers, _abandoned):
+            if record.key not in trials:
+                raise UnusableCluster(
+                    f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
+                    "machine; give it the same OPSELECT_DATA and imported tables"
+                )
+            appender.append(record)
+            finished[record.key] = record
+            progress("trials", len(finished), len(trials))
+    records = tuple(finished[key] for key in trials)
+    selected = [record.result.architecture for record in records if record.result is not None]
+    networks = _networks(experiment, selected)
+    return Summary(records, resumed, tuple(train_all(networks, folder, workers, progress)) if networks else ())
+
+
+def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) -> dict[str, Summary]:
+    """Run every experiment of a study in its folder, one after the other; all are checked before the first begins.
+
+    Args:
+        study: what to run.
+        folder: of the study, which is also that of its experiment where there is only one.
+        workers: processes of this machine, or a cluster.
+        progress: told about every step.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
+        InvalidRecords: a folder's records cannot be read, or another run is writing them.
+        NotWritten: the disk is full, or a folder cannot be written; what was finished is kept.
+        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
+    """
+    for experiment in study.experiments.values():
+        check(experiment)
+    for name in study.experiments:
+        check_writable(folder / name)
+    if list(study.experiments) != [""]:
+        with replacing(folder / STUDY_FILE) as beside:
+            beside.write_bytes(study.text.encode())
+    return {
+        name: run(experiment, folder / name, workers, _prefixed(progress, name))
+        for name, experiment in study.experiments.items()
+    }
+
+
+def _prefixed(progress: Progress, name: str) -> Progress:
+    return lambda what, done, total: progress(f"{name} {what}".strip(), done, total)
+
+
+def check(experiment: Experiment) -> None:
+    """Check everything that an experiment needs, the training of selected networks included.
+
+    Raises:
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: something is absent or does not fit.
+    """
+    check_ingredients(experiment)
+    _networks(experiment, [])
+
+
+def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[NetworkDescription]:
+    """The selected networks that are to be trained; none where the experiment does not ask for it."""
+    if experiment.training is None:
+        return []
+    return describe(
+        experiment.space,
+        architectures,
+        experiment.images,
+        experiment.training_images,
+        experiment.training,
+        experiment.device,
+    )
+
+
+def _play(job: tuple[Trial, str | None]) -> Record:
+    return play(*job)
+
+
+def _abandoned(job: tuple[Trial, str | None], reason: str) -> Record:
+    return play(job[0], reason)
+
+
+def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) -> dict[SupernetJob, str]:
+    """Train every supernet that a trial needs, where it is not kept already; the reasons of those that failed."""
+    jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
+    missing = [
+        job
+        for job in sorted(jobs, key=lambda job: (job.alpha_training == "fixed", job.seed))
+        if kept_supernet(job) is None
+    ]
+    if missing:
+        check_writable(missing[0].folder)
+    failures = {}
+    outcomes = in_parallel(_train, missing, workers, lambda job, reason: (job, f"supernet training failed: {reason}"))
+    for count, (job, reason) in enumerate(outcomes, start=1):
+        progress("supernets", count, len(missing))
+        if reason is not None:
+            failures[job] = reason
+    return failures
+
+
+def _train(job: SupernetJob) -> tuple[SupernetJob, str | None]:
+    return job, train(job)

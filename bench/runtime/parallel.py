@@ -1,0 +1,86 @@
+"""The one place that decides how a process uses the machine, and who shares the work."""
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import torch
+
+from opselect.bench.runtime.dask_cluster import Cluster, on_cluster
+from opselect.bench.runtime.processes import in_processes
+
+# Names of glibc's mallopt parameters, from malloc.h.
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+Workers: TypeAlias = int | Cluster
+"""So many processes of this machine, each with one torch thread, where one is this process; or those of a cluster."""
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def settle() -> None:
+    """Prepare this process for tiny networks: one torch thread, freed memory kept.
+
+    More threads make tiny networks slower, up to 20 times under load. glibc returns every freed tensor of a few hundred
+    kilobytes to the system, and touching fresh pages again cost an eighth of a training; with the thresholds at their
+    maximum it keeps them. Elsewhere than on glibc the allocator stays as it is.
+    """
+    torch.set_num_threads(1)
+    with contextlib.suppress(OSError, AttributeError):
+        allocator = ctypes.CDLL("libc.so.6")
+        allocator.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
+        allocator.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the machine or of the GPU did not suffice; torch has no error of its own for the former."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _one_threaded(function: Callable[[Task], Result], task: Task) -> Result:
+    settle()
+    return function(task)
+
+
+def in_parallel(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: Workers,
+    abandoned: Callable[[Task, str], Result] | None = None,
+) -> Iterator[Result]:
+    """The results of a function over tasks, in the order in which they finish, each exactly once.
+
+    A task whose worker dies runs again on another one, until it has cost three of them (`ALLOWED_DEATHS`), or on a
+    cluster more than the scheduler's `allowed-failures` (3). joblib does not do here: where one of its processes dies
+    all work ends. On Dask, a task that is given up after others have finished leaves its generator waiting for ever,
+    and so does one that the scheduler cannot read; and arguments that it spreads over the workers are lost with them.
+
+    Args:
+        function: importable by name, so that a worker process can find it.
+        tasks: consumed a few at a time.
+        workers: who does the work.
+        abandoned: the result of a task that was given up, from the reason; without it, that is an error.
+
+    Raises:
+        WorkerDied: a task is given up on this machine, and there is no `abandoned`.
+        UnusableCluster: the cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
+            load a task or has not what it needs, or it has given up a task and there is no `abandoned`.
+    """
+    if isinstance(workers, Cluster):
+        yield from on_cluster(partial(_one_threaded, function), tasks, workers, abandoned)
+        return
+    if workers > 1:
+        yield from in_processes(partial(_one_threaded, function), tasks, workers, abandoned)
+        return
+    for task in tasks:
+        yield _one_threaded(function, task)

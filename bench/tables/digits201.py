@@ -1,0 +1,480 @@
+"""Making a complete tabular benchmark: every distinct cell of digits201, trained with every seed.
+
+The three trainings of a cell run side by side, as the groups of one network's convolutions: the arithmetic of each is
+its own (`stack_networks`), but the kernels are launched once. That is what makes the table affordable on a laptop.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pydantic import BaseModel, Field, ValidationError
+from torch import Tensor, nn
+from torch.nn import functional
+
+from opselect.bench.runtime.checksums import append_sealed, unsealed_line
+from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.runtime.parallel import in_parallel
+from opselect.spaces.digits import HASH, digits, training_images
+from opselect.spaces.errors import UserError, in_one_line
+from opselect.spaces.files import become_only_writer, writing
+from opselect.spaces.images import ImageData, LabelledImages
+from opselect.spaces.inspection import multiply_adds, parameter_count
+from opselect.spaces.nasbench201.network import Cell, CellNetwork, EdgeOperations, stack_networks
+from opselect.spaces.nasbench201.operations import AveragePooling, ReLUConvBN
+from opselect.spaces.nasbench201.space import SIZE, NASBench201Space, digits201
+from opselect.spaces.seeds import seed_for, torch_generator
+from opselect.spaces.space import Architecture
+from opselect.spaces.table import COLUMNS, Table
+
+
+@dataclass(frozen=True)
+class TrainingProtocol:
+    """How one stand-alone network is trained. The defaults are digits201's.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step; the last batch of an epoch may be smaller.
+        learning_rate: at the first step; it falls to 0 along a half cosine, step by step.
+        momentum: of SGD, Nesterov's form.
+        weight_decay: on every parameter.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training gave.
+
+    Attributes:
+        seed: the seed of initial parameters and batch order.
+        valid_accuracy: percent of the validation images, after the last epoch.
+        test_accuracy: percent of the test images, after the last epoch.
+        seconds: wall time of the joint training divided by the number of members.
+    """
+
+    seed: int
+    valid_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TableData:
+    """The images of a table. The functions are importable by name, so that every worker process makes its own.
+
+    Attributes:
+        images: the dataset; validation and test images are measured on.
+        training_images: what an epoch trains on, epoch 0 being the dataset's own training images.
+    """
+
+    images: Callable[[], ImageData]
+    training_images: Callable[[int], LabelledImages]
+
+
+def train_cell(
+    space: NASBench201Space,
+    architecture: Architecture,
+    data: TableData,
+    protocol: TrainingProtocol,
+    seeds: Sequence[int],
+) -> list[Outcome]:
+    """Train one architecture with several seeds side by side; on paper, a seed's outcome depends on that seed alone.
+
+    In floating point its neighbours change the order of sums, and ten epochs amplify that to a few tenths of a percent.
+    So an outcome is determined by architecture, protocol and the tuple of seeds, in a process that has `settle`d.
+
+    Returns:
+        One outcome a seed, in the given order.
+
+    Raises:
+        ValueError: the data have no validation split.
+    """
+    images, classes = data.images(), data.images().classes
+    if images.valid is None:
+        raise ValueError(f"{images.name} has no validation split, which a table needs")
+    started = time.perf_counter()
+    text = space.format(architecture)
+    networks = [space.network(architecture, images.channels, classes, seed_for("cell", text, seed)) for seed in seeds]
+    network = share_inputs(stack_networks(networks)).to(memory_format=torch.channels_last)
+    generators = [torch_generator("batches", text, seed) for seed in seeds]
+    _train(network, data.training_images, classes, protocol, generators)
+    network.eval()
+    valid = _accuracies(network, images.valid, classes)
+    test = _accuracies(network, images.test, classes)
+    seconds = (time.perf_counter() - started) / len(seeds)
+    return [Outcome(seed, v, t, seconds) for seed, v, t in zip(seeds, valid, test, strict=True)]
+
+
+class SharedInputCell(nn.Module):
+    """The function of a canonical `Cell` with one operation an edge, in fewer kernels: nodes rectified and pooled once.
+
+    The plain cell rectifies a node once for every convolution that leaves it, because the proxies count those ReLUs;
+    a training need not. Sums are made in place where their first term is not needed elsewhere.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.routes = cell.routes
+        self.operations = nn.ModuleList(
+            next(iter(edge.operations.values()), nn.Module()) for edge in cell.edges if isinstance(edge, EdgeOperations)
+        )
+
+    def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:
+        """Feature maps `[batch, channels, height, width]` in and out; the two other arguments are not used."""
+        nodes: list[Tensor | None] = [images] + [None] * self.routes[-1][1]
+        owned = [False] * len(nodes)  # whether nothing but the node itself refers to its tensor
+        rectified: dict[int, Tensor] = {}
+        pooled: dict[int, Tensor] = {}
+        for (source, target), operation in zip(self.routes, self.operations, strict=True):
+            value = nodes[source]
+            if value is None:
+                continue
+            match operation:
+                case ReLUConvBN():
+                    if source not in rectified:
+                        rectified[source] = functional.relu(value)
+                    term, fresh = operation.norm(operation.convolution(rectified[source])), True
+                case AveragePooling():
+                    if source not in pooled:
+                        pooled[source] = operation(value)
+                    term, fresh = pooled[source], False
+                case nn.Identity():
+                    term, fresh = value, False
+                case _:
+                    continue
+            present = nodes[target]
+            if present is None:
+                nodes[target], owned[target] = term, fresh
+            elif owned[target]:
+                present.add_(term)
+            else:
+                nodes[target], owned[target] = (term.add_(present) if fresh else term + present), True
+        return torch.zeros_like(images) if nodes[-1] is None else nodes[-1]
+
+
+def share_inputs(network: CellNetwork) -> CellNetwork:
+    """Replace the cells of a network with one operation an edge by `SharedInputCell`s of the same parameters."""
+    for position, block in enumerate(network.body):
+        if isinstance(block, Cell):
+            network.body[position] = SharedInputCell(block)
+    return network
+
+
+def _train(
+    network: CellNetwork,
+    training_images: Callable[[int], LabelledImages],
+    classes: int,
+    protocol: TrainingProtocol,
+    generators: Sequence[torch.Generator],
+) -> None:
+    network.train()
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=protocol.learning_rate,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+        nesterov=True,
+        fused=True,
+    )
+    total_steps = protocol.epochs * math.ceil(len(training_images(0)) / protocol.batch_size)
+    step = 0
+    for epoch in range(protocol.epochs):
+        images = training_images(epoch)
+        orders = torch.stack([torch.randperm(len(images), generator=generator) for generator in generators])
+        for chosen in torch.split(orders, protocol.batch_size, dim=1):
+            for group in optimizer.param_groups:
+                group["lr"] = protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+            logits = network(_side_by_side(images.images, chosen)).unflatten(1, (len(generators), classes))
+            # The sum over members of their mean losses: each member's gradient is that of its own loss alone.
+            loss = (
+                functional.cross_entropy(logits.flatten(0, 1), images.labels[chosen].T.flatten(), reduction="sum")
+                / chosen.shape[1]
+            )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            step += 1
+
+
+def _side_by_side(images: Tensor, chosen: Tensor) -> Tensor:
+    """Member m's images `chosen[m]`, stacked along the channels: `[batch, members * channels, height, width]`."""
+    picked = images[chosen].transpose(0, 1).flatten(1, 2)
+    return picked.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _accuracies(network: CellNetwork, images: LabelledImages, classes: int, batch_size: int = 256) -> list[float]:
+    """Percent of correctly classified images, one number a member."""
+    correct = torch.zeros(network.members)
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        batch = part.images.repeat(1, network.members, 1, 1).contiguous(memory_format=torch.channels_last)
+        logits = network(batch).unflatten(1, (network.members, classes))
+        correct += (logits.argmax(2) == part.labels[:, None]).sum(0)
+    return [100 * float(number) / len(images) for number in correct]
+
+
+class ForeignCheckpoint(UserError, ValueError):
+    """A checkpoint of trained cells that was made by another protocol, space or set of seeds."""
+
+
+@dataclass(frozen=True)
+class TableRecipe:
+    """Everything that determines a table: the same recipe gives the same accuracies on the same kind of machine.
+
+    Attributes:
+        space: the registered space; its canonical architectures are trained.
+        data_hash: `content_hash` of the images of all epochs, validation and test.
+        protocol: how each network is trained.
+        seeds: how often, and from which seeds.
+    """
+
+    space: str
+    data_hash: str
+    protocol: TrainingProtocol
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CellTraining:
+    """One unit of work: a canonical architecture by index, with everything needed to train it elsewhere."""
+
+    space: NASBench201Space
+    index: int
+    data: TableData
+    recipe: TableRecipe
+
+    def __call__(self) -> tuple[int, list[Outcome]]:
+        """Train the architecture with every seed of the recipe."""
+        architecture = self.space.at(self.index)
+        return self.index, train_cell(self.space, architecture, self.data, self.recipe.protocol, self.recipe.seeds)
+
+
+def _run_training(training: CellTraining) -> tuple[int, list[Outcome]]:
+    return training()
+
+
+def training_order(space: NASBench201Space) -> list[int]:
+    """Indices of the canonical architectures, in the order in which random architectures first need them.
+
+    So the beginning of a table is a fair sample of all architectures, large classes included.
+    """
+    drawn = space.representatives[np.random.default_rng(0).permutation(len(space.representatives))]
+    return list(dict.fromkeys(drawn.tolist()))
+
+
+def build(
+    space: NASBench201Space,
+    data: TableData,
+    recipe: TableRecipe,
+    checkpoint: Path,
+    indices: Sequence[int],
+    workers: int,
+) -> Iterator[int]:
+    """Train the given architectures, appending each finished one to the checkpoint; those already there are skipped.
+
+    Args:
+        space: the space of the recipe.
+        data: the images.
+        recipe: what the checkpoint must have been made with.
+        checkpoint: a JSON-lines file, created with its folder where it does not exist.
+        indices: canonical architectures, in the order of training.
+        workers: worker processes.
+
+    Yields:
+        The number of architectures in the checkpoint, at once and after every further one.
+
+    Raises:
+        ForeignCheckpoint: the checkpoint belongs to another recipe, or to other versions or code.
+        InUse: another build is writing to it.
+        NotWritten: it cannot be written.
+    """
+    with ExitStack() as opened:
+        with writing(checkpoint):
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            stream = opened.enter_context(checkpoint.open("a+b", buffering=0))
+        become_only_writer(stream.fileno(), checkpoint)
+        content = checkpoint.read_bytes()
+        if not content.strip() or _is_cut_off_header(content):
+            stream.truncate(0)
+            append_sealed(stream.fileno(), checkpoint, json.dumps(_header(recipe) | {"made by": _made_by()}).encode())
+        done = read_checkpoint(checkpoint, recipe)
+        # A line that a kill cut off has no newline; the next line must not continue it.
+        if content.strip() and not content.endswith(b"\n"):
+            with writing(checkpoint):
+                stream.write(b"\n")
+        yield len(done)
+        remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
+        for count, (index, outcomes) in enumerate(in_parallel(_run_training, remaining, workers), start=len(done) + 1):
+            line = {"index": index, "outcomes": [asdict(outcome) for outcome in outcomes]}
+            append_sealed(stream.fileno(), checkpoint, json.dumps(line).encode())
+            yield count
+
+
+def _header(recipe: TableRecipe) -> dict[str, object]:
+    return {"format": "opselect trained cells", "version": 1, "recipe": json.loads(json.dumps(asdict(recipe)))}
+
+
+def _made_by() -> dict[str, str]:
+    """What determines the accuracies beside the recipe."""
+    return {
+        "opselect": version("opselect"),
+        "torch": torch.__version__,
+        "code": code_digest("opselect.bench.tables.digits201"),
+    }
+
+
+def _is_cut_off_header(content: bytes) -> bool:
+    """Whether a build was killed while it wrote its first line."""
+    begins_like_one = content.startswith(b'{"format": "opselect trained cells"')
+    return begins_like_one and b"\n" not in content and _parsed(content) is None
+
+
+def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Outcome]]:
+    """The trained architectures of a checkpoint by index; a line that is damaged or that a kill cut off is left out.
+
+    Raises:
+        ForeignCheckpoint: it belongs to another recipe, to other versions or code, or is no checkpoint at all.
+    """
+    header, *lines = map(_parsed, checkpoint.read_bytes().split(b"\n"))
+    made_by = (header or {}).pop("made by", None)  # the oldest checkpoints do not say
+    if header != _header(recipe):
+        raise ForeignCheckpoint(
+            f"{checkpoint}: made by another recipe than {_header(recipe)['recipe']}; "
+            "move it away to start anew, or build with the recipe that it was made by"
+        )
+    if made_by not in (None, _made_by()):
+        raise ForeignCheckpoint(
+            f"{checkpoint}: made with other versions or code ({made_by}) than are here ({_made_by()}); "
+            "move it away to start anew, or build with those"
+        )
+    done = {}
+    for entry in lines:
+        if entry is not None and entry.keys() == {"index", "outcomes"}:
+            try:
+                trained = _TrainedCell.model_validate(entry)
+            except ValidationError as error:
+                raise ForeignCheckpoint(
+                    f"{checkpoint}: holds a line that is no trained cell ({in_one_line(error)}); move it away"
+                ) from None
+            done[trained.index] = [Outcome(**outcome.model_dump()) for outcome in trained.outcomes]
+    return done
+
+
+class _KeptOutcome(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+    """An `Outcome` in a checkpoint."""
+
+    seed: int
+    valid_accuracy: float = Field(ge=0, le=100)
+    test_accuracy: float = Field(ge=0, le=100)
+    seconds: float = Field(ge=0)
+
+
+class _TrainedCell(BaseModel, strict=True, extra="forbid"):
+    """A line of a checkpoint."""
+
+    index: int = Field(ge=0, lt=SIZE)
+    outcomes: list[_KeptOutcome]
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    text, intact = unsealed_line(line)
+    if intact is False:
+        return None
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def assemble(space: NASBench201Space, data: ImageData, recipe: TableRecipe, trained: dict[int, list[Outcome]]) -> Table:
+    """The table of all architectures from the trainings of the canonical ones; a class shares its accuracies.
+
+    Parameters and multiply-adds are those of the architecture itself, dead branches included, as in NAS-Bench-201.
+
+    Raises:
+        KeyError: a canonical architecture was not trained.
+    """
+    sizes = _sizes(space, data)
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
+    for index, architecture in enumerate(space.enumerate()):
+        text = space.format(architecture)
+        parameters, products = (int(count) for count in sizes[index])
+        for outcome in trained[int(space.representatives[index])]:
+            for split, accuracy in (("valid", outcome.valid_accuracy), ("test", outcome.test_accuracy)):
+                row = (text, data.name, split, recipe.protocol.epochs, outcome.seed, accuracy, outcome.seconds)
+                for name, value in zip(COLUMNS.names, (*row, parameters, products), strict=True):
+                    columns[name].append(value)
+    arrays = [pa.array(columns[field.name], field.type) for field in COLUMNS]
+    provenance = asdict(recipe) | {
+        "images": f"train {len(data.train)}, valid {len(data.valid or ())}, test {len(data.test)}",
+        "trained": f"{len(trained)} distinct cells of {len(space.representatives)}, the seeds of each side by side; "
+        "equal cells share one training and its seconds",
+        "software": {name: version(name) for name in ("opselect", "torch", "numpy", "scikit-learn")},
+        "command": f"opselect table build {recipe.space}",
+    }
+    return Table(space, pa.Table.from_arrays(arrays, schema=COLUMNS), provenance)
+
+
+def _sizes(space: NASBench201Space, data: ImageData) -> np.ndarray:
+    """Parameters and multiply-adds of all architectures, `[architectures, 2]`.
+
+    Both are sums over the edges, so the cells that have one operation on one edge and none elsewhere tell them all.
+    """
+    image = data.train.images[:1]
+
+    def count(architecture: Architecture) -> np.ndarray:
+        network = space.network(architecture, data.channels, data.classes, seed=0)
+        return np.array([parameter_count(network, image), multiply_adds(network, image)])
+
+    empty = ("none",) * len(space.edges)
+    base = count(Architecture(empty))
+    added = [
+        {name: count(Architecture((*empty[:number], name, *empty[number + 1 :]))) - base for name in edge.operations}
+        for number, edge in enumerate(space.edges)
+    ]
+    return np.array(
+        [
+            base + sum(costs[name] for costs, name in zip(added, architecture.operations, strict=True))
+            for architecture in space.enumerate()
+        ]
+    )
+
+
+def build_digits201(checkpoint: Path, limit: int, workers: int, progress: Callable[[int, int], None]) -> Table | None:
+    """Train the cells of digits201, or go on with it, and make the table when all are trained.
+
+    Args:
+        checkpoint: where finished trainings are kept.
+        limit: train no more than so many cells in all.
+        workers: worker processes.
+        progress: told how many cells are trained, and of how many.
+
+    Returns:
+        The table, or None where the limit left cells untrained.
+
+    Raises:
+        ForeignCheckpoint: the checkpoint belongs to another recipe.
+    """
+    recipe = TableRecipe(digits201.name, HASH, TrainingProtocol(), seeds=(0, 1, 2))
+    order = training_order(digits201)
+    for done in build(digits201, TableData(digits, training_images), recipe, checkpoint, order[:limit], workers):
+        progress(done, min(limit, len(order)))
+    trained = read_checkpoint(checkpoint, recipe)
+    return assemble(digits201, digits(), recipe, trained) if len(trained) == len(order) else None

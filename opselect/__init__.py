@@ -1,0 +1,1 @@
+"""opselect: operation selection in differentiable neural architecture search, compared with evidence."""

@@ -1,0 +1,359 @@
+"""The named methods: each is a composition of a score, an order, a tuning and a pool of candidates.
+
+A selector's fields are its settings and the schema of its entry in an experiment file; their defaults are the papers'.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.edgewise import decide_edges, leave_as_it_is
+from opselect.selectors.orders import ORDERS
+from opselect.selectors.proxies.interface import Combination, Proxy
+from opselect.selectors.pruning import (
+    best_operation,
+    keep_inputs,
+    no_edge_strength,
+    random_edge_strength,
+    ranked_removals,
+    removal,
+    strongest_operation,
+)
+from opselect.selectors.scores import (
+    Quality,
+    alpha_strength,
+    average_accuracy,
+    best_accuracy,
+    discretization,
+    perturbation,
+    proxy_quality,
+    random_strength,
+    ranked_together,
+    validation_accuracy,
+)
+from opselect.selectors.supernets.training import ALPHA_TRAINING, initial_alpha, tuner, uniform_alpha
+from opselect.selectors.task import (
+    EdgeScore,
+    RegisteredScore,
+    Score,
+    SearchState,
+    Selection,
+    SupernetState,
+    Task,
+    shuffled_batches,
+)
+from opselect.spaces import registry
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.seeds import seed_for
+from opselect.spaces.space import Architecture
+
+OrderName = Literal[
+    "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
+]
+
+
+def _registered(*kinds: str) -> AfterValidator:
+    def check(name: str) -> str:
+        known = tuple(sorted(known for kind in kinds for known in registry.names(kind)))
+        if name not in known:
+            raise ValueError(f"no {registry.SINGULAR[kinds[0]]} named {name!r}{registry.did_you_mean(name, known)}")
+        return name
+
+    return AfterValidator(check)
+
+
+ProxyName = Annotated[str, _registered("proxies", "combinations")]
+ScoreName = Annotated[str, _registered("scores")]
+
+
+class Settings(BaseModel):
+    """What all selectors have in common: immutable, checked settings.
+
+    Attributes:
+        supernet_state: what the selector needs of the supernet.
+        oracle: whether it reads the validation accuracies of the table; an experiment must then name one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    supernet_state: ClassVar[SupernetState] = "none"
+    oracle: ClassVar[bool] = False
+
+
+def start(task: Task, candidate: int = 0) -> SearchState:
+    """The state in which nothing is decided; alpha is the task's, or uniform where it has none."""
+    decisions = Decisions.none_yet(task.space.edges)
+    alpha = uniform_alpha(decisions) if task.alpha is None else task.alpha
+    return SearchState(task, decisions, alpha, candidate=candidate)
+
+
+def decide_once(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
+    """One pass of the loop without tuning, then the topology rule."""
+    state, steps = decide_edges(start(task), score, ORDERS[order])
+    state, topology = keep_inputs(state, edge_score)
+    return Selection(state.decisions.architecture(), steps, topology)
+
+
+class Magnitude(Settings):
+    """DARTS: keep the operation with the largest architecture parameter.
+
+    Source: Liu et al., DARTS, ICLR 2019, section 2.4; on NAS-Bench-201 `none` takes part, as in both published codes.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained"
+
+    def __call__(self, task: Task) -> Selection:
+        """Read off alpha; the order of the edges does not matter."""
+        return decide_once(task, alpha_strength, "fixed", strongest_operation)
+
+
+class SDARTSRS(Magnitude):
+    """SDARTS-RS: the operations with the largest alpha, learnt while the weights see random noise around it.
+
+    Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
+
+
+class DartsPT(Settings):
+    """DARTS-PT: keep the operation whose removal hurts the validation accuracy most, tune, go on to the next edge.
+
+    Source: Wang et al., Rethinking Architecture Selection in Differentiable NAS, ICLR 2021, algorithm 1.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained"
+
+    edge_order: OrderName = "random"
+    tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide with tuning."""
+        return self._decide(task, perturbation(validation_accuracy))
+
+    def _decide(self, task: Task, score: Score) -> Selection:
+        state = start(task)
+        tune = (
+            tuner(state, self.tuning_epochs, ALPHA_TRAINING[self.supernet_state])
+            if self.tuning_epochs
+            else leave_as_it_is
+        )
+        state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
+        state, topology = keep_inputs(state, removal(validation_accuracy), tune)
+        return Selection(state.decisions.architecture(), steps, topology)
+
+
+class DartsPTFixedAlpha(DartsPT):
+    """DARTS-PT on a supernet whose alpha was never learnt: uniform and frozen, in training and in tuning.
+
+    Source: Wang et al., section 4.3.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with fixed alpha"
+
+
+class SDARTSRSPT(DartsPT):
+    """DARTS-PT on the supernet of SDARTS-RS, with the same noise in tuning.
+
+    Source: Wang et al., section 4.1.
+    """
+
+    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
+
+
+class DiscretizationAccuracy(DartsPT):
+    """Keep the operation that gives the best validation accuracy when it is alone on its edge, tune, go on.
+
+    Source: Wang et al., section 3.2, where this is the reference that alpha is compared with.
+    """
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide with tuning."""
+        return self._decide(task, discretization(validation_accuracy))
+
+
+class ZeroCostPT(Settings):
+    """Zero-Cost-PT: perturbation with a proxy on the untrained supernet, several candidates, the best by the proxy.
+
+    The candidates share the supernet's initial parameters and differ in alpha's random start, edge order and batches.
+    The proxy may be a combination of several; then the operations of all open edges are ranked together, and so are the
+    proposals.
+
+    Source: Xiang et al., Zero-Cost Operation Scoring, arXiv 2106.06799, algorithm 1 (N = 10, V = 100).
+    """
+
+    supernet_state: ClassVar[SupernetState] = "initial"
+
+    proxy: ProxyName = "nwot"
+    edge_order: OrderName = "random"
+    candidates: int = Field(default=10, ge=1, description="N, the number of proposals")
+    validation_batches: int = Field(default=100, ge=1, description="V, batches that a distinct candidate is scored on")
+    batch_size: int = Field(default=256, ge=2, description="images a batch")
+
+    def __call__(self, task: Task) -> Selection:
+        """Propose and validate."""
+        return self._propose_and_validate(task, self._score(perturbation))
+
+    def _edge_score(self) -> EdgeScore:
+        scores = [removal(proxy_quality(proxy)) for proxy in self._proxies()]
+        combination = self._combination()
+        return scores[0] if combination is None else ranked_removals(scores, combination)
+
+    def _score(self, question: Callable[[Quality], Score]) -> Score:
+        scores = [question(proxy_quality(proxy)) for proxy in self._proxies()]
+        combination = self._combination()
+        return scores[0] if combination is None else ranked_together(scores, combination)
+
+    def _combination(self) -> Combination | None:
+        is_combined = self.proxy in registry.names("combinations")
+        return registry.load("combinations", self.proxy) if is_combined else None
+
+    def _proxies(self) -> list[Proxy]:
+        combination = self._combination()
+        names = (self.proxy,) if combination is None else combination.proxies
+        return [registry.load("proxies", name) for name in names]
+
+    def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
+        return shuffled_batches(task.images.weights_half, self.batch_size, task.torch_generator(*purpose))
+
+    def _propose_and_validate(self, task: Task, score: Score) -> Selection:
+        proposals: list[Architecture] = []
+        first, edge_score = None, self._edge_score()
+        for candidate in range(self.candidates):
+            state = start(task, candidate)
+            alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
+            batches = self._batches(task, "proxy batches", candidate)
+            state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)
+            state, topology = keep_inputs(state, edge_score, batches=batches)
+            proposals.append(state.decisions.architecture())
+            first = first or (steps, topology)
+        distinct = list(dict.fromkeys(proposals))
+        validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
+        # One proposal needs no validation; nor do many equal ones.
+        if len(distinct) > 1:
+            with task.ledger.phase("validation"):
+                validated = dict(zip(distinct, self._validate(task, distinct), strict=True))
+        finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
+        chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
+        assert first is not None
+        return Selection(chosen, *first, tuple((a, validated[a]) for a in proposals))
+
+    def _validate(self, task: Task, candidates: list[Architecture]) -> list[float]:
+        """Sum of each proxy over V batches, combined where there are several."""
+        proxies = self._proxies()
+        sums = np.array([[self._sum(task, each, proxy) for proxy in proxies] for each in candidates])
+        combination = self._combination()
+        combined: list[float] = (sums[:, 0] if combination is None else combination.combine(sums)).tolist()
+        return combined
+
+    def _sum(self, task: Task, architecture: Architecture, proxy: Proxy) -> float:
+        """Sum of the proxy of the stand-alone network over V batches, the same for every candidate."""
+        network = task.space.network(
+            architecture,
+            task.images.weights_half.images.shape[1],
+            task.classes,
+            seed_for(task.space.name, task.seed, "validated network"),
+        )
+        batches = self._batches(task, "validation batches")
+        task.ledger.evaluations += self.validation_batches
+        return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
+
+
+class ZeroCostDisc(ZeroCostPT):
+    """Zero-Cost-Disc: the proxy of the supernet with only the operation on its edge, largest first.
+
+    Source: Xiang et al., section 4 (disc-zc in the published logs).
+    """
+
+    def __call__(self, task: Task) -> Selection:
+        """Propose and validate."""
+        return self._propose_and_validate(task, self._score(discretization))
+
+
+class TENAS(ZeroCostPT):
+    """TE-NAS style: keep the operation that the conditioning and the linear regions need most, over all edges.
+
+    One proposal, the edge with the highest rank sum first, scores taken anew after every decision. TE-NAS itself prunes
+    the least important operation of every edge in each round; the published Zero-Cost-PT code compares with this form.
+
+    Source: Chen et al., TE-NAS, ICLR 2021, section 4; the variant `tenas` of the published Zero-Cost-PT code, which
+    however decides among the operations of the first open edge only.
+    """
+
+    proxy: ProxyName = "te_nas"
+    edge_order: OrderName = "global-op-iter"
+    candidates: int = Field(default=1, ge=1, description="N, the number of proposals")
+
+
+class Random(Settings):
+    """Every operation of every edge equally likely: the floor."""
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by random scores."""
+        return decide_once(task, random_strength, "fixed", random_edge_strength)
+
+
+class BestAccuracy(Settings):
+    """Oracle: the operation that the best architecture of the table has, given the decided edges; the ceiling.
+
+    It reads validation accuracies only. Source: Xiang et al., section 3.
+    """
+
+    oracle: ClassVar[bool] = True
+
+    edge_order: OrderName = "random"
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the table."""
+        return decide_once(task, best_accuracy, self.edge_order, no_edge_strength)
+
+
+class AverageAccuracy(Settings):
+    """Oracle: the operation whose architectures are the best on average in the table, given the decided edges.
+
+    It reads validation accuracies only. Source: Xiang et al., section 3.
+    """
+
+    oracle: ClassVar[bool] = True
+
+    edge_order: OrderName = "random"
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the table."""
+        return decide_once(task, average_accuracy, self.edge_order, no_edge_strength)
+
+
+class ByScore(Settings):
+    """Keep the operation with the best registered score: a new method in an experiment for the price of its score.
+
+    Where a topology rule drops edges, the edges with the best-scored operations stay.
+    """
+
+    score: ScoreName
+    edge_order: OrderName = "fixed"
+
+    @property
+    def registered(self) -> RegisteredScore:
+        """The score with what it needs."""
+        registered: RegisteredScore = registry.load("scores", self.score)
+        return registered
+
+    # What the score needs is known when its name is, hence properties where the other selectors have constants.
+    @property
+    def supernet_state(self) -> SupernetState:  # type: ignore[override]
+        """As the score needs it."""
+        return self.registered.supernet_state
+
+    @property
+    def oracle(self) -> bool:  # type: ignore[override]
+        """As the score is."""
+        return self.registered.oracle
+
+    def __call__(self, task: Task) -> Selection:
+        """Decide by the score, without tuning."""
+        return decide_once(task, self.registered, self.edge_order, best_operation(self.registered))

@@ -1,0 +1,289 @@
+"""The networks of the DARTS spaces: as in `cellnet`, one class is the supernet and the stand-alone network alike.
+
+A cell has two inputs (the outputs of the two cells before it) and inner nodes whose values are sums over their edges;
+its output is the concatenation of the inner nodes. Two of the cells halve the size: they have edges and operations of
+their own, and where those leave an input, a stride of 2.
+
+Source: Liu et al., DARTS, ICLR 2019, sections 3.1 and 3.2, appendix A.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from opselect.spaces.darts.cells import CELL_INPUTS
+from opselect.spaces.darts.operations import FactorizedReduction, darts_operation
+from opselect.spaces.nasbench201.network import EdgeOperations
+from opselect.spaces.nasbench201.operations import ReLUConvBN
+from opselect.spaces.space import Edge, Weights
+
+STEM_MULTIPLIER = 3
+AUXILIARY_CHANNELS = (128, 768)
+REDUCTION = "reduce"
+
+
+@dataclass(frozen=True)
+class DARTSSkeleton:
+    """What surrounds the cells.
+
+    Attributes:
+        channels: of the edges in the first cell; they double at each of the two reductions.
+        cells: in all; those at one third and at two thirds are reductions.
+        stem: for images of CIFAR's size, or of ImageNet's, which it reduces to an eighth.
+        auxiliary: whether training has a second classifier behind the second reduction.
+    """
+
+    channels: int
+    cells: int
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    auxiliary: bool = False
+
+    @property
+    def reductions(self) -> tuple[int, int]:
+        """Which cells halve the size; the same one twice where there are fewer than three cells."""
+        return self.cells // 3, 2 * self.cells // 3
+
+
+@dataclass(frozen=True)
+class DropPath:
+    """Every image loses every edge that is not an identity with some probability; what stays is scaled up.
+
+    Attributes:
+        probability: of losing an edge, below 1.
+        generator: on the CPU.
+
+    Source: Larsson et al., FractalNet, ICLR 2017, as used by DARTS, section 3.2.
+    """
+
+    probability: float
+    generator: torch.Generator
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """`[batch, channels, height, width]` in and out."""
+        keep = 1 - self.probability
+        kept = torch.rand(len(value), generator=self.generator) < keep
+        return value * (kept.to(value) / keep)[:, None, None, None]
+
+
+class DARTSCell(nn.Module):
+    """One cell: the two inputs brought to one size and number of channels, then the graph.
+
+    Args:
+        edges: of this type of cell.
+        candidates: names of the operations that each edge contains.
+        channels: of the cell before the previous one, of the previous one, and of this one's edges.
+        reduction: whether it halves the size.
+        after_reduction: whether the previous cell did.
+        search: whether it belongs to a supernet.
+        place: a number that tells the operations of the network's cells apart.
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        candidates: Sequence[Sequence[str]],
+        channels: tuple[int, int, int],
+        reduction: bool,
+        after_reduction: bool,
+        search: bool,
+        place: int,
+    ) -> None:
+        super().__init__()
+        before_previous, previous, own = channels
+        self.routes = tuple((edge.source, edge.target) for edge in edges)
+        self.reduction = reduction
+        self.first_input = (
+            FactorizedReduction(before_previous, own, affine=not search)
+            if after_reduction
+            else ReLUConvBN(before_previous, own, 1, affine=not search)
+        )
+        self.second_input = ReLUConvBN(previous, own, 1, affine=not search)
+        self.edges = nn.ModuleList(
+            EdgeOperations(
+                {
+                    name: darts_operation(name, own, self.stride(source), search, place * len(edges) + number)
+                    for name in names
+                }
+            )
+            for number, ((source, _), names) in enumerate(zip(self.routes, candidates, strict=True))
+        )
+        self.inner_nodes = tuple(range(CELL_INPUTS, 1 + max(target for _, target in self.routes)))
+
+    def stride(self, source: int) -> int:
+        """Of the edges that leave a node."""
+        return 2 if self.reduction and source < CELL_INPUTS else 1
+
+    def forward(
+        self,
+        before_previous: Tensor,
+        previous: Tensor,
+        weights: Tensor | None,
+        computed: Sequence[Sequence[bool]],
+        drop: DropPath | None,
+    ) -> Tensor:
+        """The concatenated inner nodes; a node that nothing enters is zero."""
+        nodes: list[Tensor | None] = [self.first_input(before_previous), self.second_input(previous)]
+        nodes += [None] * len(self.inner_nodes)
+        inputs = nodes[1]
+        assert inputs is not None
+        nothing = torch.zeros_like(inputs[:, :, :: self.stride(0), :: self.stride(0)])
+        for number, ((source, target), edge) in enumerate(zip(self.routes, self.edges, strict=True)):
+            value = nodes[source]
+            term = edge(
+                nothing if value is None else value, None if weights is None else weights[number], computed[number]
+            )
+            if term is None:
+                continue
+            if drop is not None and not edge.is_identity:
+                term = drop(term)
+            present = nodes[target]
+            nodes[target] = term if present is None else present + term
+        inner = [nodes[node] for node in self.inner_nodes]
+        return torch.cat([nothing if value is None else value for value in inner], dim=1)
+
+
+class DARTSNetwork(nn.Module):
+    """Stem, cells, global average, linear classifier.
+
+    Args:
+        edges: of both types of cells, `edge.cell` says which.
+        candidates: names of the operations that each edge contains; a dropped edge has `none` alone.
+        skeleton: sizes, stem, auxiliary classifier.
+        image_channels: channels of the images.
+        classes: number of classes.
+        search: whether it is a supernet: norms inside the cells are not affine, and poolings have one.
+    """
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        candidates: Sequence[Sequence[str]],
+        skeleton: DARTSSkeleton,
+        image_channels: int,
+        classes: int,
+        search: bool,
+    ) -> None:
+        super().__init__()
+        self.rows = {
+            kind: [number for number, edge in enumerate(edges) if edge.cell == kind]
+            for kind in dict.fromkeys(edge.cell for edge in edges)
+        }
+        channels = skeleton.channels
+        self.stem = nn.ModuleList(_stem(skeleton, image_channels))
+        # The stem of ImageNet reduces once more between its two outputs.
+        after_reduction = len(self.stem) > 1
+        before_previous = previous = channels if after_reduction else STEM_MULTIPLIER * channels
+        cells, kinds = [], []
+        self.auxiliary: nn.Module | None = None
+        self.auxiliary_place = 2 * skeleton.cells // 3
+        for place in range(skeleton.cells):
+            reduction = place in skeleton.reductions
+            channels *= 2 if reduction else 1
+            kind = REDUCTION if reduction else next(name for name in self.rows if name != REDUCTION)
+            own = [edges[row] for row in self.rows[kind]]
+            cell = DARTSCell(
+                own,
+                [candidates[row] for row in self.rows[kind]],
+                (before_previous, previous, channels),
+                reduction,
+                after_reduction,
+                search,
+                place,
+            )
+            cells.append(cell)
+            kinds.append(kind)
+            before_previous, previous, after_reduction = previous, len(cell.inner_nodes) * channels, reduction
+            if skeleton.auxiliary and place == self.auxiliary_place:
+                self.auxiliary = _auxiliary(skeleton, previous, classes)
+        self.cells = nn.ModuleList(cells)
+        self.kinds = tuple(kinds)
+        self.pooling = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(previous, classes)
+        self.all_computed = [[True] * len(names) for names in candidates]
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        weights: Weights | None = None,
+        drop: DropPath | None = None,
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits of the images.
+
+        Args:
+            images: one batch.
+            weights: of every candidate operation. None is for networks with one operation an edge.
+            drop: in training only.
+        """
+        return self._logits(images, weights, drop, with_auxiliary=False)[0]
+
+    def with_auxiliary(
+        self, images: Float[Tensor, "batch channels height width"], drop: DropPath | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits, and those of the auxiliary classifier where there is one."""
+        return self._logits(images, None, drop, with_auxiliary=True)
+
+    def _logits(
+        self, images: Tensor, weights: Tensor | None, drop: DropPath | None, with_auxiliary: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        computed = self.all_computed
+        if weights is not None:
+            # Weights are kept on the CPU, where asking which of them are zero waits for nothing.
+            computed, weights = (weights != 0).tolist(), weights.to(images.device)
+        outputs = [images]
+        for part in self.stem:
+            outputs.append(part(outputs[-1]))
+        before_previous, previous = (outputs[-1], outputs[-1]) if len(self.stem) == 1 else outputs[-2:]
+        auxiliary = None
+        for place, (kind, cell) in enumerate(zip(self.kinds, self.cells, strict=True)):
+            rows = self.rows[kind]
+            own = None if weights is None else weights[rows]
+            before_previous, previous = (
+                previous,
+                cell(before_previous, previous, own, [computed[row] for row in rows], drop),
+            )
+            if with_auxiliary and self.auxiliary is not None and place == self.auxiliary_place:
+                auxiliary = self.auxiliary(previous)
+        logits: Tensor = self.classifier(self.pooling(previous).flatten(1))
+        return logits, auxiliary
+
+
+def _stem(skeleton: DARTSSkeleton, image_channels: int) -> list[nn.Module]:
+    channels = skeleton.channels
+    if skeleton.stem == "cifar":
+        wide = STEM_MULTIPLIER * channels
+        return [nn.Sequential(nn.Conv2d(image_channels, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide))]
+    return [
+        nn.Sequential(
+            nn.Conv2d(image_channels, channels // 2, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels // 2),
+            nn.ReLU(),
+            nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        ),
+        nn.Sequential(
+            nn.ReLU(), nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels)
+        ),
+    ]
+
+
+def _auxiliary(skeleton: DARTSSkeleton, channels: int, classes: int) -> nn.Module:
+    """On the 8x8 maps of CIFAR or the 7x7 maps of ImageNet, of which the last convolution leaves a single pixel."""
+    narrow, wide = AUXILIARY_CHANNELS
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.AvgPool2d(5, stride=3 if skeleton.stem == "cifar" else 2, count_include_pad=False),
+        nn.Conv2d(channels, narrow, 1, bias=False),
+        nn.BatchNorm2d(narrow),
+        nn.ReLU(),
+        nn.Conv2d(narrow, wide, 2, bias=False),
+        # The published ImageNet network leaves out this norm.
+        nn.BatchNorm2d(wide) if skeleton.stem == "cifar" else nn.Identity(),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(wide, classes),
+    )

@@ -1,0 +1,374 @@
+"""Experiment files: what is right is read as it stands, what is wrong is one sentence, and nothing else is raised."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, check_ingredients, parse, read
+from opselect.selectors.methods import (
+    AverageAccuracy,
+    BestAccuracy,
+    DartsPT,
+    DartsPTFixedAlpha,
+    DiscretizationAccuracy,
+    Magnitude,
+    Random,
+    ZeroCostDisc,
+    ZeroCostPT,
+)
+from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.spaces.errors import MissingData, UserError
+from opselect.spaces.image_sources import InvalidImages
+from opselect.spaces.images import ImageData
+from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.registry import UnknownName
+from opselect.spaces.table import Table
+
+SHIPPED = Path(__file__).parents[3] / "bench" / "experiment" / "packaged" / "digits201.toml"
+
+TOP = """
+name = "mine"
+space = "digits201"
+images = "digits"
+seeds = [0, 1]
+"""
+SELECTOR = """
+[[selector]]
+name = "random"
+"""
+TABLE = """
+[table]
+name = "digits201"
+dataset = "digits"
+epochs = 10
+"""
+
+
+def with_selector(lines: str) -> str:
+    """A file whose second selector has these lines."""
+    return f"{TOP}{SELECTOR}[[selector]]\n{lines}\n"
+
+
+def complaint(text: str) -> str:
+    """What is said about a bad file, which must be one short sentence that begins with the file."""
+    with pytest.raises(InvalidExperiment) as caught:
+        parse(text, "mine.toml")
+    message = str(caught.value)
+    assert message.startswith("mine.toml")
+    assert message.isprintable()
+    assert len(message) < 400
+    return message
+
+
+def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
+    experiment = read(SHIPPED)
+    zero_cost = {"batch_size": 64, "candidates": 10, "validation_batches": 10}
+    assert {entry.label: entry.settings for entry in experiment.selectors} == {
+        "magnitude": Magnitude(),
+        "darts-pt": DartsPT(edge_order="random", tuning_epochs=5),
+        "darts-pt-fixed-alpha": DartsPTFixedAlpha(edge_order="random", tuning_epochs=5),
+        "disc-acc": DiscretizationAccuracy(edge_order="random", tuning_epochs=5),
+        "zero-cost-pt (nwot)": ZeroCostPT(proxy="nwot", edge_order="random", **zero_cost),
+        "zero-cost-pt (synflow)": ZeroCostPT(proxy="synflow", edge_order="random", **zero_cost),
+        "zero-cost-disc (nwot)": ZeroCostDisc(proxy="nwot", edge_order="random", **zero_cost),
+        "random": Random(),
+        "best-acc": BestAccuracy(edge_order="random"),
+        "avg-acc": AverageAccuracy(edge_order="random"),
+    }
+    assert [type(entry.selector) for entry in experiment.selectors] == [
+        type(entry.settings) for entry in experiment.selectors
+    ]
+    assert experiment.seeds == (0, 1, 2, 3, 4)
+    assert (experiment.space, experiment.images, experiment.observe) == ("digits201", "digits", True)
+    assert experiment.table is not None
+    assert (experiment.table.name, experiment.table.dataset, experiment.table.epochs) == ("digits201", "digits", 10)
+    assert experiment.supernet == SupernetTraining(epochs=60, batch_size=64, alpha_learning_rate=3e-3)
+
+
+def test_what_a_file_leaves_out_has_its_documented_default() -> None:
+    experiment = parse(TOP + SELECTOR, "mine.toml")
+    assert experiment.title == "mine"
+    assert experiment.table is None
+    assert experiment.load_table() is None
+    assert experiment.observe is False
+    assert experiment.supernet == SupernetTraining()
+    assert experiment.labels == ("random",)
+
+
+def test_whole_numbers_are_read_where_a_fraction_is_possible() -> None:
+    assert parse(f"{TOP}[supernet]\nlearning_rate = 1\n{SELECTOR}", "mine.toml").supernet.learning_rate == 1.0
+
+
+def test_equal_files_give_equal_and_hashable_experiments() -> None:
+    first, second = (parse(TOP + SELECTOR, where) for where in ("here.toml", "there.toml"))
+    assert first == second
+    assert len({first, second}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Unknown keys: where, what was given, the nearest one.
+        (f'spce = "digits201"\n{TOP}{SELECTOR}', "mine.toml: unknown setting 'spce'; did you mean 'space'?"),
+        (f"{TOP}selectors = []\n{SELECTOR}", "mine.toml: unknown setting 'selectors'; did you mean 'selector'?"),
+        (f"{TOP}[supernet]\nepoch = 5\n{SELECTOR}", "[supernet]: unknown setting 'epoch'; did you mean 'epochs'?"),
+        (f"{TOP}{TABLE}epoch = 5\n{SELECTOR}", "unknown setting 'table.epoch'; did you mean 'epochs'?"),
+        (
+            with_selector('name = "zero-cost-pt"\nedgeorder = "random"'),
+            "mine.toml, selector 2 'zero-cost-pt': unknown setting 'edgeorder'; did you mean 'edge_order'?",
+        ),
+        (with_selector('name = "random"\nlabel = "b"\nproxy = "nwot"'), "selector 2 'random': unknown setting 'proxy'"),
+        (f'"a\\nb" = 1\n{TOP}{SELECTOR}', r"unknown setting 'a\\nb'"),
+        # Unknown names: the nearest one, and all that are known.
+        (
+            TOP.replace("digits201", "digit201") + SELECTOR,
+            "space: no space named 'digit201'; did you mean 'digits201'? known are darts, darts-original",
+        ),
+        (
+            f"{TOP}{TABLE.replace('digits201', 'digit201')}{SELECTOR}",
+            "table.name: no table named 'digit201'; did you mean 'digits201'? known are digits201",
+        ),
+        (
+            with_selector('name = "zero-cost-tp"'),
+            "mine.toml, selector 2: no selector named 'zero-cost-tp'; did you mean 'zero-cost-pt'? known are avg-acc",
+        ),
+        (
+            with_selector('name = "zero-cost-pt"\nproxy = "nwott"'),
+            "selector 2 'zero-cost-pt': proxy: no proxy named 'nwott'; did you mean 'nwot'? known are az_expressivity",
+        ),
+        (
+            with_selector('name = "zero-cost-pt"\nedge_order = "sideways"'),
+            "selector 2 'zero-cost-pt': edge_order = 'sideways': input should be 'fixed', 'reverse', 'random'",
+        ),
+        # Types: strict, a text is no number, a fraction is no count, and yes is no 1.
+        (TOP.replace('"mine"', "3") + SELECTOR, "name = 3: input should be a valid string"),
+        (TOP.replace('"digits"', "2020-01-01") + SELECTOR, "images = datetime.date(2020, 1, 1): input should be a"),
+        (TOP.replace("[0, 1]", "0") + SELECTOR, "seeds: 0, expected a list of at least one whole number"),
+        (TOP.replace("[0, 1]", '[0, "1"]') + SELECTOR, "seeds.1 = '1': input should be a valid integer"),
+        (f"{TOP}observe = 1\n{SELECTOR}", "observe = 1: input should be a valid boolean"),
+        (f"{TOP}supernet = 3\n{SELECTOR}", "supernet = 3: input should be a valid dictionary"),
+        (f"{TOP}table = 'digits201'\n{SELECTOR}", "table = 'digits201': input should be a valid dictionary"),
+        (f"{TOP}{TABLE.replace('10', '10.0')}{SELECTOR}", "table.epochs = 10.0: input should be a valid integer"),
+        (f"{TOP}[supernet]\nepochs = '5'\n{SELECTOR}", "[supernet]: epochs = '5': input should be a valid integer"),
+        (f"{TOP}[supernet]\nepochs = 5.0\n{SELECTOR}", "[supernet]: epochs = 5.0: input should be a valid integer"),
+        (f"{TOP}[supernet]\nepochs = true\n{SELECTOR}", "[supernet]: epochs = True: input should be a valid integer"),
+        (f"{TOP}[supernet]\nmomentum = '0.9'\n{SELECTOR}", "[supernet]: momentum = '0.9': input should be a valid num"),
+        (f"{TOP}[selector]\nname = 'random'\n", "selector = {'name': 'random'}: input should be a valid list"),
+        (f"{TOP}selector = ['random']\n", "selector.0 = 'random': input should be a valid dictionary"),
+        (with_selector('name = "darts-pt"\ntuning_epochs = 1.5'), "tuning_epochs = 1.5: input should be a valid int"),
+        (with_selector("name = 3"), "mine.toml, selector 2: name 3, expected one of avg-acc"),
+        # Ranges.
+        (f"{TOP}[supernet]\nepochs = 0\n{SELECTOR}", "[supernet]: epochs = 0: input should be greater than or equal"),
+        (f"{TOP}[supernet]\nmomentum = 1.0\n{SELECTOR}", "[supernet]: momentum = 1.0: input should be less than 1"),
+        (f"{TOP}[supernet]\nlearning_rate = nan\n{SELECTOR}", "learning_rate = nan: input should be a finite number"),
+        (f"{TOP}[supernet]\nlearning_rate = -0.1\n{SELECTOR}", "learning_rate = -0.1: input should be greater than 0"),
+        (with_selector('name = "zero-cost-pt"\ncandidates = 0'), "candidates = 0: input should be greater than or eq"),
+        (with_selector('name = "zero-cost-pt"\nbatch_size = 1'), "batch_size = 1: input should be greater than or eq"),
+        (TOP.replace("[0, 1]", "[0, -1]") + SELECTOR, "seeds.1 = -1: input should be greater than or equal to 0"),
+        (TOP.replace('"mine"', '"../mine"') + SELECTOR, "name = '../mine': string should match pattern"),
+        (TOP.replace('"mine"', '"mine\\n"') + SELECTOR, r"name = 'mine\n': string should match pattern"),
+        # What is missing, empty, or there twice.
+        (SELECTOR, "mine.toml: 'name' is missing"),
+        (TOP, "mine.toml: 'selector' is missing"),
+        (f"{TOP}[table]\nname = 'digits201'\n{SELECTOR}", "mine.toml: 'table.dataset' is missing"),
+        (with_selector('label = "b"'), "mine.toml, selector 2: name None, expected one of avg-acc"),
+        ("", "mine.toml: 'name' is missing"),
+        (f"{TOP}selector = []\n", "selector = []: list should have at least 1 item"),
+        (TOP.replace("[0, 1]", "[]") + SELECTOR, "seeds: [], expected a list of at least one whole number"),
+        (TOP.replace("[0, 1]", "[0, 1, 0]") + SELECTOR, "seeds: [0, 1, 0] names a seed twice"),
+        (TOP + SELECTOR + SELECTOR, "mine.toml: 2 selectors are called 'random'; give each a 'label' of its own"),
+        (with_selector('name = "magnitude"\nlabel = "random"'), "2 selectors are called 'random'"),
+        # Labels head columns, so they are short texts.
+        (with_selector('name = "random"\nlabel = ""'), "selector 2 'random': label '', expected a short printable"),
+        (with_selector('name = "random"\nlabel = "  "'), "label '  ', expected a short printable text"),
+        (with_selector('name = "random"\nlabel = "a\\nb"'), r"label 'a\nb', expected a short printable text"),
+        (with_selector('name = "random"\nlabel = 3'), "label 3, expected a short printable text"),
+        # No TOML at all.
+        ("magnitude against the rest", "mine.toml: not valid TOML: Expected '=' after a key"),
+        (f"{TOP}{SELECTOR}[[selector\n", "mine.toml: not valid TOML:"),
+        ("name = 'a'\nname = 'b'\n", "mine.toml: not valid TOML: Cannot overwrite a value (at line 2, column 11)"),
+    ],
+)
+def test_a_bad_file_is_told_where_what_and_what_was_expected(text: str, expected: str) -> None:
+    assert expected.replace(r"\\n", r"\n") in complaint(text)
+
+
+def test_the_first_of_several_problems_is_told_alone() -> None:
+    assert complaint(f"{TOP}[supernet]\nepochs = 0\nbatch_size = 0\n{SELECTOR}").count("input should") == 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.toml"
+    with pytest.raises(InvalidExperiment, match=r"nowhere\.toml: No such file or directory; expected an experiment"):
+        read(path)
+    with pytest.raises(InvalidExperiment, match="Is a directory; expected an experiment file in TOML"):
+        read(tmp_path)
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'title = "Vergr\xf6\xdferung"\n' + (TOP + SELECTOR).encode())
+    with pytest.raises(InvalidExperiment, match=r"latin\.toml: not a text file in UTF-8"):
+        read(path)
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(InvalidExperiment, match="not a text file in UTF-8"):
+        read(path)
+
+
+def test_a_file_in_utf8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'title = "Auswahl für ∂-NAS"\n{TOP}{SELECTOR}', encoding="utf-8")
+    assert read(path).title == "Auswahl für ∂-NAS"
+
+
+def tiny(lines: str = "", images: str = "tiny", space: str = "digits201", batch_size: int = 16) -> Experiment:
+    """An experiment on the tiny images."""
+    return parse(
+        f'name = "mine"\nspace = "{space}"\nimages = "{images}"\nseeds = [0]\n{lines}\n'
+        f"[supernet]\nbatch_size = {batch_size}\n{SELECTOR}",
+        "mine.toml",
+    )
+
+
+ADDITIVE = TABLE.replace("digits201", "additive")
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_ingredients_that_are_there_pass() -> None:
+    check_ingredients(tiny())
+    check_ingredients(tiny(ADDITIVE))
+    check_ingredients(tiny(batch_size=32))
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+@pytest.mark.parametrize("oracle", ["best-acc", "avg-acc"])
+def test_an_oracle_without_a_table_is_refused(oracle: str) -> None:
+    text = f"{TOP.replace('digits', 'tiny').replace('tiny201', 'digits201')}[supernet]\nbatch_size = 16\n{SELECTOR}"
+    experiment = parse(f'{text}[[selector]]\nname = "{oracle}"\nlabel = "ceiling"\n', "mine.toml")
+    with pytest.raises(InvalidExperiment, match="mine, ceiling: an oracle reads a table; add a \\[table\\]"):
+        check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_a_batch_larger_than_a_half_of_the_training_images_is_refused() -> None:
+    with pytest.raises(InvalidExperiment, match=r"mine, \[supernet\]: batch_size 33, but a half .* 'tiny' has only 32"):
+        check_ingredients(tiny("[[selector]]\nname = 'magnitude'\n", batch_size=33))
+    text = f"{TOP}{SELECTOR}[supernet]\nbatch_size = 16\n[[selector]]\nname = 'zero-cost-pt'\nbatch_size = 33\n"
+    experiment = parse(text.replace('"digits"', '"tiny"'), "mine.toml")
+    with pytest.raises(InvalidExperiment, match=r"mine, zero-cost-pt: batch_size 33, but a half .* has only 32"):
+        check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_before_anything_runs() -> None:
+    with pytest.raises(InvalidExperiment, match="mine: device 'cuda', but torch finds no GPU here; set device"):
+        check_ingredients(tiny('device = "cuda"'))
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_a_column_that_the_table_lacks_is_named_with_those_it_has() -> None:
+    known = "there are: digits test after 10 epochs; digits valid after 10 epochs"
+    for change in (("digits", "cifar10"), ("10", "200")):
+        with pytest.raises(InvalidExperiment, match=rf"mine, \[table\]: no accuracies for .*; {known}"):
+            check_ingredients(tiny(ADDITIVE.replace(*change)))
+
+
+def test_a_table_of_other_edges_is_refused(
+    planted: Callable[..., AbstractContextManager[None]], additive_table: Table, tiny_images: ImageData
+) -> None:
+    chain = replace(digits201, name="chain", edges=digits201.edges[:2])
+    with planted(
+        spaces={"chain": chain}, tables={"additive": lambda: additive_table}, images={"tiny": lambda: tiny_images}
+    ):
+        experiment = tiny(ADDITIVE, space="chain")
+        with pytest.raises(
+            InvalidExperiment, match=r"'additive' is a table of digits201, which has other edges than chain"
+        ):
+            check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_images_that_are_unknown_absent_or_damaged_are_told_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="no images named 'tinny'; did you mean 'tiny'\\? known are cifar10"):
+        check_ingredients(tiny(images="tinny"))
+    with pytest.raises(MissingData, match=r"nowhere\.npz"):
+        check_ingredients(tiny(images=str(tmp_path / "nowhere.npz")))
+    np.savez(tmp_path / "half.npz", x_train=np.zeros((40, 8, 8), np.uint8))
+    with pytest.raises(InvalidImages, match=r"half\.npz"):
+        check_ingredients(tiny(images=str(tmp_path / "half.npz")))
+
+
+names = st.sampled_from(
+    [
+        "name",
+        "title",
+        "space",
+        "images",
+        "table",
+        "seeds",
+        "observe",
+        "supernet",
+        "selector",
+        "label",
+        "epochs",
+        "proxy",
+    ]
+)
+values = st.recursive(
+    st.one_of(
+        st.booleans().map(lambda truth: str(truth).lower()),
+        st.integers().map(str),
+        st.floats().map(lambda number: repr(number)),
+        st.text(max_size=8).map(lambda text: '"' + text.replace("\\", "").replace('"', "") + '"'),
+        st.sampled_from(["'digits201'", "'digits'", "'random'", "'zero-cost-pt'", "'nwot'", "[0, 1]", "1979-05-27"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.tuples(names, inner).map(lambda pair: f"{{ {pair[0]} = {pair[1]} }}"),
+    ),
+    max_leaves=4,
+)
+lines = st.one_of(
+    st.tuples(names, values).map(lambda pair: f"{pair[0]} = {pair[1]}"),
+    names.map(lambda name: f"[{name}]"),
+    names.map(lambda name: f"[[{name}]]"),
+    st.just(TOP),
+    st.just(TABLE),
+    st.just(SELECTOR),
+    st.text(max_size=20),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(lines, max_size=8, unique=True).map("\n".join))
+@example(TOP + SELECTOR)
+def test_any_text_is_an_experiment_or_an_invalid_one(text: str) -> None:
+    try:
+        experiment = parse(text, "mine.toml")
+    except InvalidExperiment as error:
+        assert isinstance(error, UserError)
+        assert str(error).startswith("mine.toml")
+        assert "\n" not in str(error)
+    else:
+        assert experiment.selectors
+        assert experiment.seeds
+        assert len(set(experiment.labels)) == len(experiment.labels)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_experiment_or_an_invalid_one(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidExperiment):
+        read(path)

@@ -1,0 +1,289 @@
+"""`opselect check`: a real change is caught, noise is not, and what cannot be compared is said."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import false_discovery_control, ttest_ind, ttest_rel
+
+from opselect.bench.experiment.file import Experiment, parse
+from opselect.bench.gate.compare import CannotCompare, check, markdown, status_of
+from opselect.bench.report.render import escape_markdown
+from opselect.bench.runs import runner
+from opselect.bench.runs.records import Record, Result, read_records
+from opselect.bench.runs.run import reported
+from opselect.bench.runs.trials import Trials, trials_of
+from opselect.bench.statistics import compared, holm
+from opselect.selectors import methods as catalog
+from opselect.selectors.methods import ZeroCostPT
+from opselect.selectors.scores import alpha_strength
+
+CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
+
+
+def trials_in(folder: Path) -> Trials:
+    records, experiment, networks = reported(folder)
+    return trials_of(records, experiment.labels, networks)
+
+
+def changed(trials: Trials, label: str, change: Callable[[Record], Record]) -> Trials:
+    """The trials with other records of one label."""
+    return Trials({name: tuple(map(change, each)) if name == label else each for name, each in trials.records.items()})
+
+
+def with_result(**fields: Any) -> Callable[[Record], Record]:
+    def change(record: Record) -> Record:
+        assert isinstance(record.result, Result)
+        return record.model_copy(update={"result": record.result.model_copy(update=fields)})
+
+    return change
+
+
+def elsewhere(record: Record) -> Record:
+    """The record as another machine would have written it."""
+    return record.model_copy(update={"environment": record.environment | {"processor": "another one"}})
+
+
+def shifted(trials: Trials, label: str, shift: Callable[[int], float]) -> Trials:
+    """Test accuracies of a label moved by some points for each seed, on another machine."""
+
+    def change(record: Record) -> Record:
+        assert record.result is not None and record.result.test_accuracy is not None
+        moved = record.result.test_accuracy + shift(record.trial.seed)
+        return elsewhere(with_result(test_accuracy=moved)(record))
+
+    other = Trials({name: tuple(map(elsewhere, each)) for name, each in trials.records.items()})
+    return changed(other, label, change)
+
+
+RESULTS = Path(__file__).parents[3] / "results" / "digits201"
+
+
+@pytest.fixture(scope="module")
+def committed() -> Trials:
+    """The committed default report: nine selectors, five seeds."""
+    return trials_in(RESULTS)
+
+
+def verdicts(run: Trials, baseline: Trials, **options: Any) -> dict[str, str]:
+    return {finding.label: finding.verdict for finding in check(run, baseline, **options)}
+
+
+def test_a_run_is_the_same_as_itself(committed: Trials) -> None:
+    findings = check(committed, committed)
+    assert {finding.verdict for finding in findings} == {"same"}
+    assert status_of(findings) == 0
+    assert all((finding.equal, finding.exact, finding.cost_ratio) == (5, 5, 1.0) for finding in findings)
+
+
+def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make_one(committed: Trials) -> None:
+    def last_bit(record: Record) -> Record:
+        assert record.result is not None
+        step = record.result.steps[2]
+        scores = {edge: [np.nextafter(value, 9e9) for value in values] for edge, values in step.scores.items()}
+        steps = [*record.result.steps[:2], step.model_copy(update={"scores": scores}), *record.result.steps[3:]]
+        return with_result(steps=steps)(record)
+
+    run = changed(committed, "darts-pt", last_bit)
+    found = {finding.label: finding for finding in check(run, committed)}
+    assert found["darts-pt"].verdict == "changed"
+    assert "the same architecture, other scores or another order from step 3 on" in found["darts-pt"].reasons[0]
+    assert "and 2 more seeds" in found["darts-pt"].reasons[-1]
+    assert {finding.verdict for label, finding in found.items() if label != "darts-pt"} == {"same"}
+    assert status_of(list(found.values())) == 1
+    # On another machine, and where means are asked for, the last bit is no change.
+    assert verdicts(changed(run, "darts-pt", elsewhere), committed)["darts-pt"] == "no difference"
+    assert verdicts(run, committed, statistical=True)["darts-pt"] == "no difference"
+    text = markdown(list(found.values()), "mine", "theirs")
+    assert "**Changed for the worse**: mine against theirs." in text
+    assert "| darts-pt | **changed** | 5 of 5 |" in text
+
+
+def test_a_drop_is_told_from_noise_by_its_size_and_spread(committed: Trials) -> None:
+    label = "zero-cost-pt (nwot)"
+    drop = shifted(committed, label, lambda seed: -10 - 0.5 * seed)
+    found = {finding.label: finding for finding in check(drop, committed)}
+    assert found[label].verdict == "worse"
+    assert found[label].exact == 0
+    assert "test accuracy: −11.00, 95 % interval [" in found[label].reasons[0]
+    assert verdicts(shifted(committed, label, lambda seed: 10 + 0.5 * seed), committed)[label] == "better"
+    noise = shifted(committed, label, lambda seed: (-6.0, 5.0, -4.0, 6.0, -3.0)[seed])
+    assert verdicts(noise, committed)[label] == "no difference"
+    assert status_of(check(noise, committed)) == 0
+    # What would be a finding alone may be chance among eleven selectors with two measures each.
+    weak = shifted(committed, label, lambda seed: (-6.0, -2.0, -7.0, -3.0, -5.0)[seed])
+    assert verdicts(weak, committed)[label] == "no difference"
+    alone = [Trials({label: each.records[label]}) for each in (weak, committed)]
+    assert verdicts(*alone)[label] == "worse"
+
+
+def test_a_slower_search_and_failed_trials_are_regressions(committed: Trials) -> None:
+    def slow(record: Record) -> Record:
+        assert record.cost is not None
+        cost = record.cost.model_copy(update={"search_seconds": 3 * record.cost.search_seconds, "evaluations": 60})
+        return record.model_copy(update={"cost": cost})
+
+    run = changed(committed, "magnitude", slow)
+    (found,) = [finding for finding in check(run, committed) if finding.label == "magnitude"]
+    assert found.verdict == "slower"
+    assert found.reasons == ("its search takes 3.00 times as long, allowed are 2",)
+    assert found.evaluations_ratio == pytest.approx(2)
+    assert verdicts(run, committed, cost_tolerance=4.0)["magnitude"] == "same"
+    # Times of other processors, and those of nothing, say nothing.
+    assert verdicts(changed(run, "magnitude", elsewhere), committed)["magnitude"] == "no difference"
+    assert verdicts(changed(committed, "random", slow), committed)["random"] == "same"
+
+    def fail(record: Record) -> Record:
+        if record.trial.seed != 1:
+            return record
+        return record.model_copy(update={"status": "failed", "result": None, "cost": None, "reason": "it broke"})
+
+    (found,) = [f for f in check(changed(committed, "darts-pt", fail), committed) if f.label == "darts-pt"]
+    assert (found.verdict, found.reasons) == ("failed", ("1 of 5 trials failed: it broke",))
+
+
+def test_what_cannot_be_compared_is_said(committed: Trials) -> None:
+    missing = Trials({label: each for label, each in committed.records.items() if label != "random"})
+    findings = check(missing, committed)
+    assert status_of(findings) == 2
+    assert [(f.label, f.reasons) for f in findings if f.verdict == "not comparable"] == [
+        ("random", ("the run has no trial of it",))
+    ]
+    # A selector that only the run has is new.
+    assert status_of(check(committed, missing)) == 0
+
+    def other_images(record: Record) -> Record:
+        return record.model_copy(update={"trial": record.trial.model_copy(update={"images_hash": "other"})})
+
+    with pytest.raises(CannotCompare, match=r"hash of the images: other in the run, \w+ in the baseline"):
+        check(Trials({"random": tuple(map(other_images, committed.records["random"]))}), committed)
+    with pytest.raises(CannotCompare, match="the run has the selectors new, the baseline magnitude, darts-pt"):
+        check(Trials({"new": committed.records["random"]}), committed)
+
+
+def test_other_seeds_are_compared_as_two_samples(committed: Trials) -> None:
+    def later(record: Record) -> Record:
+        return record.model_copy(update={"trial": record.trial.model_copy(update={"seed": record.trial.seed + 100})})
+
+    run = Trials({label: tuple(map(later, each)) for label, each in committed.records.items()})
+    findings = check(run, committed)
+    assert {finding.seeds for finding in findings} == {0}
+    assert {each.comparison.test for finding in findings for each in finding.judgements} == {"Welch"}
+    assert {finding.verdict for finding in findings} == {"no difference"}
+    worse = shifted(run, "darts-pt", lambda seed: -30.0 + seed % 3)
+    assert verdicts(worse, committed)["darts-pt"] == "worse"
+
+
+def test_tests_agree_with_those_of_scipy() -> None:
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(0, 1, 6), generator.normal(0.5, 2, 6)
+    paired = compared(dict(enumerate(first)), dict(enumerate(second)))
+    assert paired.test == "paired t"
+    assert paired.p_value == pytest.approx(ttest_rel(first, second).pvalue)
+    apart = compared(dict(enumerate(first)), dict(enumerate(second, start=10)))
+    expected = ttest_ind(first, second, equal_var=False)
+    assert apart.test == "Welch"
+    assert apart.p_value == pytest.approx(expected.pvalue)
+    assert (apart.difference.low, apart.difference.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert compared({0: 1.0}, {5: 2.0}).p_value is None
+    assert compared({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}).p_value == 0
+    assert compared({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p_value == 1
+    assert compared({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}).p_value == 0
+
+
+def test_holm_is_no_smaller_than_what_it_corrects_and_no_larger_than_bonferroni() -> None:
+    assert holm([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.06, 0.06])
+    p_values = np.random.default_rng(1).uniform(0, 0.2, 12).tolist()
+    corrected = [value for value in holm(p_values) if value is not None]
+    assert all(p <= c <= min(1, 12 * p) for p, c in zip(p_values, corrected, strict=True))
+    # Benjamini and Hochberg's correction is weaker.
+    assert all(c >= w - 1e-12 for c, w in zip(corrected, false_discovery_control(p_values), strict=True))
+    assert [c for _, c in sorted(zip(p_values, corrected, strict=True))] == sorted(corrected)
+    assert holm([]) == []
+
+
+def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect: CommandLine, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(RESULTS, run, ignore=shutil.ignore_patterns("figures", "tables"))
+    status, out, _ = opselect("check", run, "--against", RESULTS)
+    assert status == 0
+    assert out.startswith(
+        f"No change for the worse: {escape_markdown(str(run))} against {escape_markdown(str(RESULTS))}.\n"
+    )
+    path = run / "records.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        del line["checksum"]  # as somebody does who changes a line by hand and means it
+        if line["label"] == "darts-pt" and line["trial"]["seed"] == 0:
+            line["result"]["architecture"] = lines[0]["result"]["architecture"]
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    assert len(read_records(path)) == 50
+    status, out, _ = opselect("check", run, "--against", RESULTS)
+    assert status == 1
+    assert "| darts-pt | **changed** | 4 of 5 |" in out
+    status, out, _ = opselect("check", run, "--against", RESULTS, "--json")
+    assert status == 1
+    said = json.loads(out)
+    assert said["status"] == 1
+    assert {each["verdict"] for each in said["findings"]} == {"same", "changed"}
+    status, _, error = opselect("check", run, "--against", RESULTS.parent / "nasbench201" / "selection")
+    assert status == 2
+    assert "space: digits201 in the run, nasbench201 in the baseline; expected the same" in error
+    assert opselect("check", run, "--against", tmp_path / "nothing")[0] == 2
+
+
+def experiment(seeds: range) -> Experiment:
+    return parse(
+        f'name = "gate"\nspace = "digits201"\nimages = "digits"\nseeds = {list(seeds)}\n'
+        '[table]\nname = "digits201"\ndataset = "digits"\nepochs = 10\n'
+        '[[selector]]\nname = "zero-cost-pt"\ncandidates = 1\nbatch_size = 64\n',
+        "gate.toml",
+    )
+
+
+def ran(folder: Path, seeds: range) -> Trials:
+    summary = runner.run(experiment(seeds), folder, 1, lambda *_: None)
+    assert summary.failed == ()
+    return trials_of(summary.records, [])
+
+
+def wrong_sign(self: ZeroCostPT, question: Any) -> Any:
+    score = really_score(self, question)
+    return lambda state, edge: -score(state, edge)
+
+
+def one_edge_ignored(self: ZeroCostPT, question: Any) -> Any:
+    score = really_score(self, question)
+    return lambda state, edge: torch.zeros(5) if edge == 5 else score(state, edge)
+
+
+def alpha_instead(self: ZeroCostPT, question: Any) -> Any:
+    return alpha_strength
+
+
+really_score = ZeroCostPT._score
+
+
+@pytest.mark.parametrize("damage", [wrong_sign, one_edge_ignored, alpha_instead], ids=lambda each: each.__name__)
+def test_a_damaged_selector_is_caught_at_five_seeds(
+    damage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline = ran(tmp_path / "baseline", range(5))
+    monkeypatch.setattr(catalog.ZeroCostPT, "_score", damage)
+    findings = check(ran(tmp_path / "run", range(5)), baseline)
+    assert [finding.verdict for finding in findings] == ["changed"]
+    assert status_of(findings) == 1
+
+
+@pytest.mark.slow
+def test_repeated_runs_with_other_seeds_raise_no_more_false_alarms_than_stated(tmp_path: Path) -> None:
+    baseline = ran(tmp_path / "baseline", range(5))
+    runs = [ran(tmp_path / str(place), range(100 * place, 100 * place + 5)) for place in range(1, 21)]
+    alarms = sum(status_of(check(run, baseline, cost_tolerance=100.0)) == 1 for run in runs)
+    # At a level of 5 %, three or more alarms in 20 runs would be a chance of 8 %.
+    assert alarms <= 2

@@ -1,0 +1,486 @@
+"""The report is a pure function of records: right numbers, one order, every name escaped, "undefined" said aloud."""
+
+import csv
+import io
+import math
+import random
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opselect.bench.report import summaries
+from opselect.bench.report.render import escape_latex, escape_markdown, number
+from opselect.bench.report.writing import render_markdown, render_tables, write_report
+from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
+from opselect.bench.runs.trials import MixedRecords, trials_of
+from opselect.spaces.nasbench201.space import digits201
+
+EDGES, OPERATIONS = 6, 5
+NASTY = "a_b & <c> | %$#{~^\\`*[x](y)"
+SELECTORS = {
+    "magnitude": "magnitude",
+    "darts-pt": "darts-pt",
+    "darts-pt-fixed-alpha": "darts-pt-fixed-alpha",
+    "disc-acc": "disc-acc",
+    "zero-cost-pt (nwot)": "zero-cost-pt",
+    "zero-cost-pt (synflow)": "zero-cost-pt",
+    "zero-cost-disc (nwot)": "zero-cost-disc",
+    "random": "random",
+    "best-acc": "best-acc",
+    "avg-acc": "avg-acc",
+}
+LABELS = tuple(SELECTORS)
+TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
+BEST_TEST_ACCURACY = 90.0
+
+
+def description(selector: str, seed: int, table: TableReference | None = TABLE) -> TrialDescription:
+    """A trial of the default experiment."""
+    return TrialDescription(
+        space="digits201",
+        images="digits",
+        images_hash="abc123",
+        selector=selector,
+        settings={"edge_order": "random"} if "pt" in selector else {},
+        seed=seed,
+        training={"epochs": 60} if "darts" in selector or selector == "magnitude" else None,
+        table=table,
+        observe=True,
+        device="cpu",
+        software={"opselect": "0.1.0", "torch": "2.5.1"},
+    )
+
+
+def finished(label: str, selector: str, seed: int, result: Result, table: TableReference | None = TABLE) -> Record:
+    """A record with a result; its times depend on the selector and the seed."""
+    training = 40.0 + seed if selector in ("magnitude", "darts-pt", "darts-pt-fixed-alpha", "disc-acc") else 0.0
+    scoring = {"magnitude": 0.001, "random": 0.0005}.get(selector, 2.0 + 0.3 * seed + len(label) / 5)
+    seconds = {"supernet training": training, "scoring": scoring, "observing": 5.0}
+    cost = Cost(
+        seconds=seconds,
+        search_seconds=training + scoring,
+        evaluations=30,
+        peak_memory_megabytes=400.0 + seed,
+        device="cpu",
+    )
+    trial = description(selector, seed, table)
+    return Record(
+        version=1,
+        experiment="digits201",
+        label=label,
+        trial=trial,
+        key=trial.key,
+        status="done",
+        reason=None,
+        result=result,
+        cost=cost,
+        environment={"host": "here", "date": f"2026-01-0{seed + 1}", "python": "3.11.9"},
+    )
+
+
+def failed(label: str, selector: str, seed: int, reason: str) -> Record:
+    """A record without a result."""
+    trial = description(selector, seed)
+    return Record(
+        version=1,
+        experiment="digits201",
+        label=label,
+        trial=trial,
+        key=trial.key,
+        status="failed",
+        reason=reason,
+        result=None,
+        cost=None,
+        environment={},
+    )
+
+
+def measured(test_accuracy: float, architecture: str = "", steps: tuple[StepRecord, ...] = (), **more: Any) -> Result:
+    """A result whose regret and percentile follow from its test accuracy."""
+    values: dict[str, Any] = {
+        "architecture": architecture or digits201.format(digits201.at(0)),
+        "valid_accuracy": test_accuracy + 1,
+        "test_accuracy": test_accuracy,
+        "test_accuracies": [test_accuracy],
+        "other_test_accuracies": {},
+        "regret": BEST_TEST_ACCURACY - test_accuracy,
+        "percentile": test_accuracy,
+        "candidates": [],
+        "steps": list(steps),
+    }
+    return Result(**(values | more))
+
+
+def example(seeds: int = 5) -> list[Record]:
+    """A report's worth of records: noisy scores around planted ones, one failure, NaN and infinite scores."""
+    planted = np.random.default_rng(0).normal(size=(EDGES, OPERATIONS))
+    records = []
+    for rank, (label, selector) in enumerate(SELECTORS.items()):
+        for seed in range(seeds):
+            if (label, seed) == ("darts-pt", 1):
+                records.append(failed(label, selector, seed, "UndecidableEdge: edge 0→1: none of its scores is finite"))
+                continue
+            generator = np.random.default_rng([rank, seed])
+            noise = {"best-acc": 0.1, "avg-acc": 0.4, "random": 1e6}.get(label, 0.3 + 0.4 * rank)
+            records.append(finished(label, selector, seed, noisy_result(planted, noise, generator)))
+    return records
+
+
+def noisy_result(planted: np.ndarray, noise: float, generator: np.random.Generator) -> Result:
+    """Decide edge after edge by noisy scores."""
+    steps: list[StepRecord] = []
+    chosen = [0] * EDGES
+    for step, edge in enumerate(generator.permutation(EDGES).tolist()):
+        open_edges = [e for e in range(EDGES) if e not in {s.edge for s in steps}]
+        scores = {e: (planted[e] + noise * generator.normal(size=OPERATIONS)).tolist() for e in open_edges}
+        if noise == 0.3 + 0.4 * 5 and step == 0:
+            scores[edge][1] = math.nan
+            scores[edge][2] = math.inf
+        operation = int(np.nanargmax(np.where(np.isfinite(scores[edge]), scores[edge], -np.inf)))
+        truth = {
+            "best-acc": {e: (80 + 5 * planted[e]).tolist() for e in open_edges},
+            "avg-acc": {e: (60 + 5 * planted[e] ** 3 + planted[(e + 1) % EDGES]).tolist() for e in open_edges},
+        }
+        steps.append(StepRecord(edge=edge, operation=operation, tied=int(step == 2), scores=scores, truth=truth))
+        chosen[edge] = operation
+    quality = sum(planted[edge, operation] for edge, operation in enumerate(chosen))
+    index = sum(operation * OPERATIONS ** (EDGES - 1 - edge) for edge, operation in enumerate(chosen))
+    return measured(float(80 + quality), digits201.format(digits201.at(index)), tuple(steps))
+
+
+def lines_of(files: dict[str, str], name: str) -> list[dict[str, str]]:
+    """The lines of one CSV file."""
+    return list(csv.DictReader(io.StringIO(files[f"tables/{name}.csv"])))
+
+
+def accuracies(label: str, selector: str, values: list[float]) -> list[Record]:
+    """One finished trial a value."""
+    return [finished(label, selector, seed, measured(value)) for seed, value in enumerate(values)]
+
+
+def one_step(scores: list[list[float]], truth: list[list[float]], tied: int = 0) -> StepRecord:
+    """A first step with the scores of some edges, and the same truth for both oracles."""
+    by_edge = dict(enumerate(truth))
+    return StepRecord(
+        edge=0, operation=0, tied=tied, scores=dict(enumerate(scores)), truth={"best-acc": by_edge, "avg-acc": by_edge}
+    )
+
+
+def test_the_order_of_records_changes_no_byte() -> None:
+    records = example(seeds=2)
+    shuffled = records.copy()
+    random.Random(3).shuffle(shuffled)
+    assert shuffled != records
+    assert render_tables(shuffled, LABELS) == render_tables(records, LABELS)
+    assert render_markdown(shuffled, LABELS, "t") == render_markdown(records, LABELS, "t")
+
+
+def test_labels_come_in_the_order_given_and_then_by_name() -> None:
+    records = accuracies("z", "darts-pt", [1.0]) + accuracies("m", "magnitude", [1.0]) + accuracies("a", "x", [1.0])
+    assert trials_of(records, ["m", "missing"]).labels == ("m", "missing", "a", "z")
+
+
+def test_what_readers_must_know_of_sizes_and_epochs_stands_below_the_tables() -> None:
+    records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("zero-cost-pt", "zero-cost-pt", [40])
+    labels = ["magnitude", "zero-cost-pt"]
+    plain = render_markdown(records, labels, "full size")
+    assert "supernets of" not in plain
+    assert "validation accuracies:" not in plain
+    changed = []
+    for record in records:
+        training = record.trial.training and {"epochs": 20, "channels": 4, "cells": 1}
+        table = TABLE.model_copy(update={"valid_epochs": 3})
+        trial = record.trial.model_copy(update={"training": training, "table": table})
+        changed.append(record.model_copy(update={"trial": trial, "key": trial.key}))
+    text = render_markdown(changed, labels, "small")
+    small = (
+        "The trained supernets of magnitude are small: 4 channel(s) in the first stage, 1 cell(s) a stage, 20 epochs."
+    )
+    assert small in text
+    assert "All other supernets have the full size of the space." in text
+    assert "dataset digits, 10 epochs (validation accuracies: 3 epochs), mean over" in text
+
+
+def test_other_datasets_have_a_table_of_their_own() -> None:
+    records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("random", "random", [40])
+    assert "transfer" not in render_markdown(records, ["magnitude", "random"], "one dataset")
+    wider = []
+    for record, letters in zip(records, (30.0, 34.0, 20.0), strict=True):
+        trial = record.trial.model_copy(update={"table": TABLE.model_copy(update={"also": ("letters",)})})
+        assert record.result is not None
+        result = record.result.model_copy(update={"other_test_accuracies": {"letters": letters}})
+        wider.append(record.model_copy(update={"trial": trial, "key": trial.key, "result": result}))
+    text = render_markdown(wider, ["magnitude", "random"], "two datasets")
+    assert "| magnitude | 2 | 32.00 ± 2.83 | \\[6.59, 57.41\\] |" in text
+    assert "| random | 1 | 20.00 | – |" in text
+    assert "letters test accuracy (%) ↑" in text
+    (line, _) = lines_of(render_tables(wider, ["magnitude", "random"]), "transfer")
+    assert float(line["test_accuracy_letters_value"]) == 32
+
+
+def test_selection_by_hand() -> None:
+    records = accuracies("magnitude", "magnitude", [70.0, 80.0, 90.0]) + accuracies(
+        "darts-pt", "darts-pt", [60.0, 61.0]
+    )
+    files = render_tables(records, ["magnitude", "darts-pt"])
+    first, second = lines_of(files, "selection")
+    # Student's t for 95 % and 2 degrees of freedom is 4.3027; the deviation is 10.
+    half = 4.302653 * 10 / math.sqrt(3)
+    assert float(first["test_accuracy_value"]) == 80
+    assert float(first["test_accuracy_deviation"]) == 10
+    assert float(first["test_accuracy_low"]) == pytest.approx(80 - half, rel=1e-6)
+    assert (first["regret_value"], first["valid_accuracy_value"], first["test_accuracy_n"]) == ("10", "81", "3")
+    assert second["regret_value"] == "29.5"
+    row = next(line for line in files["tables/selection.tex"].splitlines() if line.startswith("magnitude"))
+    assert r"\textbf{80.00 $\pm$ 10.00} & {[55.16, 104.84]} & \textbf{81.00} & \textbf{10.00}" in row
+    report = render_markdown(records, ["magnitude", "darts-pt"], "t")
+    assert (
+        "| magnitude | 3 | **80.00 ± 10.00** | \\[55.16, 104.84\\] | **81.00** | **10.00** | **80.0** | 1 |" in report
+    )
+    assert "| darts-pt | 2 | <u>60.50 ± 0.71</u> |" in report
+
+
+def test_random_choice_and_oracles_do_not_compete() -> None:
+    records = accuracies("magnitude", "magnitude", [50.0, 51.0]) + accuracies("darts-pt", "darts-pt", [40.0, 41.0])
+    records += accuracies("the ceiling", "best-acc", [90.0, 89.0]) + accuracies("luck", "random", [70.0, 70.0])
+    report = render_markdown(records, ["the ceiling", "luck", "magnitude", "darts-pt"], "t")
+    assert "| magnitude | 2 | **50.50" in report and "| darts-pt | 2 | <u>40.50" in report
+    assert "| the ceiling | 2 | 89.50" in report and "| luck | 2 | 70.00" in report
+    assert "Highest mean test accuracy: magnitude" in report
+
+
+def test_what_is_printed_alike_is_marked_alike() -> None:
+    records = [
+        record
+        for label, value in (("a", 50.001), ("b", 50.002), ("c", 49.0), ("d", 48.0))
+        for record in accuracies(label, "darts-pt", [value, value])
+    ]
+    report = render_markdown(records, list("abcd"), "t")
+    assert re.findall(r"^\| (\w) \| 2 \| \*\*50\.00", report, re.MULTILINE) == ["a", "b"]
+    assert "<u>49.00" not in report
+
+
+def test_failed_trials_are_counted_and_give_their_reason() -> None:
+    records = [*accuracies("m", "magnitude", [50.0, 52.0]), failed("m", "magnitude", 2, "it\nbroke | badly")]
+    files = render_tables(records, ["m"])
+    (row,) = lines_of(files, "selection")
+    assert (row["trials"], row["failed"], row["test_accuracy_n"], row["test_accuracy_value"]) == ("3", "1", "2", "51")
+    assert lines_of(files, "failures")[0]["reason"] == "it broke | badly"
+    report = render_markdown(records, ["m"], "t")
+    assert "| m | 3 (1 failed) |" in report and "| m | 2 | it broke \\| badly |" in report
+    assert "| m | 2 | failed | – |" in report
+
+
+def test_ties_and_non_finite_scores_are_counted() -> None:
+    steps = (one_step([[1, math.nan, 3]], [[1, 2, 3]], tied=2), one_step([[math.inf, -math.inf, 3]], [[1, 2, 3]]))
+    result = measured(50.0, steps=steps, candidates=[("a", 1.0), ("b", math.nan), ("a", 1.0)])
+    (row,) = summaries.selection(trials_of([finished("m", "magnitude", 0, result)], []))
+    assert (row.decisions, row.tied_decisions, row.scores, row.nonfinite_scores) == (2, 1, 9, 4)
+    (trial,) = summaries.every_trial(trials_of([finished("m", "magnitude", 0, result)], []))
+    assert (trial.candidates, trial.distinct_candidates) == (3, 2)
+
+
+def test_agreement_by_hand() -> None:
+    truth = [[1.0, 2, 3, 4, 5]] * 3
+    # Seed 0: perfect, reversed, undefined: 0. Seed 1: perfect and one neighbouring swap (0.9; Kendall 0.8), undefined.
+    first = one_step([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [1, 1, 1, 1, 1]], truth)
+    second = one_step([[1, 2, 3, 4, 5], [2, 1, 3, 4, 5], [1, 2, math.nan, math.nan, math.nan]], truth)
+    records = [
+        finished("m", "magnitude", seed, measured(50.0, steps=(step,))) for seed, step in enumerate((first, second))
+    ]
+    spearman, kendall = summaries.agreements(trials_of(records, []))[:2]
+    assert spearman.agreement.value == pytest.approx((0 + 0.95) / 2)
+    assert kendall.agreement.value == pytest.approx((0 + 0.9) / 2)
+    assert (spearman.edges, spearman.undefined_edges, spearman.dropped_pairs) == (4, 2, 3)
+
+
+def test_edges_decided_before_a_step_are_not_in_its_agreement() -> None:
+    # The second step still carries the reversed scores of edge 0, as an order that ranks once does.
+    truth = [[1.0, 2, 3], [1.0, 2, 3]]
+    first = one_step([[3, 2, 1], [1, 2, 3]], truth)
+    second = StepRecord(edge=1, operation=2, tied=0, scores=first.scores, truth=first.truth)
+    rows = summaries.along_the_steps(
+        trials_of([finished("m", "magnitude", 0, measured(50.0, steps=(first, second)))], [])
+    )
+    assert [row.step for row in rows] == [1, 2]
+    assert [row.agreement.value for row in rows] == pytest.approx([0, 1])
+
+
+def test_scores_of_one_edge_only_are_said_to_be_that() -> None:
+    step = one_step([[1, 2, 3]], [[1.0, 2, 3]])
+    record = finished("m", "magnitude", 0, measured(50.0, steps=(step,)))
+    unobserved = record.model_copy(update={"trial": record.trial.model_copy(update={"observe": False})})
+    assert "observe = false" not in render_markdown([record], ["m"], "t")
+    assert render_markdown([unobserved], ["m"], "t").count("observe = false") == 3
+
+
+def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
+    truth = [[1.0, 2, 3]]
+    up, down = one_step([[1, 2, 3]], truth), one_step([[3, 2, 1]], truth)
+    records = [finished("a", "magnitude", seed, measured(50.0, steps=(up,))) for seed in (0, 1)]
+    records += [finished("b", "darts-pt", seed, measured(50.0, steps=(down,))) for seed in (1, 2)]
+    records += [finished("luck", "random", 1, measured(50.0, steps=(up,)))]
+    rows = summaries.correlations(trials_of(records, ["a", "b", "luck"]))
+    found = {(row.first, row.second): (row.agreement.value, row.agreement.n) for row in rows}
+    assert found == {
+        ("best-acc (test)", "avg-acc (test)"): (1, 3),
+        ("best-acc (test)", "a"): (1, 2),
+        ("best-acc (test)", "b"): (-1, 2),
+        ("avg-acc (test)", "a"): (1, 2),
+        ("avg-acc (test)", "b"): (-1, 2),
+        ("a", "b"): (-1, 1),
+    }
+
+
+def test_paired_differences_use_common_seeds() -> None:
+    records = accuracies("m", "magnitude", [50.0, 52.0, 54.0]) + accuracies("d", "darts-pt", [51.0, 54.0])
+    files = render_tables(records, ["m", "d"])
+    (row,) = lines_of(files, "paired")
+    # 50 - 51 and 52 - 54; of the four sign patterns two are as far from zero.
+    assert (row["first"], row["second"], row["difference_value"], row["difference_n"]) == ("m", "d", "-1.5", "2")
+    assert row["p_value"] == "0.5"
+    report = render_markdown(records, ["m", "d"], "t")
+    assert "minus m (pp) ↑" in report and "minus d (pp) ↑" in report
+    # t for 95 % and one degree of freedom is 12.706, the deviation sqrt(1/2): 12.706 * 0.7071 / sqrt(2) = 6.35.
+    assert "| d | 1.50 | \\[−4.85, 7.85\\] | 2 | 0.5000 |  |  |  |  |" in report
+
+
+def test_one_seed_has_no_interval() -> None:
+    report = render_markdown(example(seeds=1), LABELS, "t")
+    row = next(line for line in report.splitlines() if line.startswith("| magnitude | 1 |"))
+    assert re.match(r"\| magnitude \| 1 \| \**\d\d\.\d\d\** \| – \|", row)
+
+
+def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path) -> None:
+    report = render_markdown([], ["magnitude"], "t")
+    assert "There are no records." in report and "| magnitude | 0 | – | – | – | – | – | 0 |" in report
+    nothing: dict[str, Any] = {
+        "valid_accuracy": None,
+        "test_accuracy": None,
+        "regret": None,
+        "percentile": None,
+        "test_accuracies": [],
+    }
+    bare = [finished("m", "magnitude", 0, measured(50.0).model_copy(update=nothing), table=None)]
+    report = render_markdown(bare, ["m"], "t")
+    assert "no table of accuracies" in report and "figures/accuracy.png" not in report
+    assert "| m | 1 | – | – | 1 |" in report and "Regret" not in report
+    assert {path.name for path in write_report([], [], tmp_path, "t") if path.suffix == ".png"} == set()
+
+
+def test_every_version_is_reported_under_its_own_name() -> None:
+    facts = {row["item"]: row["value"] for row in lines_of(render_tables(example(seeds=1), LABELS), "reproducibility")}
+    assert (facts["Version of opselect"], facts["Version of torch"]) == ("0.1.0", "2.5.1")
+    assert (facts["Seeds"], facts["Table, fingerprint"], facts["Images, hash"]) == ("0", "f1e2d3c4", "abc123")
+
+
+def test_records_of_two_problems_or_two_versions_are_refused() -> None:
+    (first,) = accuracies("m", "magnitude", [50.0])
+    other_table = TABLE.model_copy(update={"epochs": 200})
+    other = finished("m", "magnitude", 1, measured(50.0), table=other_table)
+    with pytest.raises(MixedRecords, match=r"2 problems.*10 epochs.*200 epochs"):
+        render_tables([first, other], ["m"])
+    again = first.model_copy(update={"trial": first.trial.model_copy(update={"software": {"torch": "9"}})})
+    with pytest.raises(MixedRecords, match=r"'m', seed 0: 2 records, expected one"):
+        render_tables([first, again], ["m"])
+
+
+def test_times_stand_in_no_reproducible_file() -> None:
+    records = example(seeds=2)
+    slower = [
+        record.model_copy(
+            update={
+                "environment": {"host": "elsewhere"},
+                "cost": record.cost and record.cost.model_copy(update={"search_seconds": 12345.0, "device": "cuda:7"}),
+            }
+        )
+        for record in records
+    ]
+    assert render_tables(slower, LABELS) == render_tables(records, LABELS)
+    assert render_markdown(slower, LABELS, "t") == render_markdown(records, LABELS, "t")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (-0.001, "0.00"), (-1.5, "−1.50"), (2.0, "2.00"), (-0.006, "−0.01")]
+)
+def test_numbers_have_one_zero_and_a_true_minus(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_names_are_escaped_in_latex() -> None:
+    assert escape_latex(r"a_b & 5 % $x$ #1 {y} ~ ^ \z < >") == (
+        r"a\_b \& 5 \% \$x\$ \#1 \{y\} "
+        r"\textasciitilde{} \textasciicircum{} \textbackslash{}z \textless{} \textgreater{}"
+    )
+    table = render_tables(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY])["tables/selection.tex"]
+    row = next(line for line in table.splitlines() if line.startswith(r"a\_b"))
+    assert row.startswith(escape_latex(NASTY))
+    # Nine column separators beside the escaped ampersand of the name.
+    assert len(re.findall(r"(?<!\\)&", row)) == 9
+
+
+def test_names_are_escaped_in_markdown() -> None:
+    assert escape_markdown("a|b_*<c>") == r"a\|b\_\*\<c\>"
+    report = render_markdown(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY], NASTY, {NASTY: NASTY})
+    rows = [line for line in report.splitlines() if line.startswith(f"| {escape_markdown(NASTY)} | 2 |")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 11
+    assert report.startswith(f"# {escape_markdown(NASTY)}\n")
+    assert NASTY not in report
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its tags, its references, its text by tag."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.references: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect a tag and where it points."""
+        self.tags.add(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.texts.append(data)
+
+
+def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path: Path) -> None:
+    records = [record for record in example(seeds=2) if record.label in ("magnitude", "darts-pt", "random", "best-acc")]
+    nasty = [record.model_copy(update={"label": NASTY}) for record in records if record.label == "magnitude"]
+    records = [record for record in records if record.label != "magnitude"] + nasty
+    labels = [NASTY, "darts-pt", "random", "best-acc"]
+    first = write_report(records, labels, tmp_path / "first", NASTY, {"Experiment": NASTY})
+    second = write_report(records[::-1], labels, tmp_path / "second", NASTY, {"Experiment": NASTY})
+    contents = {path.relative_to(tmp_path / "first").as_posix(): path.read_bytes() for path in first}
+    assert contents == {path.relative_to(tmp_path / "second").as_posix(): path.read_bytes() for path in second}
+
+    figures = ("accuracy", "accuracy_against_time", "cells", "correlations", "steps")
+    expected = {f"figures/{name}.{kind}" for name in figures for kind in ("pdf", "png")}
+    assert {name for name in contents if name.startswith("figures/")} == expected
+    assert {"report.md", "report.html", "timing.md", "tables/timing.csv", "tables/timing.tex"} <= set(contents)
+    tables = render_tables(records, labels)
+    assert {name: contents[name].decode() for name in tables} == tables
+    assert contents["report.md"].decode() == render_markdown(records, labels, NASTY, {"Experiment": NASTY})
+    assert b"CreationDate" not in contents["figures/accuracy.pdf"]
+
+    page = Page(contents["report.html"].decode())
+    assert NASTY in page.texts and "c" not in page.tags and "script" not in page.tags
+    assert all(reference.startswith(("data:image/png;base64,", "#")) for reference in page.references)
+    # Whatever may differ between two runs comes last.
+    before, timing = contents["report.html"].decode().split("<h2>Times and machines</h2>")
+    assert "Search cost" in timing and "Search cost" not in before and "<h2>" not in timing
+
+
+def test_names_close_together_are_moved_apart_and_no_further() -> None:
+    from opselect.bench.report.figures import spread
+
+    assert spread([1.0, 5.0, 9.0], 1.0) == [1.0, 5.0, 9.0]
+    assert spread([2.0, 2.0, 2.0], 1.0) == pytest.approx([1.0, 2.0, 3.0])

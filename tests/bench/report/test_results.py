@@ -1,0 +1,28 @@
+"""The committed reports are what the code of today makes of the committed records."""
+
+from pathlib import Path
+
+import pytest
+
+from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.runs.run import reported
+
+RESULTS = Path(__file__).parents[3] / "results"
+RUNS = sorted(str(path.parent.relative_to(RESULTS)) for path in RESULTS.rglob("report.md"))
+
+
+def test_there_are_committed_results() -> None:
+    assert "digits201" in RUNS
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_committed_tables_are_remade_byte_for_byte(name: str) -> None:
+    records, experiment, networks = reported(RESULTS / name)
+    tables = render_tables(records, experiment.labels, networks)
+    assert tables
+    for file, text in tables.items():
+        assert (RESULTS / name / file).read_bytes() == text.encode(), file
+    markdown = render_markdown(records, experiment.labels, experiment.title, networks=networks)
+    assert (RESULTS / name / "report.md").read_bytes() == markdown.encode()
+    assert all(record.status == "done" for record in records)
+    assert all(network.result for network in networks)

@@ -25,13 +25,13 @@ from opselect.selectors.pruning import (
     strongest_operation,
 )
 from opselect.selectors.scores import (
-    Quality,
+    SupernetMetric,
     alpha_strength,
     average_accuracy,
     best_accuracy,
     discretization,
     perturbation,
-    proxy_quality,
+    proxy_metric,
     random_strength,
     ranked_together,
     validation_accuracy,
@@ -200,12 +200,12 @@ class ZeroCostPT(Settings):
         return self._propose_and_validate(task, self._score(perturbation))
 
     def _edge_score(self) -> EdgeScore:
-        scores = [removal(proxy_quality(proxy)) for proxy in self._proxies()]
+        scores = [removal(proxy_metric(proxy)) for proxy in self._proxies()]
         combination = self._combination()
         return scores[0] if combination is None else ranked_removals(scores, combination)
 
-    def _score(self, question: Callable[[Quality], Score]) -> Score:
-        scores = [question(proxy_quality(proxy)) for proxy in self._proxies()]
+    def _score(self, question: Callable[[SupernetMetric], Score]) -> Score:
+        scores = [question(proxy_metric(proxy)) for proxy in self._proxies()]
         combination = self._combination()
         return scores[0] if combination is None else ranked_together(scores, combination)
 

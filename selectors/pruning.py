@@ -10,13 +10,13 @@ import torch
 from opselect.selectors.decisions import Decisions, without_edge
 from opselect.selectors.edgewise import Tune, UndecidableEdge, leave_as_it_is
 from opselect.selectors.proxies.interface import Combination
-from opselect.selectors.scores import MissingIngredient, Quality
+from opselect.selectors.scores import MissingIngredient, SupernetMetric
 from opselect.selectors.task import EdgeScore, Score, SearchState, TopologyStep
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.space import NONE
 
 
-def removal(quality: Quality) -> EdgeScore:
+def removal(metric: SupernetMetric) -> EdgeScore:
     """Minus the quality of the supernet without the edge: the best edge is the one that is missed most.
 
     Source: Wang et al. (arXiv 2108.04392), algorithm 2.
@@ -24,7 +24,7 @@ def removal(quality: Quality) -> EdgeScore:
 
     def score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
         weights = state.decisions.weights(state.alpha).detach()
-        found = quality(state, [without_edge(weights, edge) for edge in edges])
+        found = metric(state, [without_edge(weights, edge) for edge in edges])
         return {edge: -value for edge, value in zip(edges, found, strict=True)}
 
     return score

@@ -20,7 +20,7 @@ from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import NONE, Weights
 
-Quality: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
+SupernetMetric: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
 """`(state, several weights) -> how good the supernet is under each of them`, larger is better."""
 
 ACCURACY_BATCH = 256
@@ -43,7 +43,7 @@ def alpha_strength(state: SearchState, edge: int) -> Tensor:
     return strength
 
 
-def perturbation(quality: Quality) -> Score:
+def perturbation(metric: SupernetMetric) -> Score:
     """Minus the quality of the supernet without the operation: the best operation is the one that is missed most.
 
     Sources: Wang et al. (arXiv 2108.04392), section 4; Xiang et al. (arXiv 2106.06799), section 4.
@@ -52,18 +52,18 @@ def perturbation(quality: Quality) -> Score:
     def score(state: SearchState, edge: int) -> Tensor:
         weights = state.decisions.weights(state.alpha).detach()
         removed = [without(weights, edge, operation) for operation in range(_operations(state, edge))]
-        return -torch.tensor(quality(state, removed), dtype=torch.float64)
+        return -torch.tensor(metric(state, removed), dtype=torch.float64)
 
     return score
 
 
-def discretization(quality: Quality) -> Score:
+def discretization(metric: SupernetMetric) -> Score:
     """The quality of the supernet with nothing but the operation on its edge (Wang et al., section 3.2; disc-zc)."""
 
     def score(state: SearchState, edge: int) -> Tensor:
         weights = state.decisions.weights(state.alpha).detach()
         alone = [only(weights, edge, operation) for operation in range(_operations(state, edge))]
-        return torch.tensor(quality(state, alone), dtype=torch.float64)
+        return torch.tensor(metric(state, alone), dtype=torch.float64)
 
     return score
 
@@ -97,15 +97,15 @@ def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: Labelled
     return [100 * count / len(images) for count in correct.tolist()]
 
 
-def proxy_quality(proxy: Proxy) -> Quality:
+def proxy_metric(proxy: Proxy) -> SupernetMetric:
     """The proxy of the supernet under each of several weights, on the batch of the step."""
 
-    def quality(state: SearchState, weights: Sequence[Weights]) -> list[float]:
+    def metric(state: SearchState, weights: Sequence[Weights]) -> list[float]:
         if state.batch is None:
             raise MissingIngredient("a proxy needs a batch of images, and this state has none")
         return scores_under(proxy, _supernet(state), weights, state.batch)
 
-    return quality
+    return metric
 
 
 def ranked_together(scores: Sequence[Score], combination: Combination) -> Score:

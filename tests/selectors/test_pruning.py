@@ -96,11 +96,11 @@ def test_removal_measures_the_supernet_without_the_edge() -> None:
     state = decided(task_on(darts), operation=3)
     seen = []
 
-    def quality(_: SearchState, several: Sequence[torch.Tensor]) -> list[float]:
+    def metric(_: SearchState, several: Sequence[torch.Tensor]) -> list[float]:
         seen.extend(several)
         return [float(weights.sum()) for weights in several]
 
-    assert removal(quality)(state, (9, 11)) == {9: -27.0, 11: -27.0}
+    assert removal(metric)(state, (9, 11)) == {9: -27.0, 11: -27.0}
     for edge, weights in zip((9, 11), seen, strict=True):
         assert weights[edge].tolist() == [0] * 7
         assert weights.sum() == 27

@@ -19,7 +19,7 @@ from opselect.selectors.scores import (
     best_accuracy,
     discretization,
     perturbation,
-    proxy_quality,
+    proxy_metric,
     random_strength,
     table_scores,
     validation_accuracy,
@@ -139,6 +139,6 @@ def test_what_a_score_needs_and_does_not_get_is_named(task: Task, few_digits: La
     with pytest.raises(MissingIngredient, match="name a table"):
         best_accuracy(start(task), 0)
     with pytest.raises(MissingIngredient, match="batch of images"):
-        perturbation(proxy_quality(lambda network, batch: 0.0))(start(task), 0)
+        perturbation(proxy_metric(lambda network, batch: 0.0))(start(task), 0)
     with pytest.raises(MissingIngredient, match="needs a supernet"):
         perturbation(validation_accuracy)(start(replace(task, supernet=None)), 0)

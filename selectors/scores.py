@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
-from opselect.selectors.proxies.interface import Combination, Proxy, scores_under
+from opselect.selectors.proxies.interface import Combination, Proxy, score_many
 from opselect.selectors.task import RegisteredScore, Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
@@ -103,7 +103,7 @@ def proxy_metric(proxy: Proxy) -> SupernetMetric:
     def metric(state: SearchState, weights: Sequence[Weights]) -> list[float]:
         if state.batch is None:
             raise MissingIngredient("a proxy needs a batch of images, and this state has none")
-        return scores_under(proxy, _supernet(state), weights, state.batch)
+        return score_many(proxy, _supernet(state), weights, state.batch)
 
     return metric
 

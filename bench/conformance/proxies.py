@@ -19,7 +19,7 @@ from opselect.bench.conformance.check import (
     same,
 )
 from opselect.selectors.decisions import without_edge
-from opselect.selectors.proxies.interface import Combination, JointProxy, Proxy, UnscorableNetwork, Weighted
+from opselect.selectors.proxies.interface import BatchedProxy, Combination, Proxy, UnscorableNetwork, Weighted
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
@@ -152,12 +152,12 @@ def order_of_images_is_irrelevant(material: ProxyMaterial) -> None:
 
 def scores_together_are_those_of_each(material: ProxyMaterial) -> None:
     """A proxy that scores several weights together gives each the score that it has alone, and leaves the supernet."""
-    if not isinstance(material.proxy, JointProxy):
+    if not isinstance(material.proxy, BatchedProxy):
         raise NotApplicable("it scores one network at a time")
     several = [material.weights, material.weights / 2, without_edge(material.weights, 1)]
     before = snapshot(material.supernet, material.batch)
     with leaving_random_state("scoring several weights together"):
-        together = material.proxy.under_each(material.supernet, several, material.batch)
+        together = material.proxy.score_many(material.supernet, several, material.batch)
     expect_unchanged("scoring several weights together", before, snapshot(material.supernet, material.batch))
     alone = [material.proxy(Weighted(material.supernet, weights), material.batch) for weights in several]
     expect(

@@ -30,10 +30,10 @@ class Proxy(Protocol):
 
 
 @runtime_checkable
-class JointProxy(Proxy, Protocol):
+class BatchedProxy(Proxy, Protocol):
     """A proxy that scores a supernet under several weights faster together than one after the other."""
 
-    def under_each(self, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
+    def score_many(self, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
         """One score for each of the weights: what the proxy says of `Weighted(supernet, each)`, but for rounding."""
         ...
 
@@ -70,10 +70,10 @@ class Weighted(nn.Module):
         return logits
 
 
-def scores_under(proxy: Proxy, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
+def score_many(proxy: Proxy, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
     """The proxy of a supernet under each of several weights, together where it knows how."""
-    if isinstance(proxy, JointProxy):
-        return proxy.under_each(supernet, weights, batch)
+    if isinstance(proxy, BatchedProxy):
+        return proxy.score_many(supernet, weights, batch)
     return [proxy(Weighted(supernet, each), batch) for each in weights]
 
 

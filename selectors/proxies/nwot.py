@@ -49,7 +49,7 @@ class NASWOT:
         """
         return _log_determinants(self.kernels(folded(network), batch))[0]
 
-    def under_each(self, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
+    def score_many(self, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
         """The scores of a supernet under each of several weights; what they have in common is computed once."""
         kernels = []
         together = most_together(supernet, batch)

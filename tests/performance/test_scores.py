@@ -60,7 +60,7 @@ def test_a_step_against_the_published_computation(
         return [published_score(supernet, weights, batch.images) for weights in steps]
 
     def fast() -> list[float]:
-        return nwot_reference.under_each(supernet, steps, batch)
+        return nwot_reference.score_many(supernet, steps, batch)
 
     assert fast() == pytest.approx(published(), rel=1e-4)
     what = f"nasbench201, full size, batch {batch_size}: one step of nwot_reference, against the published computation"
@@ -77,7 +77,7 @@ def test_a_step_of_nwot_against_the_plain_definition(turns: Turns) -> None:
         return plainly(lambda: [nwot(Weighted(supernet, weights), batch) for weights in steps])()
 
     what = "nasbench201, full size, batch 64: one step of nwot, against the plain definition"
-    turns(what, plain, lambda: nwot.under_each(supernet, steps, batch), 3)
+    turns(what, plain, lambda: nwot.score_many(supernet, steps, batch), 3)
 
 
 def test_a_step_of_small_networks_together_against_one_by_one(turns: Turns) -> None:
@@ -86,7 +86,7 @@ def test_a_step_of_small_networks_together_against_one_by_one(turns: Turns) -> N
     turns(
         "digits201, batch 64: one step of nwot, all perturbations in one stack, against one after the other",
         lambda: [nwot(Weighted(supernet, weights), batch) for weights in steps],
-        lambda: nwot.under_each(supernet, steps, batch),
+        lambda: nwot.score_many(supernet, steps, batch),
         20,
     )
 
@@ -151,7 +151,7 @@ def test_how_a_step_grows_with_the_edges_of_a_cell(turns: Turns, nodes: int) -> 
             supernet = CellNetwork(edges, [OPERATIONS] * len(edges), Skeleton(8, 1, "plain"), 1, 10, False)
         weights = Decisions.none_yet(edges).weights(torch.zeros(len(edges), len(OPERATIONS)))
         steps = [without(weights, 1, operation) for operation in range(len(OPERATIONS))]
-        return lambda: nwot.under_each(supernet.to(memory_format=torch.channels_last), steps, batch)
+        return lambda: nwot.score_many(supernet.to(memory_format=torch.channels_last), steps, batch)
 
     what = f"digits201, batch 64: one step of nwot, 6 edges, against {nodes * (nodes - 1) // 2}"
     turns(what, step_of(4), step_of(nodes), 20)

@@ -15,7 +15,7 @@ from opselect.bench.conformance.collect import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.flops import flops
 from opselect.selectors.proxies.grad_norm import grad_norm
-from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork, Weighted, scores_under
+from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork, Weighted, score_many
 from opselect.selectors.proxies.nwot import agreement, folded, nwot, nwot_reference
 from opselect.selectors.proxies.params import params
 from opselect.selectors.proxies.snip import snip
@@ -187,7 +187,7 @@ def test_scores_of_one_step_are_those_of_each_perturbation(proxy: Proxy, space: 
     removed = [without(weights, 3, operation) for operation in range(weights.shape[1])]
     images = torch.randn(6, 1, 16, 16, generator=torch.Generator().manual_seed(1))
     batch = LabelledImages(images, torch.arange(6))
-    together = scores_under(proxy, supernet, removed, batch)
+    together = score_many(proxy, supernet, removed, batch)
     assert together == pytest.approx([proxy(Weighted(supernet, each), batch) for each in removed], rel=1e-4)
     assert len(set(together)) > 2
 

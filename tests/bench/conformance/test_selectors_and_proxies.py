@@ -317,8 +317,8 @@ def minus_nwot(network: nn.Module, batch: LabelledImages) -> float:
 
 
 class HastyTogether(NASWOT):
-    def under_each(self, supernet: nn.Module, weights: Sequence[Tensor], batch: LabelledImages) -> list[float]:
-        return super().under_each(supernet, [weights[0]] * len(weights), batch)
+    def score_many(self, supernet: nn.Module, weights: Sequence[Tensor], batch: LabelledImages) -> list[float]:
+        return super().score_many(supernet, [weights[0]] * len(weights), batch)
 
 
 @except_for("larger is better", "a test says so")

@@ -230,7 +230,7 @@ def _score(scoring: Scoring) -> ScoreRecord:
 
 @cache
 def _batch_of(images: str, batch_size: int, seed: int) -> LabelledImages:
-    half = SearchImages.halves(load_images_once(images)).weights_half
+    half = SearchImages.halves(load_images_once(images)).train_split
     return next(shuffled_batches(half, batch_size, torch_generator("proxy study", seed)))
 
 

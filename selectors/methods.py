@@ -219,7 +219,7 @@ class ZeroCostPT(Settings):
         return [registry.load("proxies", name) for name in names]
 
     def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
-        return shuffled_batches(task.images.weights_half, self.batch_size, task.torch_generator(*purpose))
+        return shuffled_batches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
 
     def _propose_and_validate(self, task: Task, score: Score) -> Selection:
         proposals: list[Architecture] = []
@@ -255,7 +255,7 @@ class ZeroCostPT(Settings):
         """Sum of the proxy of the stand-alone network over V batches, the same for every candidate."""
         network = task.space.network(
             architecture,
-            task.images.weights_half.images.shape[1],
+            task.images.train_split.images.shape[1],
             task.classes,
             seed_for(task.space.name, task.seed, "validated network"),
         )

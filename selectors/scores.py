@@ -74,7 +74,7 @@ def validation_accuracy(state: SearchState, weights: Sequence[Weights]) -> list[
     Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
     supernet. Unlike there, measuring does not change the running statistics.
     """
-    return accuracies(_supernet(state), weights, state.task.images.alpha_half)
+    return accuracies(_supernet(state), weights, state.task.images.val_split)
 
 
 @torch.no_grad()

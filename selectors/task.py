@@ -25,14 +25,14 @@ class SearchImages:
     """The two halves of the training images, as DARTS uses them; nothing else is visible to a search.
 
     Attributes:
-        weights_half: what the supernet's parameters are trained on, and what zero-cost batches are drawn from.
-        alpha_half: what alpha is trained on and validation accuracy is measured on.
+        train_split: what the supernet's parameters are trained on, and what zero-cost batches are drawn from.
+        val_split: what alpha is trained on and validation accuracy is measured on.
         crop_padding: pixels of padding for random crops in training, 0 for none.
         flip: whether training mirrors images at random.
     """
 
-    weights_half: LabelledImages
-    alpha_half: LabelledImages
+    train_split: LabelledImages
+    val_split: LabelledImages
     crop_padding: int = 0
     flip: bool = False
 

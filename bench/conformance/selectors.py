@@ -102,11 +102,11 @@ def scoring_leaves_everything(material: ScoreMaterial) -> None:
     for when, state in material.states().items():
         task = state.task
         network = task.supernet or nn.Identity()
-        alpha, before = state.alpha.clone(), snapshot(network, task.images.alpha_half)
+        alpha, before = state.alpha.clone(), snapshot(network, task.images.val_split)
         with leaving_random_state(f"scoring {when}"):
             for edge in state.decisions.open_edges:
                 material.score(state, edge)
-        expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.alpha_half))
+        expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.val_split))
         expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
 
 
@@ -167,7 +167,7 @@ def _run(selector: Selector, task: Task) -> Run:
 
 def _given(task: Task) -> dict[str, object]:
     """What a selector may read and must not change; the supernet is its own."""
-    halves = (task.images.weights_half, task.images.alpha_half)
+    halves = (task.images.train_split, task.images.val_split)
     return {
         "alpha": None if task.alpha is None else task.alpha.clone(),
         "images or labels": [[half.images.clone(), half.labels.clone()] for half in halves],

@@ -76,8 +76,8 @@ class SupernetTrainer:
         self.noise = training.smoothing if alpha_training == "smoothed" else 0.0
         self.images = images
         self.generator = generator
-        self.weight_batches = shuffled_batches(images.weights_half, training.batch_size, generator)
-        self.alpha_batches = shuffled_batches(images.alpha_half, training.batch_size, generator)
+        self.weight_batches = shuffled_batches(images.train_split, training.batch_size, generator)
+        self.alpha_batches = shuffled_batches(images.val_split, training.batch_size, generator)
         self.sgd = SGD(
             supernet.parameters(), learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
         )
@@ -88,7 +88,7 @@ class SupernetTrainer:
     def train_epochs(self, decisions: Decisions, epochs: int) -> None:
         """Train for some epochs with the given decisions; the rows of decided edges get no gradient."""
         self.supernet.train()
-        steps = len(self.images.weights_half) // self.training.batch_size
+        steps = len(self.images.train_split) // self.training.batch_size
         for _ in range(epochs):
             for _ in range(steps):
                 if self.learn_alpha:

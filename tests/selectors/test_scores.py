@@ -118,7 +118,7 @@ def test_validation_accuracy_counts_by_hand(task: Task) -> None:
         def forward(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
             return nn.functional.one_hot(torch.full((len(images),), 3), 10).float()
 
-    labels = task.images.alpha_half.labels
+    labels = task.images.val_split.labels
     expected = 100 * float((labels == 3).float().mean())
     state = start(replace(task, supernet=Constant()))
     assert validation_accuracy(state, [torch.zeros(6, 5)] * 2) == pytest.approx([expected] * 2)

@@ -20,7 +20,7 @@ def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> l
 
     The supernet is left exactly as it was.
     """
-    supernet, images = state.task.supernet, state.task.images.alpha_half
+    supernet, images = state.task.supernet, state.task.images.val_split
     assert supernet is not None, "opselect provides what supernet_state asks for"
     # Copies of the buffers take the update that batch norms in training mode make.
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}

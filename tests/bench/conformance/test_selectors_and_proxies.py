@@ -402,7 +402,7 @@ def test_a_permuted_task_is_the_same_problem(permutation: Permutation) -> None:
         assert space.parse(space.format(architecture)) == architecture
         assert all(name in edge.operations for name, edge in zip(architecture.operations, space.edges, strict=True))
     assert task.supernet is not None and permuted.supernet is not None
-    images = task.images.alpha_half.images
+    images = task.images.val_split.images
     ours, theirs = (start(each).decisions.weights(start(each).alpha) for each in (task, permuted))
     with torch.no_grad():
         logits = task.supernet.eval()(images, ours), permuted.supernet.eval()(images, theirs)

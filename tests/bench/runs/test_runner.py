@@ -530,8 +530,8 @@ def test_the_task_of_a_selector_holds_no_test_accuracy_and_no_test_image(
     (task,) = Curious.seen
     assert task.valid_accuracies is not None
     np.testing.assert_array_equal(task.valid_accuracies, poisoned_table.accuracies("digits", "valid", 10, "mean"))
-    assert (len(task.images.weights_half), len(task.images.alpha_half)) == (32, 32)
-    given = [*task.images.weights_half.images, *task.images.alpha_half.images]
+    assert (len(task.images.train_split), len(task.images.val_split)) == (32, 32)
+    given = [*task.images.train_split.images, *task.images.val_split.images]
     assert not any(bool((image == held_out).all()) for image in given for held_out in tiny_images.test.images)
 
 

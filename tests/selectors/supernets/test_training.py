@@ -40,7 +40,7 @@ def test_training_learns_the_digits_and_alpha(task: Task) -> None:
     images = SearchImages.halves(digits())
     supernet, alpha = trained(images, SupernetTraining(epochs=8, alpha_learning_rate=3e-3), alpha_training="learnt")
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
-    assert accuracies(supernet, [weights], images.alpha_half)[0] > 18, "chance is 10, with a deviation of 1.3"
+    assert accuracies(supernet, [weights], images.val_split)[0] > 18, "chance is 10, with a deviation of 1.3"
     start_alpha = initial_alpha(Decisions.none_yet(digits201.edges), torch_generator("alpha"))
     assert (alpha - start_alpha).abs().max() > 0.02
     assert not alpha.requires_grad
@@ -62,14 +62,14 @@ def test_frozen_alpha_stays_uniform(task: Task) -> None:
 
 def test_weights_never_see_the_alpha_half_nor_alpha_the_weights_half(task: Task) -> None:
     # With unseen images replaced by NaN, whatever touched them would become NaN.
-    nan = LabelledImages(torch.full_like(task.images.alpha_half.images, math.nan), task.images.alpha_half.labels)
-    supernet, _ = trained(SearchImages(task.images.weights_half, nan), task.training, alpha_training="fixed")
+    nan = LabelledImages(torch.full_like(task.images.val_split.images, math.nan), task.images.val_split.labels)
+    supernet, _ = trained(SearchImages(task.images.train_split, nan), task.training, alpha_training="fixed")
     assert all(torch.isfinite(parameter).all() for parameter in supernet.parameters())
 
     trainer = SupernetTrainer(
         digits201.supernet(1, 10, seed=0),
         torch.zeros(6, 5),
-        SearchImages(nan, task.images.alpha_half),
+        SearchImages(nan, task.images.val_split),
         task.training,
         "learnt",
         0.025,

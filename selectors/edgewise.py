@@ -71,7 +71,7 @@ def decide_edges(
             if edge not in known:
                 known[edge] = counted(state, edge)
             operation, tied = best(known[edge], edges[edge].name)
-            if state.task.observe and state.candidate == 0:
+            if state.task.record_all_scores and state.candidate == 0:
                 with ledger.phase("observing"):
                     for other in state.decisions.open_edges:
                         if other not in known:

@@ -74,7 +74,7 @@ class Task:
             the oracles use it. There is no test accuracy here.
         training: how supernets are trained in this experiment, for selectors that tune.
         ledger: where costs are written.
-        observe: whether to score every open edge at every step for the report, not just the edge to decide.
+        record_all_scores: whether to score every open edge at every step for the report, not just the edge to decide.
     """
 
     space: SearchSpace
@@ -86,7 +86,7 @@ class Task:
     valid_accuracies: np.ndarray | None = None
     training: SupernetTraining = field(default_factory=SupernetTraining)
     ledger: Ledger = field(default_factory=Ledger)
-    observe: bool = False
+    record_all_scores: bool = False
 
     def numpy_generator(self, *purpose: object) -> np.random.Generator:
         """A stream that depends on the space, the trial's seed and the purpose."""
@@ -151,7 +151,7 @@ class Step:
         edge: number of the decided edge.
         operation: number of the chosen operation.
         scores: by edge number, the scores of its operations before the decision, larger is better. The decided edge is
-            always there; the other open edges are there if the order or the task's `observe` scored them.
+            always there; the other open edges are there if the order or the task's `record_all_scores` scored them.
         tied: how many other operations had the winning score; the first one is kept.
     """
 

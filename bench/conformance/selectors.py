@@ -210,7 +210,7 @@ class SelectorMaterial:
     @cached_property
     def observed(self) -> Run:
         """A call whose task observes all scores."""
-        return _run(self.selector, replace(self.make_task(), observe=True))
+        return _run(self.selector, replace(self.make_task(), record_all_scores=True))
 
     @property
     def original_scores(self) -> Scores:
@@ -219,7 +219,7 @@ class SelectorMaterial:
 
     def first_scores(self, task: Task) -> Scores:
         """What the first step shows: of all open edges, if the selector observes them."""
-        return self.selector(replace(task, observe=True)).steps[0].scores
+        return self.selector(replace(task, record_all_scores=True)).steps[0].scores
 
 
 def valid_architecture(material: SelectorMaterial) -> None:
@@ -394,7 +394,7 @@ def _expect_sealed(asked: list[str]) -> None:
 def permuted_operations(material: SelectorMaterial | ScoreMaterial) -> None:
     """Operations in another order have the scores that they had, and the same ones are chosen."""
     permutation = Permutation.of_operations(digits201)
-    task = permutation.task(small_task(material.supernet_state, observe=True))
+    task = permutation.task(small_task(material.supernet_state, record_all_scores=True))
     if isinstance(material, ScoreMaterial):
         _check_permuted_scores(material, permutation, material.first_scores(task), "the operations of every edge")
         return

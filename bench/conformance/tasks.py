@@ -24,7 +24,7 @@ SPACE = digits201.resized(channels=4, cells=None)
 TRAINING = SupernetTraining(epochs=1, batch_size=16)
 
 
-def small_task(supernet_state: SupernetState, seed: int = 5, observe: bool = False) -> Task:
+def small_task(supernet_state: SupernetState, seed: int = 5, record_all_scores: bool = False) -> Task:
     """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
 
     What a selector gets depends on the state that it asks for, as in a trial: nothing, an untrained supernet, or one
@@ -41,7 +41,7 @@ def small_task(supernet_state: SupernetState, seed: int = 5, observe: bool = Fal
         alpha=torch.arange(30.0).reshape(6, 5).sin() if trained else None,
         valid_accuracies=numpy_generator("conformance", "accuracies").uniform(10, 90, 5**6),
         training=TRAINING,
-        observe=observe,
+        record_all_scores=record_all_scores,
     )
 
 

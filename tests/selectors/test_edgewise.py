@@ -174,7 +174,7 @@ def test_permuted_operations_give_the_permuted_answer(table: list[list[int]], pe
 
 def test_observing_scores_every_open_edge_and_changes_no_decision(task: Task) -> None:
     _, plain = decide_edges(start(task), scored_by(TABLE), ORDERS["random"])
-    _, observed = decide_edges(start(replace(task, observe=True)), scored_by(TABLE), ORDERS["random"])
+    _, observed = decide_edges(start(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["random"])
     assert [(s.edge, s.operation) for s in plain] == [(s.edge, s.operation) for s in observed]
     assert [sorted(step.scores) for step in plain] == [[step.edge] for step in plain]
     decided: set[int] = set()
@@ -187,15 +187,15 @@ def test_costs_are_written_by_phase_and_observing_is_a_phase_of_its_own(task: Ta
     def tune(state: SearchState) -> SearchState:
         return state
 
-    for observe, phases in ((False, {"scoring", "tuning"}), (True, {"scoring", "tuning", "observing"})):
-        watched = replace(task, observe=observe, ledger=Ledger())
+    for record_all_scores, phases in ((False, {"scoring", "tuning"}), (True, {"scoring", "tuning", "observing"})):
+        watched = replace(task, record_all_scores=record_all_scores, ledger=Ledger())
         decide_edges(start(watched), scored_by(TABLE), ORDERS["fixed"], tune)
         assert watched.ledger.seconds.keys() == phases
         assert watched.ledger.evaluations == EDGES * OPERATIONS, "what is observed is no cost of the selector"
 
 
 def test_a_step_shows_the_scores_of_all_open_edges_that_were_observed_and_its_ties(task: Task) -> None:
-    _, steps = decide_edges(start(replace(task, observe=True)), scored_by(TABLE), ORDERS["reverse"])
+    _, steps = decide_edges(start(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["reverse"])
     for number, step in enumerate(steps):
         assert step.scores == {edge: tuple(map(float, TABLE[edge])) for edge in range(EDGES - number)}
     tied = [[3, 1, 3, 3, 0], *TABLE[1:]]

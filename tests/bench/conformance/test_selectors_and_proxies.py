@@ -47,7 +47,7 @@ def broken(found: tuple[Check, ...]) -> dict[str, str]:
     sentences = {}
     for check in found:
         try:
-            check.observe()
+            check.record_all_scores()
         except NotApplicable:
             continue
         except BrokenPromise as sentence:
@@ -173,7 +173,7 @@ class ChangesAlpha(Magnitude):
 
 class ChangesWhenObserved(Magnitude):
     def __call__(self, task: Task) -> Selection:
-        score = minus_alpha if task.observe else alpha_strength
+        score = minus_alpha if task.record_all_scores else alpha_strength
         return decide_once(task, score, "fixed", best_operation(score))
 
 

@@ -11,7 +11,7 @@ import torch
 
 
 @dataclass
-class Ledger:
+class Costs:
     """Wall seconds by phase and the number of score evaluations of one trial.
 
     The search time of a trial is the sum of all phases but `observing`, which is work that the report asks for and the

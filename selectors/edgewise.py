@@ -46,13 +46,13 @@ def decide_edges(
     Raises:
         UndecidableEdge: all scores of an edge are NaN or infinite.
     """
-    ledger, edges = state.task.ledger, state.decisions.edges
+    costs, edges = state.task.costs, state.decisions.edges
     steps: list[Step] = []
 
     def counted(current: SearchState, edge: int) -> Tensor:
-        with ledger.phase("scoring"):
+        with costs.phase("scoring"):
             scores = score(current, edge)
-        ledger.evaluations += len(scores)
+        costs.evaluations += len(scores)
         return scores
 
     if batches is not None:
@@ -72,7 +72,7 @@ def decide_edges(
                 known[edge] = counted(state, edge)
             operation, tied = best(known[edge], edges[edge].name)
             if state.task.record_all_scores and state.candidate == 0:
-                with ledger.phase("observing"):
+                with costs.phase("observing"):
                     for other in state.decisions.open_edges:
                         if other not in known:
                             known[other] = score(state, other)
@@ -80,7 +80,7 @@ def decide_edges(
             steps.append(Step(edge, operation, scores, tied))
             state = state.decide(edge, operation)
         if state.decisions.open_edges:
-            with ledger.phase("tuning"):
+            with costs.phase("tuning"):
                 state = tune(state)
     return state, tuple(steps)
 

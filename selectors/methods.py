@@ -236,7 +236,7 @@ class ZeroCostPT(Settings):
         validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
         # One proposal needs no validation; nor do many equal ones.
         if len(distinct) > 1:
-            with task.ledger.phase("validation"):
+            with task.costs.phase("validation"):
                 validated = dict(zip(distinct, self._validate(task, distinct), strict=True))
         finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
         chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
@@ -260,7 +260,7 @@ class ZeroCostPT(Settings):
             seed_for(task.space.name, task.seed, "validated network"),
         )
         batches = self._batches(task, "validation batches")
-        task.ledger.evaluations += self.validation_batches
+        task.costs.evaluations += self.validation_batches
         return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
 
 

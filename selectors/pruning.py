@@ -121,7 +121,7 @@ def keep_inputs(
     limit = state.task.space.inputs_per_node
     if limit is None:
         return state, ()
-    ledger = state.task.ledger
+    costs = state.task.costs
     generator = state.task.numpy_generator("node order", state.candidate)
     crowded = [node for node, edges in state.decisions.inputs().items() if len(edges) > limit]
     waiting = {
@@ -130,7 +130,7 @@ def keep_inputs(
     }
     steps: list[TopologyStep] = []
     while any(waiting.values()):
-        with ledger.phase("tuning"):
+        with costs.phase("tuning"):
             state = tune(state)
         if batches is not None:
             state = replace(state, batch=next(batches))
@@ -147,9 +147,9 @@ def _decide_node(
     rounds: list[dict[int, float]] = []
     dropped: list[int] = []
     while len(edges := state.decisions.inputs()[node]) > limit:
-        with state.task.ledger.phase("scoring"):
+        with state.task.costs.phase("scoring"):
             scores = score(state, edges)
-        state.task.ledger.evaluations += len(scores)
+        state.task.costs.evaluations += len(scores)
         finite = {edge: value for edge, value in scores.items() if math.isfinite(value)}
         if not finite:
             raise UndecidableEdge(f"cell {node[0]}, node {node[1]}: none of its edges has a finite score: {scores}")

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from opselect.selectors.costs import Ledger
+from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces.images import ImageData, LabelledImages
@@ -73,7 +73,7 @@ class Task:
         valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
         training: how supernets are trained in this experiment, for selectors that tune.
-        ledger: where costs are written.
+        costs: where costs are written.
         record_all_scores: whether to score every open edge at every step for the report, not just the edge to decide.
     """
 
@@ -85,7 +85,7 @@ class Task:
     alpha: Float[Tensor, "edges operations"] | None = None
     valid_accuracies: np.ndarray | None = None
     training: SupernetTraining = field(default_factory=SupernetTraining)
-    ledger: Ledger = field(default_factory=Ledger)
+    costs: Costs = field(default_factory=Costs)
     record_all_scores: bool = False
 
     def numpy_generator(self, *purpose: object) -> np.random.Generator:

@@ -297,14 +297,14 @@ def only_the_supernet_changes(material: SelectorMaterial) -> None:
 def costs_are_written(material: SelectorMaterial) -> None:
     """The ledger has every score that decided, and most of the time that passed, by phases."""
     run = material.again
-    ledger, deciding = run.task.ledger, sum(len(step.scores[step.edge]) for step in run.selection.steps)
+    costs, deciding = run.task.costs, sum(len(step.scores[step.edge]) for step in run.selection.steps)
     expect(
-        ledger.evaluations >= deciding,
+        costs.evaluations >= deciding,
         f"its steps show {deciding} scores that decided and its ledger {ledger.evaluations} evaluations; add to "
         "task.ledger.evaluations, or let decide_edges do it",
     )
-    expect(bool(ledger.seconds), "its ledger has no phase; measure with task.ledger.phase('scoring')")
-    written = sum(ledger.seconds.values())
+    expect(bool(costs.seconds), "its ledger has no phase; measure with task.ledger.phase('scoring')")
+    written = sum(costs.seconds.values())
     expect(
         written <= 1.05 * run.seconds + 0.01,
         f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; phases must not lie within one another",
@@ -328,7 +328,7 @@ def observing_changes_nothing(material: SelectorMaterial) -> None:
         "observing changed the scores that decide",
     )
     expect(
-        observed.task.ledger.evaluations == plain.task.ledger.evaluations,
+        observed.task.costs.evaluations == plain.task.costs.evaluations,
         f"observing changed the evaluations from {plain.task.ledger.evaluations} to "
         f"{observed.task.ledger.evaluations}; count only what decides",
     )

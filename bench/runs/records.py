@@ -165,7 +165,7 @@ class Cost(Value):
     """What a trial cost.
 
     Attributes:
-        seconds: wall time by phase (`selectors.ledger`); `supernet training` is that of the shared supernet.
+        seconds: wall time by phase (`selectors.costs`); `supernet training` is that of the shared supernet.
         search_seconds: the sum of all phases but `observing`.
         evaluations: score evaluations.
         peak_memory_megabytes: of the worker process up to the end of the trial.

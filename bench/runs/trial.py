@@ -34,7 +34,7 @@ from opselect.bench.runtime.checksums import read_sealed, write_sealed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
 from opselect.bench.runtime.torch_files import read_state
-from opselect.selectors.costs import Ledger, peak_memory_megabytes
+from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.selectors.supernets.training import ALPHA_TRAINING, AlphaTraining, train_supernet
@@ -218,7 +218,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     experiment = trial.experiment
     space, data = experiment.load_space(), experiment.load_images()
     table, choice = (_table(experiment), experiment.table) if experiment.table else (None, None)
-    ledger = Ledger(experiment.device)
+    costs = Costs(experiment.device)
     supernet, alpha = None, None
     if job := trial.supernet_job:
         kept = kept_supernet(job)
@@ -226,7 +226,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
         supernet, alpha = _initial_supernet(experiment, trial.seed, trained=True), kept["alpha"]
         supernet.load_state_dict(kept["supernet"])
-        ledger.seconds["supernet training"] = kept["seconds"]
+        costs.seconds["supernet training"] = kept["seconds"]
     elif trial.entry.selector.supernet_state == "initial":
         supernet = _initial_supernet(experiment, trial.seed, trained=False)
     valid = table.accuracies(*choice.valid_column, "mean") if table and choice else None
@@ -239,16 +239,16 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         alpha=alpha,
         valid_accuracies=valid,
         training=experiment.supernet,
-        ledger=ledger,
+        costs=costs,
         observe=experiment.observe,
     )
     selection = trial.entry.selector(task)
     cost = Cost(
-        seconds=ledger.seconds,
-        search_seconds=ledger.search_seconds,
-        evaluations=ledger.evaluations,
+        seconds=costs.seconds,
+        search_seconds=costs.search_seconds,
+        evaluations=costs.evaluations,
         peak_memory_megabytes=peak_memory_megabytes(),
-        device=ledger.device,
+        device=costs.device,
     )
     return _assess(selection, space, table, trial), cost
 

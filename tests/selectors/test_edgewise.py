@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from opselect.selectors.costs import Ledger
+from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge, best, decide_edges
 from opselect.selectors.methods import start
@@ -81,7 +81,7 @@ def test_how_many_edges_an_order_scores(order: str, evaluations: int, task: Task
     score = scored_by(TABLE)
     decide_edges(start(task), score, ORDERS[order])
     assert len(score.asked) == evaluations
-    assert task.ledger.evaluations == evaluations * OPERATIONS
+    assert task.costs.evaluations == evaluations * OPERATIONS
 
 
 def test_once_orders_score_again_when_they_decide(task: Task) -> None:
@@ -188,10 +188,10 @@ def test_costs_are_written_by_phase_and_observing_is_a_phase_of_its_own(task: Ta
         return state
 
     for record_all_scores, phases in ((False, {"scoring", "tuning"}), (True, {"scoring", "tuning", "observing"})):
-        watched = replace(task, record_all_scores=record_all_scores, ledger=Ledger())
+        watched = replace(task, record_all_scores=record_all_scores, costs=Costs())
         decide_edges(start(watched), scored_by(TABLE), ORDERS["fixed"], tune)
-        assert watched.ledger.seconds.keys() == phases
-        assert watched.ledger.evaluations == EDGES * OPERATIONS, "what is observed is no cost of the selector"
+        assert watched.costs.seconds.keys() == phases
+        assert watched.costs.evaluations == EDGES * OPERATIONS, "what is observed is no cost of the selector"
 
 
 def test_a_step_shows_the_scores_of_all_open_edges_that_were_observed_and_its_ties(task: Task) -> None:

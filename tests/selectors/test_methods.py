@@ -94,13 +94,13 @@ def test_costs_are_counted(make_task: Callable[[], Task]) -> None:
     task = make_task()
     ZeroCostPT(candidates=3, validation_batches=2, batch_size=16, proxy="params")(task)
     # Every removal of a 3x3 convolution costs most parameters, so all candidates are equal and none is validated.
-    assert task.ledger.evaluations == 3 * 6 * 5
+    assert task.costs.evaluations == 3 * 6 * 5
     task = make_task()
     selection = ZeroCostPT(candidates=4, validation_batches=2, batch_size=16, proxy="grad_norm")(task)
     distinct = {architecture for architecture, _ in selection.candidates}
     assert len(distinct) > 1
-    assert task.ledger.evaluations == 4 * 6 * 5 + 2 * len(distinct)
-    assert set(task.ledger.seconds) == {"scoring", "tuning", "validation"}
+    assert task.costs.evaluations == 4 * 6 * 5 + 2 * len(distinct)
+    assert set(task.costs.seconds) == {"scoring", "tuning", "validation"}
 
 
 def test_zero_cost_pt_keeps_the_candidate_with_the_largest_summed_proxy(make_task: Callable[[], Task]) -> None:
@@ -145,7 +145,7 @@ def test_a_combination_ranks_the_proposals_too(make_task: Callable[[], Task]) ->
     selector = ZeroCostPT(proxy="sizes", validation_batches=3, batch_size=16)
     task = make_task()
     assert selector._validate(task, [small, large, small]) == [101 * 1.5, 101 * 3, 101 * 1.5]
-    assert task.ledger.evaluations == 3 * 3 * 2
+    assert task.costs.evaluations == 3 * 3 * 2
 
 
 def test_candidates_differ_in_edge_order_and_batches(make_task: Callable[[], Task]) -> None:

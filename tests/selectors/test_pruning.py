@@ -63,7 +63,7 @@ def test_the_edges_that_are_missed_most_stay() -> None:
         assert sorted(edges) == sorted(sorted(rivals, key=lambda edge: worth[edge])[-2:])
     # Nodes with two inputs need no decision; the others lose one, two and three, in each of two types of cell.
     assert sorted(len(step.dropped) for step in steps) == [1, 1, 2, 2, 3, 3]
-    assert task.ledger.evaluations == sum(map(len, asked)) == 2 * (3 + (4 + 3) + (5 + 4 + 3))
+    assert task.costs.evaluations == sum(map(len, asked)) == 2 * (3 + (4 + 3) + (5 + 4 + 3))
     assert [step.cell for step in steps] == ["normal", "reduce"] * 3
     architecture = state.decisions.architecture()
     assert sum(operation != NONE for operation in architecture.operations) == 16

@@ -160,7 +160,7 @@ class Free(Magnitude):
     """Costs nothing, as far as its ledger goes."""
 
     def __call__(self, task: Task) -> Selection:
-        return super().__call__(replace(task, ledger=type(task.ledger)()))
+        return super().__call__(replace(task, costs=type(task.costs)()))
 
 
 class ChangesAlpha(Magnitude):

@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
 from opselect.bench.runtime.torch_files import read_state
@@ -154,7 +154,7 @@ def train_network(
             },
             content,
         )
-        write_sealed(checkpoint, content.getvalue())
+        write_checksummed(checkpoint, content.getvalue())
         after_epoch(progress)
     return progress
 
@@ -236,7 +236,7 @@ def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
         return None
     kept: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
-        kept = {**read_state(read_sealed(path) or b"")}
+        kept = {**read_state(read_checksummed(path) or b"")}
     if not isinstance(kept.get("version"), int) or not isinstance(kept.get("identity"), str):
         logging.warning("%s: damaged; the training begins anew", path)
         return None

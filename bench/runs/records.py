@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from opselect.bench.runtime.checksums import append_sealed, unsealed_line
+from opselect.bench.runtime.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import InUse, become_only_writer, writing
 
@@ -238,7 +238,7 @@ def read_lines(path: Path, kind: type[Line], command: str) -> list[Line]:
         FileNotFoundError: there is no such file.
     """
     complete, _, _ = path.read_bytes().rpartition(b"\n")
-    lines = [unsealed_line(line) for line in complete.split(b"\n")] if complete else []
+    lines = [verified_line(line) for line in complete.split(b"\n")] if complete else []
     is_ours = any(intact is not None for _, intact in lines)
     parsed, damaged = [], []
     for number, (line, intact) in enumerate(lines, start=1):
@@ -297,7 +297,7 @@ def appending(path: Path) -> Iterator["Appender"]:
         content = stream.read()
         complete = content.rfind(b"\n") + 1
         rest = content[complete:]
-        is_ours = any(unsealed_line(line)[1] is not None for line in content[:complete].split(b"\n"))
+        is_ours = any(verified_line(line)[1] is not None for line in content[:complete].split(b"\n"))
         if not is_ours and rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
             raise InvalidRecords(f"{path}: ends in something that is no record; expected a file that a run has written")
         stream.truncate(complete)
@@ -322,4 +322,4 @@ class Appender:
         Raises:
             NotWritten: for example because the disk is full; what was there before is untouched.
         """
-        append_sealed(self._descriptor, self._path, record.model_dump_json().encode())
+        append_checksummed(self._descriptor, self._path, record.model_dump_json().encode())

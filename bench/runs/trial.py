@@ -30,7 +30,7 @@ from opselect.bench.runs.records import (
     TopologyRecord,
     TrialDescription,
 )
-from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
 from opselect.bench.runtime.torch_files import read_state
@@ -115,7 +115,7 @@ def train(job: SupernetJob) -> str | None:
         seconds = time.perf_counter() - started
         content = io.BytesIO()
         torch.save({"supernet": state, "alpha": alpha, "seconds": seconds}, content)
-        write_sealed(job.path, content.getvalue())
+        write_checksummed(job.path, content.getvalue())
     except NotWritten:
         raise  # no trial can be recorded then either
     except Exception as error:
@@ -128,7 +128,7 @@ def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
     if not job.path.exists():
         return None
     with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
-        if (content := read_sealed(job.path)) is not None:
+        if (content := read_checksummed(job.path)) is not None:
             kept: dict[str, Any] = read_state(content)
             if isinstance(kept, dict) and kept.keys() == {"supernet", "alpha", "seconds"}:
                 return kept

@@ -11,46 +11,46 @@ from pathlib import Path
 
 from opselect.spaces.files import replacing, writing
 
-_FILE_SEAL = b"\nsha256 %s\n"
-_FILE_SEAL_LENGTH = len(_FILE_SEAL) - 2 + 64
+_FILE_CHECKSUM = b"\nsha256 %s\n"
+_FILE_CHECKSUM_LENGTH = len(_FILE_CHECKSUM) - 2 + 64
 
 _FIELD = b',"checksum":"'
-_LINE_SEAL_LENGTH = len(_FIELD) + 16 + len(b'"}')
-_LINE_SEAL = re.compile(rb',"checksum":"[0-9a-f]{16}"\}')
-_END_OF_LINE_SEAL = re.compile(rb'[0-9a-f]{16}"\}')
+_LINE_CHECKSUM_LENGTH = len(_FIELD) + 16 + len(b'"}')
+_LINE_CHECKSUM = re.compile(rb',"checksum":"[0-9a-f]{16}"\}')
+_END_OF_LINE_CHECKSUM = re.compile(rb'[0-9a-f]{16}"\}')
 
 
-def write_sealed(path: Path, content: bytes) -> None:
+def write_checksummed(path: Path, content: bytes) -> None:
     """Write a file with its seal, completely or not at all.
 
     Raises:
         NotWritten: the disk is full, or the folder is read-only for example.
     """
     with replacing(path) as beside:
-        beside.write_bytes(content + _file_seal(content))
+        beside.write_bytes(content + _file_checksum(content))
 
 
-def read_sealed(path: Path) -> bytes | None:
-    """The content of a file that `write_sealed` has written; None where it is anything else, or damaged.
+def read_checksummed(path: Path) -> bytes | None:
+    """The content of a file that `write_checksummed` has written; None where it is anything else, or damaged.
 
     Raises:
         OSError: it cannot be read, because it is not there for example.
     """
     sealed = path.read_bytes()
-    content = sealed[:-_FILE_SEAL_LENGTH]
-    return content if sealed == content + _file_seal(content) else None
+    content = sealed[:-_FILE_CHECKSUM_LENGTH]
+    return content if sealed == content + _file_checksum(content) else None
 
 
-def _file_seal(content: bytes) -> bytes:
-    return _FILE_SEAL % hashlib.sha256(content).hexdigest().encode()
+def _file_checksum(content: bytes) -> bytes:
+    return _FILE_CHECKSUM % hashlib.sha256(content).hexdigest().encode()
 
 
-def sealed_line(text: bytes) -> bytes:
+def checksummed_line(text: bytes) -> bytes:
     """The text of a JSON object, with a last field `checksum`: the beginning of the SHA-256 of the text without it."""
     return text[:-1] + _FIELD + _line_checksum(text) + b'"}'
 
 
-def append_sealed(descriptor: int, path: Path, text: bytes) -> None:
+def append_checksummed(descriptor: int, path: Path, text: bytes) -> None:
     """Write one line to the end of an open file; when this returns it is on the disk.
 
     Args:
@@ -61,7 +61,7 @@ def append_sealed(descriptor: int, path: Path, text: bytes) -> None:
     Raises:
         NotWritten: for example because the disk is full; what was there before is untouched.
     """
-    line = sealed_line(text) + b"\n"
+    line = checksummed_line(text) + b"\n"
     before = os.fstat(descriptor).st_size
     with writing(path):
         try:
@@ -75,16 +75,16 @@ def append_sealed(descriptor: int, path: Path, text: bytes) -> None:
             raise
 
 
-def unsealed_line(line: bytes) -> tuple[bytes, bool | None]:
+def verified_line(line: bytes) -> tuple[bytes, bool | None]:
     """A line without its checksum, and whether that is right; None where there is none: old lines have none.
 
     One damaged byte does not make a line look as if it never had a checksum.
     """
-    end = line[-_LINE_SEAL_LENGTH:]
-    if _LINE_SEAL.fullmatch(end):
-        text = line[:-_LINE_SEAL_LENGTH] + b"}"
-        return text, sealed_line(text) == line
-    marked = end.startswith(_FIELD) or _END_OF_LINE_SEAL.fullmatch(end[len(_FIELD) :])
+    end = line[-_LINE_CHECKSUM_LENGTH:]
+    if _LINE_CHECKSUM.fullmatch(end):
+        text = line[:-_LINE_CHECKSUM_LENGTH] + b"}"
+        return text, checksummed_line(text) == line
+    marked = end.startswith(_FIELD) or _END_OF_LINE_CHECKSUM.fullmatch(end[len(_FIELD) :])
     return line, False if marked else None
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.runtime.checksums import append_sealed, unsealed_line
+from opselect.bench.runtime.checksums import append_checksummed, verified_line
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.spaces.digits import HASH, digits, training_images
@@ -312,7 +312,9 @@ def build(
         content = checkpoint.read_bytes()
         if not content.strip() or _is_cut_off_header(content):
             stream.truncate(0)
-            append_sealed(stream.fileno(), checkpoint, json.dumps(_header(recipe) | {"made by": _made_by()}).encode())
+            append_checksummed(
+                stream.fileno(), checkpoint, json.dumps(_header(recipe) | {"made by": _made_by()}).encode()
+            )
         done = read_checkpoint(checkpoint, recipe)
         # A line that a kill cut off has no newline; the next line must not continue it.
         if content.strip() and not content.endswith(b"\n"):
@@ -322,7 +324,7 @@ def build(
         remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
         for count, (index, outcomes) in enumerate(in_parallel(_run_training, remaining, workers), start=len(done) + 1):
             line = {"index": index, "outcomes": [asdict(outcome) for outcome in outcomes]}
-            append_sealed(stream.fileno(), checkpoint, json.dumps(line).encode())
+            append_checksummed(stream.fileno(), checkpoint, json.dumps(line).encode())
             yield count
 
 
@@ -393,7 +395,7 @@ class _TrainedCell(BaseModel, strict=True, extra="forbid"):
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    text, intact = unsealed_line(line)
+    text, intact = verified_line(line)
     if intact is False:
         return None
     try:

@@ -23,7 +23,7 @@ from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import parsed_setting, reported
-from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
 from opselect.spaces import image_sources, table
@@ -184,7 +184,7 @@ def seeds_genotype() -> str:
 
 def training_checkpoint(content: bytes, folder: Path) -> object:
     network, data, training = _small_training()
-    write_sealed(folder / "training.pt", content)
+    write_checksummed(folder / "training.pt", content)
     return train_network(network, data, training, 0, folder / "training.pt", "small")
 
 
@@ -197,7 +197,7 @@ def checkpoint_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.pt"
         train_network(network, data, training, 0, path, "small")
-        content = read_sealed(path)
+        content = read_checksummed(path)
         assert content is not None
         return content
 
@@ -209,7 +209,7 @@ class _KeptSupernet(trials.SupernetJob):
 
 
 def kept_supernet(content: bytes, folder: Path) -> object:
-    write_sealed(folder / "supernet.pt", content)
+    write_checksummed(folder / "supernet.pt", content)
     return trials.kept_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
 
 

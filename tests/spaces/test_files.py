@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.spaces.files import InUse, NotWritten, become_only_writer, check_writable, replacing
 from opselect.spaces.table import digits201
 
@@ -23,13 +23,13 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_the_old_one_or_the_new_one_wherever_its_writer_dies(tmp_path: Path, crashes: Crashes) -> None:
     path = tmp_path / "cache" / "entry"
     found = []
-    for _ in crashes(lambda: write_sealed(path, b"new" * 1000)):
-        found.append(read_sealed(path) if path.exists() else None)
+    for _ in crashes(lambda: write_checksummed(path, b"new" * 1000)):
+        found.append(read_checksummed(path) if path.exists() else None)
         assert len(names(path.parent) if path.parent.exists() else []) <= 2
     assert set(found) == {None, b"new" * 1000}
     found.clear()
-    for _ in crashes(lambda: write_sealed(path, b"newer" * 1000)):
-        found.append(read_sealed(path))
+    for _ in crashes(lambda: write_checksummed(path, b"newer" * 1000)):
+        found.append(read_checksummed(path))
     assert set(found) == {b"new" * 1000, b"newer" * 1000}
     assert len(found) > 5
     # Those who died in the middle have left something, and who did not has removed it.
@@ -79,7 +79,7 @@ def test_what_cannot_be_written_is_one_sentence(
     (tmp_path / "one").write_text("old")
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(NotWritten) as caught:
-        write_sealed(tmp_path / "one", b"new")
+        write_checksummed(tmp_path / "one", b"new")
     assert str(caught.value).startswith(f"{tmp_path / 'one'}: {expected}")
     assert names(tmp_path) == ["one"]
     assert (tmp_path / "one").read_text() == "old"
@@ -144,5 +144,5 @@ def test_a_file_system_without_locks_is_not_called_another_run(
         f"{tmp_path / 'file'}: its file system has no locks ({os.strerror(number)}); see to it that no two runs write "
         "to one folder"
     )
-    write_sealed(tmp_path / "sealed", b"content")
+    write_checksummed(tmp_path / "sealed", b"content")
     assert names(tmp_path) == ["file", "sealed"]

@@ -21,7 +21,7 @@ import pytest
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, appending, read_records
 from opselect.bench.runs.runner import Summary
-from opselect.bench.runtime.checksums import unsealed_line
+from opselect.bench.runtime.checksums import verified_line
 from opselect.selectors.methods import Settings
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.task import Selection, Task
@@ -309,7 +309,7 @@ def test_a_damaged_or_busy_records_file_is_one_line_and_kept(opselect: CommandLi
     with appending(path):
         assert "another run is writing to it" in opselect("run", small, "-w", "1")[2]
         assert path.read_bytes() == whole
-    without_checksums = b"".join(unsealed_line(line)[0] + b"\n" for line in whole.splitlines())
+    without_checksums = b"".join(verified_line(line)[0] + b"\n" for line in whole.splitlines())
     for damaged in (
         without_checksums.replace(b'{"version":1', b'{"version":7', 1),
         b"architecture,accuracy\n1,2\n",

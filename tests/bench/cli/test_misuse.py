@@ -10,7 +10,7 @@ from opselect.bench.experiment.file import InvalidExperiment, check_ingredients,
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import InvalidRecords, appending, read_records
 from opselect.bench.runs.run import reported
-from opselect.bench.runtime.checksums import unsealed_line
+from opselect.bench.runtime.checksums import verified_line
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
 
@@ -146,7 +146,7 @@ def test_a_misspelt_required_key_is_told_with_the_nearest() -> None:
 def test_inconsistent_records_are_refused_in_one_line(tmp_path: Path, change: dict[str, object]) -> None:
     runner.run(parse(HEAD + RANDOM.format("a"), "e"), tmp_path, 1, quietly)
     path = tmp_path / "records.jsonl"
-    without_checksum, _ = unsealed_line(path.read_bytes().rstrip())
+    without_checksum, _ = verified_line(path.read_bytes().rstrip())
     path.write_text(json.dumps(json.loads(without_checksum) | change) + "\n")
     with pytest.raises(InvalidRecords) as caught:
         read_records(path)

@@ -12,7 +12,7 @@ import torch
 from opselect.bench.evaluation import networks as network_training
 from opselect.bench.evaluation.networks import NotTrainable, TrainingRecord, genotype_named
 from opselect.bench.runs.records import read_lines
-from opselect.bench.runtime.checksums import read_sealed, write_sealed
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.spaces.darts.genotypes import format_genotype, format_genotype_json, library
 from opselect.spaces.darts.space import darts
 
@@ -95,11 +95,11 @@ def test_a_checkpoint_of_other_code_is_refused_and_left_alone(opselect: CommandL
     assert opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)[0] == 0
     (tmp_path / network_training.FILE_NAME).unlink()
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
-    content = read_sealed(checkpoint)
+    content = read_checksummed(checkpoint)
     assert content is not None
     changed = io.BytesIO()
     torch.save(torch.load(io.BytesIO(content)) | {"key": "0" * 16}, changed)
-    write_sealed(checkpoint, changed.getvalue())
+    write_checksummed(checkpoint, changed.getvalue())
     before = checkpoint.read_bytes()
     status, _, error = opselect("train", "DARTS_V2", *SMALL, "--output", tmp_path)
     assert status == 1

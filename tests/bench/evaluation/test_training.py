@@ -14,7 +14,7 @@ from opselect.bench.evaluation.training import (
     accuracy_on,
     train_network,
 )
-from opselect.bench.runtime.checksums import write_sealed
+from opselect.bench.runtime.checksums import write_checksummed
 from opselect.spaces.darts.genotypes import library
 from opselect.spaces.darts.network import DARTSNetwork
 from opselect.spaces.darts.space import darts, darts_s2
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
             train_network(network(), DATA, SHORT.model_copy(update=change), seed, path, "bright")
     changed = io.BytesIO()
     torch.save(torch.load(path, weights_only=True) | {"version": 99}, changed)
-    write_sealed(path, changed.getvalue())
+    write_checksummed(path, changed.getvalue())
     with pytest.raises(InvalidCheckpoint, match="checkpoint format version 99, expected 1"):
         train_network(network(), DATA, SHORT, 0, path, "bright")
 

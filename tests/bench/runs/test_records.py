@@ -25,7 +25,7 @@ from opselect.bench.runs.records import (
     appending,
     read_records,
 )
-from opselect.bench.runtime.checksums import sealed_line
+from opselect.bench.runtime.checksums import checksummed_line
 
 TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 TRIAL = TrialDescription(
@@ -278,7 +278,7 @@ def test_a_writer_that_dies_anywhere_costs_no_record_that_was_there_and_the_next
 
 def test_a_later_format_is_refused_although_its_checksum_is_right(path: Path) -> None:
     path.parent.mkdir(parents=True)
-    path.write_bytes(sealed_line(altered("version", 2)) + b"\n")
+    path.write_bytes(checksummed_line(altered("version", 2)) + b"\n")
     with pytest.raises(InvalidRecords, match="line 1: record format version 2, expected 1; use a new folder"):
         read_records(path)
 

@@ -17,7 +17,7 @@ from opselect.bench.runs import runner
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import InvalidRecords, Record, Result, appending, read_records
 from opselect.bench.runs.runner import Summary, trials_of
-from opselect.bench.runtime.checksums import sealed_line, unsealed_line
+from opselect.bench.runtime.checksums import checksummed_line, verified_line
 from opselect.selectors.methods import Random, Settings
 from opselect.selectors.supernets.training import AlphaTraining
 from opselect.selectors.task import Selection, SupernetState, Task
@@ -576,8 +576,8 @@ def test_a_folder_that_is_in_use_or_damaged_is_refused_and_left_alone(
     content = path.read_bytes()
     with appending(path), pytest.raises(InvalidRecords, match="another run is writing to it"):
         runner.run(small("watched"), tmp_path, 1, quietly)
-    first, _ = unsealed_line(content.splitlines()[0])
-    damaged = sealed_line(first.replace(b'{"version":1', b'{"version":9', 1)) + b"\n"
+    first, _ = verified_line(content.splitlines()[0])
+    damaged = checksummed_line(first.replace(b'{"version":1', b'{"version":9', 1)) + b"\n"
     path.write_bytes(damaged)
     with pytest.raises(InvalidRecords, match="line 1: record format version 9, expected 1"):
         runner.run(small("watched"), tmp_path, 1, quietly)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opselect.bench.runtime.checksums import read_sealed, sealed_line, unsealed_line, write_sealed
+from opselect.bench.runtime.checksums import checksummed_line, read_checksummed, verified_line, write_checksummed
 
 objects = st.sampled_from([b'{"a":1}', b'{"version":1,"name":"\xc3\xa4 \\" }"}', b'{"checksum":"0123456789abcdef"}'])
 
@@ -16,8 +16,8 @@ objects = st.sampled_from([b'{"a":1}', b'{"version":1,"name":"\xc3\xa4 \\" }"}',
 @given(st.binary(max_size=300))
 def test_a_sealed_file_gives_its_content_back(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "sealed"
-    write_sealed(path, content)
-    assert read_sealed(path) == content
+    write_checksummed(path, content)
+    assert read_checksummed(path) == content
 
 
 @settings(max_examples=300)
@@ -26,7 +26,7 @@ def test_a_file_with_a_changed_lost_or_added_byte_is_not_believed(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "sealed"
-    write_sealed(path, content)
+    write_checksummed(path, content)
     whole = path.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     changed = bytes([whole[place] ^ data.draw(st.integers(1, 255))])
@@ -38,37 +38,37 @@ def test_a_file_with_a_changed_lost_or_added_byte_is_not_believed(
         whole + changed,
     ):
         path.write_bytes(damaged)
-        assert read_sealed(path) is None or damaged == whole
+        assert read_checksummed(path) is None or damaged == whole
 
 
 def test_torch_believes_a_flipped_bit_where_a_seal_does_not(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"weights": torch.arange(100.0)}, buffer)
-    write_sealed(tmp_path / "weights.pt", buffer.getvalue())
+    write_checksummed(tmp_path / "weights.pt", buffer.getvalue())
     # The seal at its end is nothing to torch.
     assert torch.equal(torch.load(tmp_path / "weights.pt")["weights"], torch.arange(100.0))
     content = bytearray((tmp_path / "weights.pt").read_bytes())
     content[content.index(torch.arange(100.0).numpy().tobytes()) + 202] ^= 1
     (tmp_path / "weights.pt").write_bytes(content)
     assert not torch.equal(torch.load(tmp_path / "weights.pt")["weights"], torch.arange(100.0))
-    assert read_sealed(tmp_path / "weights.pt") is None
+    assert read_checksummed(tmp_path / "weights.pt") is None
 
 
 @given(objects)
 def test_a_sealed_line_is_json_and_gives_its_text_back(text: bytes) -> None:
-    assert unsealed_line(sealed_line(text)) == (text, True)
+    assert verified_line(checksummed_line(text)) == (text, True)
 
 
 @given(objects, st.data())
 def test_no_changed_byte_of_a_line_is_believed_or_makes_it_a_line_without_a_checksum(
     text: bytes, data: st.DataObject
 ) -> None:
-    line = sealed_line(text)
+    line = checksummed_line(text)
     place = data.draw(st.integers(0, len(line) - 1))
     changed = line[:place] + bytes([line[place] ^ data.draw(st.integers(1, 255))]) + line[place + 1 :]
-    assert unsealed_line(changed) == (changed, False) or unsealed_line(changed)[1] is False
+    assert verified_line(changed) == (changed, False) or verified_line(changed)[1] is False
 
 
 def test_a_line_without_a_checksum_is_left_as_it_is() -> None:
     for line in (b"", b"{}", b'{"a":1}', b'{"environment":{"commit":"0123456789ab"}}'):
-        assert unsealed_line(line) == (line, None)
+        assert verified_line(line) == (line, None)

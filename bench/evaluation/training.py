@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
-from opselect.bench.runtime.torch_files import read_state
+from opselect.bench.runtime.torch_files import read_torch_file
 from opselect.spaces.augmentation import augment, cutout
 from opselect.spaces.darts.network import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
@@ -236,7 +236,7 @@ def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
         return None
     kept: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
-        kept = {**read_state(read_checksummed(path) or b"")}
+        kept = {**read_torch_file(read_checksummed(path) or b"")}
     if not isinstance(kept.get("version"), int) or not isinstance(kept.get("identity"), str):
         logging.warning("%s: damaged; the training begins anew", path)
         return None

@@ -10,7 +10,7 @@ from opselect.bench.experiment.file import Experiment, check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
 from opselect.bench.runs.records import FILE_NAME, Record, appending, read_records
-from opselect.bench.runs.trial import SupernetJob, Trial, kept_supernet, play, train
+from opselect.bench.runs.trial import SupernetJob, Trial, cached_supernet, play, train
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces.files import check_writable, replacing
@@ -174,7 +174,7 @@ def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) 
     missing = [
         job
         for job in sorted(jobs, key=lambda job: (job.alpha_training == "fixed", job.seed))
-        if kept_supernet(job) is None
+        if cached_supernet(job) is None
     ]
     if missing:
         check_writable(missing[0].folder)

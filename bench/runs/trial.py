@@ -33,7 +33,7 @@ from opselect.bench.runs.records import (
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
-from opselect.bench.runtime.torch_files import read_state
+from opselect.bench.runtime.torch_files import read_torch_file
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
@@ -96,7 +96,7 @@ def train(job: SupernetJob) -> str | None:
     Raises:
         NotWritten: it cannot be kept, because the disk is full for example.
     """
-    if kept_supernet(job) is not None:
+    if cached_supernet(job) is not None:
         return None
     try:
         started = time.perf_counter()
@@ -123,13 +123,13 @@ def train(job: SupernetJob) -> str | None:
     return None
 
 
-def kept_supernet(job: SupernetJob) -> dict[str, Any] | None:
+def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
     """The trained supernet of a job; None where there is none, or, as the log says then, a damaged one."""
     if not job.path.exists():
         return None
     with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
         if (content := read_checksummed(job.path)) is not None:
-            kept: dict[str, Any] = read_state(content)
+            kept: dict[str, Any] = read_torch_file(content)
             if isinstance(kept, dict) and kept.keys() == {"supernet", "alpha", "seconds"}:
                 return kept
     logging.warning("%s: damaged; this supernet is trained again", job.path)
@@ -221,7 +221,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     costs = Costs(experiment.device)
     supernet, alpha = None, None
     if job := trial.supernet_job:
-        kept = kept_supernet(job)
+        kept = cached_supernet(job)
         if kept is None:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
         supernet, alpha = _initial_supernet(experiment, trial.seed, trained=True), kept["alpha"]

@@ -19,7 +19,7 @@ MOST_VALUES = 1_000_000
 """In the state of a network, an optimizer and a schedule; each counts as often as it occurs."""
 
 
-def read_state(content: bytes) -> Any:
+def read_torch_file(content: bytes) -> Any:
     """What `torch.save` has written of tensors and plain values.
 
     torch's own safe mode runs nothing, but a file of a hundred bytes can make it reserve any amount of memory.

@@ -208,9 +208,9 @@ class _KeptSupernet(trials.SupernetJob):
         return self.folder / "supernet.pt"
 
 
-def kept_supernet(content: bytes, folder: Path) -> object:
+def cached_supernet(content: bytes, folder: Path) -> object:
     write_checksummed(folder / "supernet.pt", content)
-    return trials.kept_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
+    return trials.cached_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
 
 
 @functools.cache
@@ -503,7 +503,7 @@ TARGETS: Mapping[str, Target] = {
         ),
         Target(
             "kept supernet",
-            kept_supernet,
+            cached_supernet,
             lambda: (
                 seeds.saved({"supernet": {"a": torch.zeros(2)}, "alpha": torch.zeros(2, 3), "seconds": 1.5}),
                 seeds.saved([1]),

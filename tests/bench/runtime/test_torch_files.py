@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from opselect.bench.runtime.torch_files import MOST_VALUES, read_state
+from opselect.bench.runtime.torch_files import MOST_VALUES, read_torch_file
 
 
 def saved(state: Any) -> bytes:
@@ -27,7 +27,7 @@ def test_states_of_modules_and_optimizers_come_back() -> None:
     optimizer = torch.optim.Adam(module.parameters())
     module(torch.zeros(1, 1, 4, 4)).sum().backward()
     optimizer.step()
-    again = read_state(saved({"module": module.state_dict(), "optimizer": optimizer.state_dict(), "seconds": 1.5}))
+    again = read_torch_file(saved({"module": module.state_dict(), "optimizer": optimizer.state_dict(), "seconds": 1.5}))
     assert again["seconds"] == 1.5
     for name, value in module.state_dict().items():
         assert torch.equal(again["module"][name], value)
@@ -35,21 +35,21 @@ def test_states_of_modules_and_optimizers_come_back() -> None:
 
 
 def test_values_count_as_often_as_they_occur() -> None:
-    read_state(saved(doubled(18)))
+    read_torch_file(saved(doubled(18)))
     with pytest.raises(ValueError, match=f"more than {MOST_VALUES:,} values"):
-        read_state(saved(doubled(20)))
+        read_torch_file(saved(doubled(20)))
     with pytest.raises(ValueError, match="more than"):
-        read_state(saved({"optimizer": [{"key": doubled(60)}]}))
+        read_torch_file(saved({"optimizer": [{"key": doubled(60)}]}))
 
 
 def test_what_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(RecursionError):
-        read_state(saved(endless))
+        read_torch_file(saved(endless))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", saved({"f": torch.nn.ReLU()}), saved(1)[:-40]])
 def test_anything_else_is_refused(content: bytes) -> None:
     with pytest.raises(Exception):  # noqa: B017 - of any kind, as the reader says
-        read_state(content)
+        read_torch_file(content)

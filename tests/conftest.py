@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.settings import SupernetTraining
@@ -24,7 +24,7 @@ from opselect.spaces.table import Table
 
 REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
 
-settle()
+use_single_thread()
 
 
 @pytest.fixture(scope="session")

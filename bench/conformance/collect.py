@@ -29,7 +29,7 @@ from opselect.bench.conformance.spaces import (
     TableMaterial,
 )
 from opselect.bench.conformance.tasks import small_task
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.interface import Combination, Proxy
 from opselect.selectors.task import RegisteredScore, Selection, Selector, Task
@@ -59,7 +59,7 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
         MissingData: images or a table are not there.
         BrokenPromise: what is registered is of another kind.
     """
-    settle()
+    use_single_thread()
     part, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
     match kind:
         case "selectors":

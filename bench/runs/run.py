@@ -21,7 +21,7 @@ from opselect.bench.report.summaries import ORACLES
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
 from opselect.bench.runs.trial import Trial, play, train
 from opselect.bench.runs.trials import Trials, trials_of
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import check_writable
 from opselect.spaces.space import SearchSpace
@@ -169,7 +169,7 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     chosen: SelectorEntry = selector_entry(content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)
-    settle()
+    use_single_thread()
     trial = Trial(experiment, chosen, seed, supernets)
     if trial.supernet_job:
         check_writable(supernets)

@@ -89,7 +89,7 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
         progress("trials", resumed, len(trials))
         jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
         finished = dict(done)
-        for record in in_parallel(_play, jobs, workers, _abandoned):
+        for record in in_parallel(_play, jobs, workers, _failed_record):
             if record.key not in trials:
                 raise UnusableCluster(
                     f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
@@ -164,7 +164,7 @@ def _play(job: tuple[Trial, str | None]) -> Record:
     return play(*job)
 
 
-def _abandoned(job: tuple[Trial, str | None], reason: str) -> Record:
+def _failed_record(job: tuple[Trial, str | None], reason: str) -> Record:
     return play(job[0], reason)
 
 

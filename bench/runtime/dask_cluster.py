@@ -120,7 +120,7 @@ def on_cluster(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     cluster: Cluster,
-    abandoned: Callable[[Task, str], Result] | None,
+    on_failure: Callable[[Task, str], Result] | None,
 ) -> Iterator[Result]:
     waiting = deque(tasks)
     if not waiting:
@@ -154,9 +154,9 @@ def on_cluster(
                     reason = (
                         f"{error.allowed_failures + 1} workers died of it, the last one {error.last_worker.address}"
                     )
-                    if abandoned is None:
+                    if on_failure is None:
                         raise UnusableCluster(f"a task was given up: {reason}") from None
-                    result = abandoned(task, reason)
+                    result = on_failure(task, reason)
                 yield result
 
 

@@ -28,7 +28,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settle() -> None:
+def use_single_thread() -> None:
     """Prepare this process for tiny networks: one torch thread, freed memory kept.
 
     More threads make tiny networks slower, up to 20 times under load. glibc returns every freed tensor of a few hundred
@@ -48,7 +48,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _one_threaded(function: Callable[[Task], Result], task: Task) -> Result:
-    settle()
+    use_single_thread()
     return function(task)
 
 
@@ -56,7 +56,7 @@ def in_parallel(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     workers: Workers,
-    abandoned: Callable[[Task, str], Result] | None = None,
+    on_failure: Callable[[Task, str], Result] | None = None,
 ) -> Iterator[Result]:
     """The results of a function over tasks, in the order in which they finish, each exactly once.
 
@@ -69,18 +69,18 @@ def in_parallel(
         function: importable by name, so that a worker process can find it.
         tasks: consumed a few at a time.
         workers: who does the work.
-        abandoned: the result of a task that was given up, from the reason; without it, that is an error.
+        on_failure: the result of a task that was given up, from the reason; without it, that is an error.
 
     Raises:
-        WorkerDied: a task is given up on this machine, and there is no `abandoned`.
+        WorkerDied: a task is given up on this machine, and there is no `on_failure`.
         UnusableCluster: the cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
-            load a task or has not what it needs, or it has given up a task and there is no `abandoned`.
+            load a task or has not what it needs, or it has given up a task and there is no `on_failure`.
     """
     if isinstance(workers, Cluster):
-        yield from on_cluster(partial(_one_threaded, function), tasks, workers, abandoned)
+        yield from on_cluster(partial(_one_threaded, function), tasks, workers, on_failure)
         return
     if workers > 1:
-        yield from in_processes(partial(_one_threaded, function), tasks, workers, abandoned)
+        yield from in_processes(partial(_one_threaded, function), tasks, workers, on_failure)
         return
     for task in tasks:
         yield _one_threaded(function, task)

@@ -101,7 +101,7 @@ def in_processes(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     count: int,
-    abandoned: Callable[[Task, str], Result] | None,
+    on_failure: Callable[[Task, str], Result] | None,
 ) -> Iterator[Result]:
     """The results of a function over tasks, each exactly once, in the order in which they finish.
 
@@ -111,10 +111,10 @@ def in_processes(
         function: importable by name, as the classes of tasks and results are.
         tasks: consumed when there is a process for them.
         count: of processes.
-        abandoned: the result of a task that is given up, from the reason; without it, that is an error.
+        on_failure: the result of a task that is given up, from the reason; without it, that is an error.
 
     Raises:
-        WorkerDied: a task is given up, and there is no `abandoned`.
+        WorkerDied: a task is given up, and there is no `on_failure`.
     """
     ahead, again = iter(tasks), deque[tuple[Task, int]]()
     busy: dict[Any, tuple[_Worker, Task, int]] = {}
@@ -148,10 +148,10 @@ def in_processes(
                     reason = _cause(deaths + 1, worker.ended(_GRACE))
                     if deaths + 1 < ALLOWED_DEATHS:
                         again.append((task, deaths + 1))
-                    elif abandoned is None:
+                    elif on_failure is None:
                         raise WorkerDied(f"a task was given up: {reason}") from None
                     else:
-                        finished.append(abandoned(task, reason))
+                        finished.append(on_failure(task, reason))
                     continue
                 del busy[connection]
                 _idle.append(worker)

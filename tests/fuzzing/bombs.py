@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.errors import UserError
 
 from . import seeds
@@ -187,7 +187,7 @@ def measured(read: Callable[[], object]) -> tuple[float, float, str]:
 
 def main() -> None:
     """Print what every bomb costs."""
-    settle()
+    use_single_thread()
     made = {name: (TARGETS[reader], make) for name, (reader, make) in BOMBS.items()}
     with tempfile.TemporaryDirectory() as parent:
         # What readers import when they are first used is no memory of theirs.

@@ -20,7 +20,7 @@ from unittest import mock
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 
 from .inputs import contents
 from .targets import TARGETS, Target, attempt, shown
@@ -101,7 +101,7 @@ def main() -> None:
     weights = sum(target.weight for target in chosen)
     findings: dict[str, str] = {}
     totals = json.loads(arguments.counts.read_text()) if arguments.counts and arguments.counts.exists() else {}
-    settle()
+    use_single_thread()
     logging.disable(logging.WARNING)  # every damaged checkpoint is told there
     # What asks for more than this is a finding, and not the end of the machine.
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))

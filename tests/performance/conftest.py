@@ -14,7 +14,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from opselect.bench.runtime.parallel import settle
+from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.images import LabelledImages
 
 PEAK_SIZE = 2048
@@ -38,7 +38,7 @@ FINDINGS = Findings()
 def one_thread() -> Iterator[None]:
     """Every benchmark runs on one core, as workers do."""
     before = torch.get_num_threads()
-    settle()
+    use_single_thread()
     yield
     torch.set_num_threads(before)
 
@@ -46,7 +46,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def peak() -> float:
     """Floating-point operations a second of a product of two large float32 matrices on one core, the best of five."""
-    settle()
+    use_single_thread()
     matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
     seconds = []
     for _ in range(6):

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from opselect.bench.runtime.parallel import available_cores, in_parallel, is_out_of_memory, settle
+from opselect.bench.runtime.parallel import available_cores, in_parallel, is_out_of_memory, use_single_thread
 
 
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
-    """Give this process its threads back, whatever `settle` did."""
+    """Give this process its threads back, whatever `use_single_thread` did."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -38,7 +38,7 @@ def test_a_worker_has_one_torch_thread() -> None:
     torch.set_num_threads(2)
     assert list(in_parallel(operator.call, [torch.get_num_threads] * 2, workers=1)) == [1, 1]
     torch.set_num_threads(2)
-    settle()
+    use_single_thread()
     assert torch.get_num_threads() == 1
 
 

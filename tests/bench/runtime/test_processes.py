@@ -36,8 +36,8 @@ def shell(command: str) -> partial[str]:
     return partial(subprocess.check_output, ["sh", "-c", command], text=True)
 
 
-def results(*tasks: Callable[[], Any], abandoned: Any = lambda task, reason: reason) -> Iterator[Any]:
-    return in_processes(operator.call, tasks, 2, abandoned)
+def results(*tasks: Callable[[], Any], on_failure: Any = lambda task, reason: reason) -> Iterator[Any]:
+    return in_processes(operator.call, tasks, 2, on_failure)
 
 
 def is_running(process: int) -> bool:
@@ -78,7 +78,7 @@ def test_a_task_that_kills_every_worker_is_given_up_with_the_reason_and_the_othe
 
 def test_without_a_way_to_record_it_a_task_that_kills_every_worker_is_an_error_of_one_sentence() -> None:
     with pytest.raises(WorkerDied, match="a task was given up: 3 worker processes died of it, the last one with exit"):
-        list(results(partial(sys.exit, 3), abandoned=None))
+        list(results(partial(sys.exit, 3), on_failure=None))
 
 
 def test_errors_of_tasks_keep_their_kind_and_say_where_they_were_raised() -> None:

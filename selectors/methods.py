@@ -85,7 +85,7 @@ class Settings(BaseModel):
     oracle: ClassVar[bool] = False
 
 
-def start(task: Task, candidate: int = 0) -> SearchState:
+def initial_state(task: Task, candidate: int = 0) -> SearchState:
     """The state in which nothing is decided; alpha is the task's, or uniform where it has none."""
     decisions = Decisions.none_yet(task.space.edges)
     alpha = uniform_alpha(decisions) if task.alpha is None else task.alpha
@@ -94,7 +94,7 @@ def start(task: Task, candidate: int = 0) -> SearchState:
 
 def decide_once(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
     """One pass of the loop without tuning, then the topology rule."""
-    state, steps = decide_edges(start(task), score, ORDERS[order])
+    state, steps = decide_edges(initial_state(task), score, ORDERS[order])
     state, topology = keep_inputs(state, edge_score)
     return Selection(state.decisions.architecture(), steps, topology)
 
@@ -137,7 +137,7 @@ class DartsPT(Settings):
         return self._decide(task, perturbation(validation_accuracy))
 
     def _decide(self, task: Task, score: Score) -> Selection:
-        state = start(task)
+        state = initial_state(task)
         tune = (
             tuner(state, self.tuning_epochs, ALPHA_TRAINING[self.supernet_state])
             if self.tuning_epochs
@@ -225,7 +225,7 @@ class ZeroCostPT(Settings):
         proposals: list[Architecture] = []
         first, edge_score = None, self._edge_score()
         for candidate in range(self.candidates):
-            state = start(task, candidate)
+            state = initial_state(task, candidate)
             alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
             batches = self._batches(task, "proxy batches", candidate)
             state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)

@@ -19,7 +19,7 @@ from opselect.bench.experiment.study import read_study
 from opselect.bench.report.formatting import listed
 from opselect.bench.report.summaries import ORACLES
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
-from opselect.bench.runs.trial import Trial, play, train
+from opselect.bench.runs.trial import Trial, run_trial, train
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.errors import UserError
@@ -173,7 +173,7 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     trial = Trial(experiment, chosen, seed, supernets)
     if trial.supernet_job:
         check_writable(supernets)
-    return play(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
+    return run_trial(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
 
 
 def parsed_setting(text: str, example: str) -> tuple[str, object]:

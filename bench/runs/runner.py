@@ -10,7 +10,7 @@ from opselect.bench.experiment.file import Experiment, check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
 from opselect.bench.runs.records import FILE_NAME, Record, appending, read_records
-from opselect.bench.runs.trial import SupernetJob, Trial, cached_supernet, play, train
+from opselect.bench.runs.trial import SupernetJob, Trial, cached_supernet, run_trial, train
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces.files import check_writable, replacing
@@ -89,7 +89,7 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
         progress("trials", resumed, len(trials))
         jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
         finished = dict(done)
-        for record in in_parallel(_play, jobs, workers, _failed_record):
+        for record in in_parallel(_run_trial, jobs, workers, _failed_record):
             if record.key not in trials:
                 raise UnusableCluster(
                     f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
@@ -160,12 +160,12 @@ def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[Netw
     )
 
 
-def _play(job: tuple[Trial, str | None]) -> Record:
-    return play(*job)
+def _run_trial(job: tuple[Trial, str | None]) -> Record:
+    return run_trial(*job)
 
 
 def _failed_record(job: tuple[Trial, str | None], reason: str) -> Record:
-    return play(job[0], reason)
+    return run_trial(job[0], reason)
 
 
 def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) -> dict[SupernetJob, str]:

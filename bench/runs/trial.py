@@ -186,7 +186,7 @@ class Trial:
         )
 
 
-def play(trial: Trial, prevented: str | None = None) -> Record:
+def run_trial(trial: Trial, prevented: str | None = None) -> Record:
     """Run a trial to the end and return its record; whatever goes wrong in it becomes the reason of a failed record.
 
     Args:
@@ -250,10 +250,10 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         peak_memory_megabytes=peak_memory_megabytes(),
         device=costs.device,
     )
-    return _assess(selection, space, table, trial), cost
+    return _evaluate(selection, space, table, trial), cost
 
 
-def _assess(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
+def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
     """What was selected, measured on the table's test accuracies: the only place where they are read."""
     choice = trial.experiment.table
     common: dict[str, Any] = {

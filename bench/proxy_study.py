@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from opselect.bench.runs.records import FORMAT_VERSION, InvalidRecords, Value, appending, read_lines
+from opselect.bench.runs.records import FORMAT_VERSION, InvalidRecords, Value, open_for_append, read_lines
 from opselect.bench.runs.trial import software
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.selectors.proxies.interface import UnscorableNetwork
@@ -159,7 +159,7 @@ def score_architectures(
     architectures = sampled(space, count, study.seed)
     classes = {text: space.format(space.canonical(space.parse(text))) for text in architectures}
     distinct = list(dict.fromkeys(classes.values()))
-    with appending(folder / FILE_NAME) as appender:
+    with open_for_append(folder / FILE_NAME) as appender:
         known = _read(folder / FILE_NAME, study)
         missing = [
             Scoring(study, text, tuple(name for name in proxies if name not in known.get(text, {})))

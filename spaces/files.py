@@ -85,7 +85,7 @@ def check_writable(folder: Path) -> None:
             pass
 
 
-def become_only_writer(descriptor: int, path: Path) -> None:
+def lock_exclusively(descriptor: int, path: Path) -> None:
     """Lock an open file until it is closed, or this process ends, however that comes about.
 
     Where the file system has no locks, the log says so, and nothing is locked.
@@ -106,7 +106,7 @@ def become_only_writer(descriptor: int, path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to, which takes the place of `path` at the end of the block, and is on the disk.
 
     Where the block fails, what was there before is left as it was. The folder is made if it is missing. What killed
@@ -118,14 +118,14 @@ def replacing(path: Path) -> Iterator[Path]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path.parent)
-        beside, descriptor = _locked_place(path.parent)
+        temporary, descriptor = _locked_place(path.parent)
         try:
-            yield beside
+            yield temporary
             os.fsync(descriptor)
-            beside.replace(path)
+            temporary.replace(path)
             _sync_folder(path.parent)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             os.close(descriptor)
 
 

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.files import imported_table, imported_tables, replacing
+from opselect.spaces.files import atomic_write, imported_table, imported_tables
 from opselect.spaces.reading import is_file
 from opselect.spaces.space import Architecture, SearchSpace
 
@@ -232,8 +232,8 @@ class Table:
         """Write the table, completely or not at all."""
         metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
         rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-        with replacing(path) as beside:
-            pa.parquet.write_table(rows, beside, compression="zstd", compression_level=19, write_page_checksum=True)
+        with atomic_write(path) as temporary:
+            pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19, write_page_checksum=True)
 
 
 def read(path: Path) -> Table:

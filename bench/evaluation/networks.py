@@ -11,7 +11,7 @@ import torch
 
 from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
-from opselect.bench.runs.records import FORMAT_VERSION, Value, appending, read_lines
+from opselect.bench.runs.records import FORMAT_VERSION, Value, open_for_append, read_lines
 from opselect.bench.runs.trial import environment, reason_of, software
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces import registry
@@ -231,7 +231,7 @@ def train_all(
     """
     path = folder / FILE_NAME
     wanted = {network.key: network for network in networks}
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         done = {record.key: record for record in trained(folder) if record.result and record.key in wanted}
         jobs = [NetworkJob(network, folder.absolute()) for key, network in wanted.items() if key not in done]
         if jobs:

@@ -14,7 +14,7 @@ from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import ReportedStudy
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.spaces import registry
-from opselect.spaces.files import replacing
+from opselect.spaces.files import atomic_write
 from opselect.spaces.space import Architecture, SearchSpace
 
 
@@ -146,6 +146,6 @@ def table_files(tables: Iterable[Table]) -> dict[str, str]:
 
 def written(path: Path, content: bytes) -> Path:
     """The path, after writing the content there, completely or not at all."""
-    with replacing(path) as beside:
-        beside.write_bytes(content)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
     return path

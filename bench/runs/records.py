@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from opselect.bench.runtime.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import InUse, become_only_writer, writing
+from opselect.spaces.files import InUse, lock_exclusively, writing
 
 FORMAT_VERSION = 1
 FILE_NAME = "records.jsonl"
@@ -278,7 +278,7 @@ def _parse(line: bytes, kind: type[Line], where: str, command: str) -> Line:
 
 
 @contextlib.contextmanager
-def appending(path: Path) -> Iterator["Appender"]:
+def open_for_append(path: Path) -> Iterator["Appender"]:
     """Open a records file for one writer; a half-written last line of a killed run is cut off first.
 
     Raises:
@@ -290,7 +290,7 @@ def appending(path: Path) -> Iterator["Appender"]:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = opened.enter_context(path.open("a+b"))
         try:
-            become_only_writer(stream.fileno(), path)
+            lock_exclusively(stream.fileno(), path)
         except InUse as error:
             raise InvalidRecords(str(error)) from None
         stream.seek(0)

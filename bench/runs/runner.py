@@ -9,11 +9,11 @@ from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecor
 from opselect.bench.experiment.file import Experiment, check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
-from opselect.bench.runs.records import FILE_NAME, Record, appending, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, open_for_append, read_records
 from opselect.bench.runs.trial import SupernetJob, Trial, cached_supernet, run_trial, train
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
-from opselect.spaces.files import check_writable, replacing
+from opselect.spaces.files import atomic_write, check_writable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """`(what, how many are done, how many there are)`, called after every step of the work."""
@@ -73,11 +73,11 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
     check(experiment)
     path = folder / FILE_NAME
     trials = {trial.description.key: trial for trial in trials_of(experiment, folder.absolute() / "supernets")}
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
         resumed = len(done)
-        with replacing(folder / "experiment.toml") as beside:
-            beside.write_bytes(experiment.text.encode())
+        with atomic_write(folder / "experiment.toml") as temporary:
+            temporary.write_bytes(experiment.text.encode())
         for key, record in done.items():
             names = {"label": trials[key].entry.label, "experiment": experiment.name}
             if record.label != names["label"] or record.experiment != names["experiment"]:
@@ -124,8 +124,8 @@ def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) 
     for name in study.experiments:
         check_writable(folder / name)
     if list(study.experiments) != [""]:
-        with replacing(folder / STUDY_FILE) as beside:
-            beside.write_bytes(study.text.encode())
+        with atomic_write(folder / STUDY_FILE) as temporary:
+            temporary.write_bytes(study.text.encode())
     return {
         name: run(experiment, folder / name, workers, _prefixed(progress, name))
         for name, experiment in study.experiments.items()

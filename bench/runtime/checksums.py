@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from opselect.spaces.files import replacing, writing
+from opselect.spaces.files import atomic_write, writing
 
 _FILE_CHECKSUM = b"\nsha256 %s\n"
 _FILE_CHECKSUM_LENGTH = len(_FILE_CHECKSUM) - 2 + 64
@@ -26,8 +26,8 @@ def write_checksummed(path: Path, content: bytes) -> None:
     Raises:
         NotWritten: the disk is full, or the folder is read-only for example.
     """
-    with replacing(path) as beside:
-        beside.write_bytes(content + _file_checksum(content))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content + _file_checksum(content))
 
 
 def read_checksummed(path: Path) -> bytes | None:

@@ -26,7 +26,7 @@ from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError, in_one_line
-from opselect.spaces.files import become_only_writer, writing
+from opselect.spaces.files import lock_exclusively, writing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.inspection import multiply_adds, parameter_count
 from opselect.spaces.nasbench201.network import Cell, CellNetwork, EdgeOperations, stack_networks
@@ -308,7 +308,7 @@ def build(
         with writing(checkpoint):
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             stream = opened.enter_context(checkpoint.open("a+b", buffering=0))
-        become_only_writer(stream.fileno(), checkpoint)
+        lock_exclusively(stream.fileno(), checkpoint)
         content = checkpoint.read_bytes()
         if not content.strip() or _is_cut_off_header(content):
             stream.truncate(0)

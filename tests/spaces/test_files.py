@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
-from opselect.spaces.files import InUse, NotWritten, become_only_writer, check_writable, replacing
+from opselect.spaces.files import InUse, NotWritten, atomic_write, check_writable, lock_exclusively
 from opselect.spaces.table import digits201
 
 Crashes: TypeAlias = Callable[[Callable[[], object]], Iterator[int]]
@@ -37,12 +37,12 @@ def test_a_file_is_the_old_one_or_the_new_one_wherever_its_writer_dies(tmp_path:
 
 
 def test_what_others_are_writing_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
-    with replacing(tmp_path / "one") as one, replacing(tmp_path / "two") as two:
+    with atomic_write(tmp_path / "one") as one, atomic_write(tmp_path / "two") as two:
         one.write_text("1")
         two.write_text("2")
         (tmp_path / ".opselect-dead.partial").write_text("left behind")
         (tmp_path / ".mine").write_text("kept")
-        with replacing(tmp_path / "three") as three:
+        with atomic_write(tmp_path / "three") as three:
             three.write_text("3")
     assert names(tmp_path) == [".mine", "one", "three", "two"]
     assert (tmp_path / "one").read_text() == "1"
@@ -50,7 +50,7 @@ def test_what_others_are_writing_is_not_taken_for_a_leftover(tmp_path: Path) -> 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "one") as beside:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "one") as beside:
         beside.write_text(f"{1 / 0}")
     assert names(tmp_path) == ["one"]
     assert (tmp_path / "one").read_text() == "old"
@@ -122,11 +122,11 @@ def test_a_table_that_does_not_fit_is_told_as_everything_else(tmp_path: Path, mo
 
 def test_only_one_writes_until_it_has_ended(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as first, (tmp_path / "file").open("ab") as second:
-        become_only_writer(first.fileno(), tmp_path / "file")
+        lock_exclusively(first.fileno(), tmp_path / "file")
         with pytest.raises(InUse, match="file: another run is writing to it; wait for it, or choose another folder"):
-            become_only_writer(second.fileno(), tmp_path / "file")
+            lock_exclusively(second.fileno(), tmp_path / "file")
         first.close()
-        become_only_writer(second.fileno(), tmp_path / "file")
+        lock_exclusively(second.fileno(), tmp_path / "file")
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
@@ -138,7 +138,7 @@ def test_a_file_system_without_locks_is_not_called_another_run(
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     with (tmp_path / "file").open("wb") as stream:
-        become_only_writer(stream.fileno(), tmp_path / "file")
+        lock_exclusively(stream.fileno(), tmp_path / "file")
     (message,) = caplog.messages
     assert message == (
         f"{tmp_path / 'file'}: its file system has no locks ({os.strerror(number)}); see to it that no two runs write "

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import pytest
 
 from opselect.bench.runs import runner
-from opselect.bench.runs.records import Record, appending, read_records
+from opselect.bench.runs.records import Record, open_for_append, read_records
 from opselect.bench.runs.runner import Summary
 from opselect.bench.runtime.checksums import verified_line
 from opselect.selectors.methods import Settings
@@ -306,7 +306,7 @@ def test_a_damaged_or_busy_records_file_is_one_line_and_kept(opselect: CommandLi
     opselect("run", small, "-w", "1")
     path = Path("runs/small/records.jsonl")
     whole = path.read_bytes()
-    with appending(path):
+    with open_for_append(path):
         assert "another run is writing to it" in opselect("run", small, "-w", "1")[2]
         assert path.read_bytes() == whole
     without_checksums = b"".join(verified_line(line)[0] + b"\n" for line in whole.splitlines())

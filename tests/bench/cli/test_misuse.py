@@ -8,7 +8,7 @@ import pytest
 
 from opselect.bench.experiment.file import InvalidExperiment, check_ingredients, parse
 from opselect.bench.runs import runner
-from opselect.bench.runs.records import InvalidRecords, appending, read_records
+from opselect.bench.runs.records import InvalidRecords, open_for_append, read_records
 from opselect.bench.runs.run import reported
 from opselect.bench.runtime.checksums import verified_line
 
@@ -71,7 +71,7 @@ def test_a_refused_run_leaves_the_experiment_file_of_the_folder(
     kept = Path("r/experiment.toml").read_text()
     Path("e.toml").write_text(HEAD + '[[selector]]\nname = "best-acc"\n')
     assert opselect("run", "e.toml", "-w", "1", "-o", "r")[0] == 2
-    with appending(Path("r/records.jsonl")):
+    with open_for_append(Path("r/records.jsonl")):
         Path("e.toml").write_text(HEAD + RANDOM.format("b"))
         assert opselect("run", "e.toml", "-w", "1", "-o", "r")[0] == 2
     assert Path("r/experiment.toml").read_text() == kept

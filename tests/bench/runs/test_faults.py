@@ -16,7 +16,7 @@ import pytest
 from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner
 from opselect.bench.runs import trial as trials
-from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, appending, read_records
+from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, open_for_append, read_records
 from opselect.bench.runs.run import select_once
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.tables import digits201 as table_building
@@ -171,5 +171,5 @@ def test_a_second_run_on_one_folder_is_refused_at_once_and_doubles_nothing(
 
     assert outcomes(runner.run(faulty(), tmp_path, 1, meanwhile).records) == undisturbed
     assert len((tmp_path / FILE_NAME).read_bytes().splitlines()) == 2
-    with appending(tmp_path / FILE_NAME):
+    with open_for_append(tmp_path / FILE_NAME):
         pass

@@ -22,7 +22,7 @@ from opselect.bench.runs.records import (
     StepRecord,
     TableReference,
     TrialDescription,
-    appending,
+    open_for_append,
     read_records,
 )
 from opselect.bench.runtime.checksums import checksummed_line
@@ -79,7 +79,7 @@ def record(seed: int = 0, score: float = 0.5, **changes: Any) -> Record:
 
 def write(path: Path, *records: Record) -> None:
     """Append records as a run does."""
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         for each in records:
             appender.append(each)
 
@@ -313,11 +313,11 @@ def test_a_flipped_bit_anywhere_is_never_believed_and_costs_at_most_the_records_
 
 
 def test_a_second_writer_is_refused_until_the_first_has_finished(path: Path) -> None:
-    with appending(path) as first:
+    with open_for_append(path) as first:
         first.append(record(seed=0))
         with (
             pytest.raises(InvalidRecords, match=r"records\.jsonl: another run is writing to it; wait"),
-            appending(path),
+            open_for_append(path),
         ):
             raise AssertionError("two writers at once")
         assert read_records(path) == [record(seed=0)]
@@ -327,15 +327,15 @@ def test_a_second_writer_is_refused_until_the_first_has_finished(path: Path) -> 
 
 
 def test_a_refused_writer_does_not_cut_off_what_the_first_is_writing(path: Path) -> None:
-    with appending(path):
+    with open_for_append(path):
         path.write_bytes(b'{"version":1,"half')
-        with pytest.raises(InvalidRecords, match="another run"), appending(path):
+        with pytest.raises(InvalidRecords, match="another run"), open_for_append(path):
             raise AssertionError("two writers at once")
         assert path.read_bytes() == b'{"version":1,"half'
 
 
 def test_a_writer_that_died_does_not_lock_the_file(path: Path) -> None:
-    with pytest.raises(RuntimeError, match="killed"), appending(path) as appender:
+    with pytest.raises(RuntimeError, match="killed"), open_for_append(path) as appender:
         appender.append(record(seed=0))
         raise RuntimeError("killed")
     write(path, record(seed=1))
@@ -361,7 +361,7 @@ def full_disk_after(room: int) -> Callable[[int, bytes], int]:
 def test_a_full_disk_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     write(path, record(seed=0))
     before = path.read_bytes()
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         with monkeypatch.context() as full, pytest.raises(OSError, match="No space left on device"):
             full.setattr(os, "write", full_disk_after(room))
             appender.append(record(seed=1))
@@ -376,7 +376,7 @@ def test_a_failing_sync_leaves_the_file_as_it_was(path: Path, monkeypatch: pytes
 
     write(path, record(seed=0))
     before = path.read_bytes()
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         monkeypatch.setattr(os, "fsync", failing)
         with pytest.raises(OSError, match="Input/output error"):
             appender.append(record(seed=1))
@@ -402,7 +402,7 @@ def test_a_record_is_on_the_disk_when_append_returns(path: Path, monkeypatch: py
         really_sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync)
-    with appending(path) as appender:
+    with open_for_append(path) as appender:
         appender.append(record())
         assert synced == [path.stat().st_size]
         assert read_records(path) == [record()]

@@ -15,7 +15,7 @@ import torch
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, parse
 from opselect.bench.runs import runner
 from opselect.bench.runs import trial as trials
-from opselect.bench.runs.records import InvalidRecords, Record, Result, appending, read_records
+from opselect.bench.runs.records import InvalidRecords, Record, Result, open_for_append, read_records
 from opselect.bench.runs.runner import Summary, trials_of
 from opselect.bench.runtime.checksums import checksummed_line, verified_line
 from opselect.selectors.methods import Random, Settings
@@ -574,7 +574,7 @@ def test_a_folder_that_is_in_use_or_damaged_is_refused_and_left_alone(
     path = tmp_path / "records.jsonl"
     shutil.copy(tiny_run[0] / "records.jsonl", path)
     content = path.read_bytes()
-    with appending(path), pytest.raises(InvalidRecords, match="another run is writing to it"):
+    with open_for_append(path), pytest.raises(InvalidRecords, match="another run is writing to it"):
         runner.run(small("watched"), tmp_path, 1, quietly)
     first, _ = verified_line(content.splitlines()[0])
     damaged = checksummed_line(first.replace(b'{"version":1', b'{"version":9', 1)) + b"\n"

@@ -328,7 +328,7 @@ class Comparison:
     test: str
 
 
-def compared(first: Mapping[int, float | None], second: Mapping[int, float | None]) -> Comparison:
+def t_test(first: Mapping[int, float | None], second: Mapping[int, float | None]) -> Comparison:
     """Compare two methods by a t test: over the common seeds where there are two or more, else over all of each.
 
     The sign-flip test of `paired_difference` needs no normal distribution, but with five seeds stays above 0.06.

@@ -92,7 +92,7 @@ def initial_state(task: Task, candidate: int = 0) -> SearchState:
     return SearchState(task, decisions, alpha, candidate=candidate)
 
 
-def decide_once(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
+def select_edgewise(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
     """One pass of the loop without tuning, then the topology rule."""
     state, steps = decide_edges(initial_state(task), score, ORDERS[order])
     state, topology = keep_inputs(state, edge_score)
@@ -109,7 +109,7 @@ class Magnitude(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Read off alpha; the order of the edges does not matter."""
-        return decide_once(task, alpha_strength, "fixed", strongest_operation)
+        return select_edgewise(task, alpha_strength, "fixed", strongest_operation)
 
 
 class SDARTSRS(Magnitude):
@@ -295,7 +295,7 @@ class Random(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by random scores."""
-        return decide_once(task, random_strength, "fixed", random_edge_strength)
+        return select_edgewise(task, random_strength, "fixed", random_edge_strength)
 
 
 class BestAccuracy(Settings):
@@ -310,7 +310,7 @@ class BestAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return decide_once(task, best_accuracy, self.edge_order, no_edge_strength)
+        return select_edgewise(task, best_accuracy, self.edge_order, no_edge_strength)
 
 
 class AverageAccuracy(Settings):
@@ -325,7 +325,7 @@ class AverageAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return decide_once(task, average_accuracy, self.edge_order, no_edge_strength)
+        return select_edgewise(task, average_accuracy, self.edge_order, no_edge_strength)
 
 
 class ByScore(Settings):
@@ -356,4 +356,4 @@ class ByScore(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the score, without tuning."""
-        return decide_once(task, self.registered, self.edge_order, best_operation(self.registered))
+        return select_edgewise(task, self.registered, self.edge_order, best_operation(self.registered))

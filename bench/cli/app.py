@@ -127,11 +127,11 @@ def report(
     Example: `opselect report runs/digits201`
     """
     from opselect.bench.report.writing import write_overview, write_report
-    from opselect.bench.runs.run import reported, reported_study
+    from opselect.bench.runs.run import load_run, load_study_run
     from opselect.spaces.files import check_writable
 
     target = output or folder / "report"
-    if (study := reported_study(folder)) is not None:
+    if (study := load_study_run(folder)) is not None:
         check_writable(target)
         for name, (records, experiment, networks) in study.runs.items():
             write_report(records, experiment.labels, target / name, experiment.title, networks=networks)
@@ -139,7 +139,7 @@ def report(
         print(f"reports: {', '.join(str(target / name / 'report.html') for name in study.runs)}")
         print(f"overview: {target / 'overview.html'} and {target / 'overview.md'}")
         return
-    records, experiment, networks = reported(folder)
+    records, experiment, networks = load_run(folder)
     check_writable(target)
     write_report(records, experiment.labels, target, experiment.title, networks=networks)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
@@ -723,10 +723,10 @@ def _runs(folders: list[Path] | None) -> "list[Run]":
     """The runs in the folders, or in those of `runs` that can be read; the others are named on the error stream."""
     from opselect.bench.published.numbers import Run
     from opselect.bench.runs.records import FILE_NAME
-    from opselect.bench.runs.run import reported
+    from opselect.bench.runs.run import load_run
 
     def read(folder: Path) -> Run:
-        return Run(str(folder), reported(folder).trials)
+        return Run(str(folder), load_run(folder).trials)
 
     if folders:
         return [read(folder) for folder in dict.fromkeys(folders)]

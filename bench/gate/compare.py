@@ -14,7 +14,7 @@ from opselect.bench.report import summaries
 from opselect.bench.report.render import UNDEFINED, escape_markdown, number
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.trials import Trials
-from opselect.bench.statistics import Comparison, compared, holm
+from opselect.bench.statistics import Comparison, holm, t_test
 from opselect.spaces.errors import UserError
 
 Verdict: TypeAlias = Literal[
@@ -144,7 +144,7 @@ def _measures(run: Trials, baseline: Trials, label: str) -> dict[str, Comparison
         ("test accuracy", accuracies),
         ("first-step Spearman with best-acc", agreements),
     ):
-        comparison = compared(ours, theirs)
+        comparison = t_test(ours, theirs)
         if comparison.difference.value is not None:
             found[name] = comparison
     return found

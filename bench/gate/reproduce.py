@@ -9,7 +9,7 @@ from opselect.bench.gate.compare import DECISIVE, change_between, is_same_outcom
 from opselect.bench.report.formatting import listed, plain
 from opselect.bench.report.writing import render_tables
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.run import Reported, reported, reported_study
+from opselect.bench.runs.run import Run, load_run, load_study_run
 from opselect.bench.runs.runner import Progress
 from opselect.bench.runs.runner import run as run_experiment
 from opselect.bench.runtime.parallel import Workers
@@ -85,14 +85,14 @@ def reproduce(
     """
     if output.resolve() == folder.resolve():
         raise InvalidExperiment(f"{output}: is the run itself; expected another folder for the new records")
-    study = reported_study(folder)
-    runs = {"": reported(folder)} if study is None else study.runs
+    study = load_study_run(folder)
+    runs = {"": load_run(folder)} if study is None else study.runs
     narrowed = {name: _narrowed(each.experiment, labels, seeds, folder / name) for name, each in runs.items()}
     found = {}
     for name, before in runs.items():
         experiment = narrowed[name]
         summary = run_experiment(experiment, output / name, workers, progress)
-        found[name] = compared(before, Reported(list(summary.records), experiment, list(summary.networks)))
+        found[name] = compared(before, Run(list(summary.records), experiment, list(summary.networks)))
     return found
 
 
@@ -114,7 +114,7 @@ def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int
     return experiment.model_copy(update={"selectors": selectors})
 
 
-def compared(before: Reported, now: Reported) -> Reproduction:
+def compared(before: Run, now: Run) -> Reproduction:
     """Compare a repetition with the trials of the same labels and seeds of an earlier run.
 
     Args:
@@ -164,7 +164,7 @@ def _explanations(before: Record, now: Record) -> tuple[str, ...]:
     return tuple(found)
 
 
-def told(found: Mapping[str, Reproduction]) -> str:
+def summary_text(found: Mapping[str, Reproduction]) -> str:
     """What came out, a line a statement; of a study, each experiment under its name."""
     lines = []
     for name, each in found.items():

@@ -252,7 +252,7 @@ def read(path: Path) -> Published:
 
 
 @cache
-def shipped() -> Published:
+def load_packaged() -> Published:
     """The numbers that come with the package."""
     return read(SHIPPED)
 
@@ -363,7 +363,7 @@ def compare(
     return rows
 
 
-def beside(published: Published, trials: Trials) -> list[Row]:
+def compare_with_published(published: Published, trials: Trials) -> list[Row]:
     """What was published of the selectors of an experiment on its space: one row a label and number that it answers.
 
     Settings that differ are listed, and then nothing is judged; another proxy is another method. Times are left out.

@@ -66,7 +66,7 @@ DASHED = (0, (4, 3))
 LONGEST_LABEL = 32
 
 
-def drawn(name: str, trials: Trials) -> tuple[bytes, bytes]:
+def draw(name: str, trials: Trials) -> tuple[bytes, bytes]:
     """One figure as a PNG and a PDF file.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from opselect.bench.published.numbers import Number, published_of, shipped
+from opselect.bench.published.numbers import Number, load_packaged, published_of
 from opselect.bench.report import summaries
 from opselect.bench.report.formatting import assignments, best_marks, blocks, interval, mean_and_deviation, negative
 from opselect.bench.report.render import UNDEFINED, Cell, Column, Table, number
@@ -117,7 +117,7 @@ def collapse_table(trials: Trials) -> Table:
 def papers_table(trials: Trials) -> Table:
     """What the papers on the DARTS spaces print: error, size and search cost, with published values beside them."""
     rows = summaries.papers(trials)
-    published = {row.label: published_of(shipped(), trials.only(row.label)) for row in rows}
+    published = {row.label: published_of(load_packaged(), trials.only(row.label)) for row in rows}
 
     def cells(row: PaperSummary) -> tuple[Cell, ...]:
         theirs = published[row.label]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opselect.bench.published.numbers import published_of, shipped
+from opselect.bench.published.numbers import load_packaged, published_of
 from opselect.bench.report.formatting import best_marks, mean_and_deviation, negative
 from opselect.bench.report.network_tables import papers_table, published_error, recipes
 from opselect.bench.report.page import Figure, Section
@@ -54,7 +54,7 @@ def error_lines(parts: Sequence[Trials]) -> list[ErrorLine]:
                 for label in labels
             },
             published={
-                label: published_error(published_of(shipped(), trials.only(label)))
+                label: published_error(published_of(load_packaged(), trials.only(label)))
                 for label in labels
                 if label in trials.labels
             },

@@ -11,7 +11,7 @@ from opselect.bench.proxy_study import Scores
 from opselect.bench.report.formatting import best_marks, interval
 from opselect.bench.report.page import Section, to_html, to_markdown
 from opselect.bench.report.render import Block, Cell, Column, Table, number
-from opselect.bench.report.writing import table_files, written
+from opselect.bench.report.writing import table_files, write_file
 from opselect.bench.statistics import RankCorrelation, kendall, spearman
 from opselect.selectors.proxies.interface import Combination
 from opselect.spaces import registry
@@ -211,4 +211,4 @@ def write_proxy_report(scores: Scores, accuracies: AccuracyTable, folder: Path) 
         "timing.md": to_markdown(f"{title}: times", {}, [costs]),
         **table_files([*tables, failures, cost_table(scores)]),
     }
-    return [written(folder / name, files[name].encode()) for name in sorted(files)]
+    return [write_file(folder / name, files[name].encode()) for name in sorted(files)]

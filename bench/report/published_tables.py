@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opselect.bench.published.numbers import Number, Row, beside, shipped
+from opselect.bench.published.numbers import Number, Row, compare_with_published, load_packaged
 from opselect.bench.report.formatting import listed, mean_and_deviation
 from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table, number
 from opselect.bench.runs.trials import Trials
@@ -49,7 +49,7 @@ class PublishedLine:
 
 def published_table(trials: Trials) -> Table:
     """What was published of the selectors on this space, beside what they reach here, one row a published number."""
-    rows = beside(shipped(), trials)
+    rows = compare_with_published(load_packaged(), trials)
     sources = {row.source.id: row.source.text for row in rows}
     measures = dict.fromkeys(published_measure(row.number) for row in rows)
     return Table(

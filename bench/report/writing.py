@@ -11,7 +11,7 @@ from opselect.bench.report.page import reproducible_sections, timing_sections, t
 from opselect.bench.report.render import Table, csv_text, file_name, latex
 from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.run import ReportedStudy
+from opselect.bench.runs.run import StudyRun
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.spaces import registry
 from opselect.spaces.files import atomic_write
@@ -67,7 +67,7 @@ def write_report(
         png, pdf = cells_drawn(space, architecture, ("png", "pdf"))
         files |= {f"figures/cells/{name}.png": png, f"figures/cells/{name}.pdf": pdf}
     files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
-    return [written(folder / name, files[name]) for name in sorted(files)]
+    return [write_file(folder / name, files[name]) for name in sorted(files)]
 
 
 def _genotypes(trials: Trials) -> Iterator[tuple[str, SearchSpace, Architecture]]:
@@ -83,7 +83,7 @@ def _genotypes(trials: Trials) -> Iterator[tuple[str, SearchSpace, Architecture]
                 yield f"{names[label]}-{seed}", space, space.parse(result.architecture)
 
 
-def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:
+def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     """Write `overview.md`, `overview.html`, and what belongs to them in the folders `tables` and `figures`.
 
     Args:
@@ -105,7 +105,7 @@ def write_overview(study: ReportedStudy, folder: Path) -> list[Path]:
         images[figure.name], files[f"figures/{figure.name}.pdf"] = errors_drawn(parts)
         files[f"figures/{figure.name}.png"] = images[figure.name]
     files["overview.html"] = to_html(study.title, preface, told, images).encode()
-    return [written(folder / name, files[name]) for name in sorted(files)]
+    return [write_file(folder / name, files[name]) for name in sorted(files)]
 
 
 def render_tables(
@@ -144,7 +144,7 @@ def table_files(tables: Iterable[Table]) -> dict[str, str]:
     return files
 
 
-def written(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     """The path, after writing the content there, completely or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)

@@ -27,7 +27,7 @@ from opselect.spaces.files import check_writable
 from opselect.spaces.space import SearchSpace
 
 
-class Reported(NamedTuple):
+class Run(NamedTuple):
     """What a report is made of.
 
     Attributes:
@@ -46,7 +46,7 @@ class Reported(NamedTuple):
         return trials_of(self.records, self.experiment.labels, self.networks)
 
 
-def reported(folder: Path) -> Reported:
+def load_run(folder: Path) -> Run:
     """The records of a run that its experiment file asks for, and the experiment.
 
     A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
@@ -78,7 +78,7 @@ def reported(folder: Path) -> Reported:
             raise InvalidRecords(
                 f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
             )
-    return Reported(records, experiment, _networks(folder, experiment, records))
+    return Run(records, experiment, _networks(folder, experiment, records))
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:
@@ -105,14 +105,14 @@ def _misfit(result: Result, space: SearchSpace) -> str:
     return ""
 
 
-class ReportedStudy(NamedTuple):
+class StudyRun(NamedTuple):
     """What the overview of a study is made of: its title, and by folder what the report of each experiment is."""
 
     title: str
-    runs: dict[str, Reported]
+    runs: dict[str, Run]
 
 
-def reported_study(folder: Path) -> ReportedStudy | None:
+def load_study_run(folder: Path) -> StudyRun | None:
     """The runs of a study's folder; None where the folder is of a single experiment.
 
     Raises:
@@ -123,7 +123,7 @@ def reported_study(folder: Path) -> ReportedStudy | None:
     if not path.is_file():
         return None
     study = read_study(path)
-    return ReportedStudy(study.title, {name: reported(folder / name) for name in study.experiments})
+    return StudyRun(study.title, {name: load_run(folder / name) for name in study.experiments})
 
 
 def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:

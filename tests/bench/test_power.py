@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from opselect.bench.power import CannotPlan, plan, power_of, seeds_needed
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 from opselect.bench.runs.trials import Trials, trials_of
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "digits201"
 @pytest.fixture(scope="module")
 def pilot() -> Trials:
     """The committed default report: five seeds."""
-    records, experiment, networks = reported(RESULTS)
+    records, experiment, networks = load_run(RESULTS)
     return trials_of(records, experiment.labels, networks)
 
 

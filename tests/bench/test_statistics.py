@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from opselect.bench.statistics import (
-    compared,
     holm,
     kendall,
     mean_interval,
@@ -19,6 +18,7 @@ from opselect.bench.statistics import (
     mean_over_edges_spearman,
     paired_difference,
     spearman,
+    t_test,
 )
 
 # Few distinct values, so that ties are common; whole numbers, so that the maps below stay exact.
@@ -263,7 +263,7 @@ def test_what_a_mean_rests_on_is_told() -> None:
 def test_other_seeds_are_compared_by_welch_s_test_even_if_one_side_never_varies() -> None:
     varied, constant = {0: 1.0, 1: 2.0, 2: 4.0}, {10: 3.0, 11: 3.0}
     for first, second in ((varied, constant), (constant, varied), (varied, {10: 5.0, 11: 6.5})):
-        found = compared(first, second)
+        found = t_test(first, second)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             slow = stats.ttest_ind(list(first.values()), list(second.values()), equal_var=False)
@@ -275,12 +275,12 @@ def test_other_seeds_are_compared_by_welch_s_test_even_if_one_side_never_varies(
 
 def test_a_comparison_without_spread_or_seeds_says_so() -> None:
     for second, value, p_value in (({10: 3.0, 11: 3.0}, -1.0, 0.0), ({10: 2.0, 11: 2.0 + 1e-12}, 0.0, 1.0)):
-        found = compared({0: 2.0, 1: 2.0, 2: 2.0}, second)
+        found = t_test({0: 2.0, 1: 2.0, 2: 2.0}, second)
         assert (found.difference.value, found.p_value) == (pytest.approx(value), p_value)
         assert (found.difference.note, found.difference.n) == ("all values equal, no interval", 2)
         assert (found.difference.deviation, found.difference.low, found.test) == (0.0, None, "Welch")
     for first, second in (({0: 1.0, 1: 2.0}, {5: 1.0}), ({5: 1.0}, {0: 1.0, 1: 2.0}), ({0: 1.0}, {})):
-        found = compared(first, second)
+        found = t_test(first, second)
         assert (found.difference.value, found.p_value, found.test) == (None, None, "none")
         assert (found.difference.note, found.difference.n) == ("fewer than 2 seeds", min(len(first), len(second)))
 

@@ -22,7 +22,7 @@ from opselect.bench.report.page import to_html
 from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import FILE_NAME, read_records
-from opselect.bench.runs.run import parsed_setting, reported
+from opselect.bench.runs.run import load_run, parsed_setting
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
@@ -159,7 +159,7 @@ def report_of_run(content: bytes, folder: Path) -> object:
     """The tables and pages of a run's records."""
     (folder / FILE_NAME).write_bytes(content)
     (folder / "experiment.toml").write_text(seeds.RUN)
-    records, experiment, networks = reported(folder)
+    records, experiment, networks = load_run(folder)
     render_tables(records, experiment.labels, networks)
     text = render_markdown(records, experiment.labels, experiment.title, networks=networks)
     return text.encode(), to_html(experiment.title, {}, (), {})

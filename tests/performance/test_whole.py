@@ -15,7 +15,7 @@ from opselect.bench import proxy_study
 from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.report.writing import write_report
 from opselect.bench.runs import runner
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 from opselect.bench.runtime.parallel import available_cores
 from opselect.selectors.costs import peak_memory_megabytes
 from opselect.selectors.methods import ZeroCostPT
@@ -115,7 +115,7 @@ def test_two_workers_against_one(turns: Turns, tmp_path: Path) -> None:
 
 
 def test_a_report_from_existing_records(benchmark: Callable[..., object], findings: Findings, tmp_path: Path) -> None:
-    records, run_experiment, networks = reported(RESULTS)
+    records, run_experiment, networks = load_run(RESULTS)
     started = time.perf_counter()
     benchmark.pedantic(  # type: ignore[attr-defined]
         lambda: write_report(records, run_experiment.labels, tmp_path, run_experiment.title, networks=networks),

@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.stats import rankdata
 from torch import Tensor
 
-from opselect.selectors.methods import OrderName, Settings, decide_once
+from opselect.selectors.methods import OrderName, Settings, select_edgewise
 from opselect.selectors.pruning import best_operation
 from opselect.selectors.scores import alpha_strength
 from opselect.selectors.task import SearchState, Selection, SupernetState, Task
@@ -24,7 +24,7 @@ class RankVote(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide every edge; the loop, its costs and its trace are opselect's."""
-        return decide_once(task, self.score, self.edge_order, best_operation(self.score))
+        return select_edgewise(task, self.score, self.edge_order, best_operation(self.score))
 
     def score(self, state: SearchState, edge: int) -> Tensor:
         """One score an operation, larger is better; equal operations share a rank."""

@@ -9,7 +9,7 @@ import pytest
 from opselect.bench.experiment.file import InvalidExperiment, check_ingredients, parse
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import InvalidRecords, open_for_append, read_records
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 from opselect.bench.runtime.checksums import verified_line
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
@@ -53,7 +53,7 @@ def test_a_report_holds_the_settings_of_its_experiment_file_and_no_later_ones(
     for batch_size in (8, 16, 8):
         Path("e.toml").write_text(HEAD + entry.format(batch_size))
         assert opselect("run", "e.toml", "-w", "1", "-o", "r")[0] == 0
-    (record,), _, _ = reported(Path("r"))
+    (record,), _, _ = load_run(Path("r"))
     assert record.trial.settings["batch_size"] == 8
 
 

@@ -14,7 +14,7 @@ from opselect.bench.conformance.collect import BrokenPromise, Check, NotApplicab
 from opselect.bench.conformance.proxies import CombinationMaterial, names_registered_proxies
 from opselect.bench.conformance.tasks import Permutation, PermutedSpace, planted_task, small_task
 from opselect.selectors.decisions import without
-from opselect.selectors.methods import ByScore, Magnitude, Settings, decide_once, start
+from opselect.selectors.methods import ByScore, Magnitude, Settings, select_edgewise, start
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.proxies.nwot import NASWOT, nwot
 from opselect.selectors.pruning import best_operation
@@ -91,7 +91,7 @@ class Peeking(Magnitude):
     """Reads the accuracies of the task without saying so."""
 
     def __call__(self, task: Task) -> Selection:
-        return decide_once(task, best_accuracy, "fixed", best_operation(best_accuracy))
+        return select_edgewise(task, best_accuracy, "fixed", best_operation(best_accuracy))
 
 
 class Cheating(Magnitude):
@@ -115,7 +115,7 @@ def minus_alpha(state: SearchState, edge: int) -> Tensor:
 
 class WrongSign(Magnitude):
     def __call__(self, task: Task) -> Selection:
-        return decide_once(task, minus_alpha, "fixed", best_operation(minus_alpha))
+        return select_edgewise(task, minus_alpha, "fixed", best_operation(minus_alpha))
 
 
 class KeepsTheWorst(Magnitude):
@@ -144,7 +144,7 @@ def favouring_the_first(state: SearchState, edge: int) -> Tensor:
 
 class FavouringTheFirst(Magnitude):
     def __call__(self, task: Task) -> Selection:
-        return decide_once(task, favouring_the_first, "fixed", best_operation(favouring_the_first))
+        return select_edgewise(task, favouring_the_first, "fixed", best_operation(favouring_the_first))
 
 
 def favouring_edge_numbers(state: SearchState, edge: int) -> Tensor:
@@ -153,7 +153,7 @@ def favouring_edge_numbers(state: SearchState, edge: int) -> Tensor:
 
 class FavouringEdgeNumbers(Magnitude):
     def __call__(self, task: Task) -> Selection:
-        return decide_once(task, favouring_edge_numbers, "fixed", best_operation(favouring_edge_numbers))
+        return select_edgewise(task, favouring_edge_numbers, "fixed", best_operation(favouring_edge_numbers))
 
 
 class Free(Magnitude):
@@ -174,7 +174,7 @@ class ChangesAlpha(Magnitude):
 class ChangesWhenObserved(Magnitude):
     def __call__(self, task: Task) -> Selection:
         score = minus_alpha if task.record_all_scores else alpha_strength
-        return decide_once(task, score, "fixed", best_operation(score))
+        return select_edgewise(task, score, "fixed", best_operation(score))
 
 
 class Mutable(Settings):

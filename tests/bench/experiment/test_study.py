@@ -16,7 +16,7 @@ from opselect.bench.experiment.study import parse_study
 from opselect.bench.report import summaries
 from opselect.bench.report.writing import write_overview
 from opselect.bench.runs import runner
-from opselect.bench.runs.run import Reported, reported, reported_study
+from opselect.bench.runs.run import Run, load_run, load_study_run
 from opselect.bench.runs.trials import trials_of
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import cell_depth, parse_genotype, skip_connections
@@ -74,7 +74,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_world: Any) -> Path:
 
 
 def test_every_selected_network_is_trained_with_every_training_seed(chain: Path) -> None:
-    records, _, networks = reported(chain)
+    records, _, networks = load_run(chain)
     assert [(record.label, record.trial.seed) for record in records] == [
         *(("magnitude", seed) for seed in (0, 1)),
         *(("random", seed) for seed in (0, 1, 2)),
@@ -91,7 +91,7 @@ def test_every_selected_network_is_trained_with_every_training_seed(chain: Path)
 
 
 def test_the_report_averages_over_training_seeds_first_and_then_over_those_of_the_search(chain: Path) -> None:
-    records, experiment, networks = reported(chain)
+    records, experiment, networks = load_run(chain)
     rows = {row.label: row for row in summaries.networks(trials_of(records, experiment.labels, networks))}
     last = {(each.network.genotype, each.network.seed): each.result.last for each in networks if each.result}
     best = {(each.network.genotype, each.network.seed): each.result.best for each in networks if each.result}
@@ -108,7 +108,7 @@ def test_the_report_averages_over_training_seeds_first_and_then_over_those_of_th
 
 
 def test_records_say_how_far_the_cells_have_collapsed(chain: Path) -> None:
-    for record in reported(chain).records:
+    for record in load_run(chain).records:
         assert record.result is not None
         genotype = parse_genotype(record.result.architecture)
         assert list(record.result.cells) == ["normal", "reduce"]
@@ -133,7 +133,7 @@ def test_a_second_run_trains_nothing_and_a_changed_recipe_only_the_networks(
     assert other.resumed == 5
     assert {each.network.seed for each in other.networks} == {5}
     # The report takes those of the recipe that stands in the folder's file.
-    assert {each.network.training["epochs"] for each in reported(tmp_path).networks} == {1}
+    assert {each.network.training["epochs"] for each in load_run(tmp_path).networks} == {1}
 
 
 def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
@@ -142,7 +142,7 @@ def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
     for name in ("records.jsonl", "experiment.toml"):
         (tmp_path / name).write_bytes((chain / name).read_bytes())
     really = network_training.train_network
-    unlucky = reported(chain).networks[0].network
+    unlucky = load_run(chain).networks[0].network
 
     def sometimes(network: Any, data: Any, training: Any, seed: int, checkpoint: Path, *rest: Any) -> Any:
         if checkpoint.stem == unlucky.key:
@@ -153,10 +153,10 @@ def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
     arguments = ("run", tmp_path / "experiment.toml", "--output", tmp_path, "--workers", 1)
     status, out, error = opselect(*arguments)
     assert status == 1
-    total = len(reported(chain).networks)
+    total = len(load_run(chain).networks)
     assert f"{total - 1} of {total} networks trained" in out
     assert f"seed {unlucky.seed}: the memory does not hold a batch; set a smaller batch_size" in error
-    records, experiment, networks = reported(tmp_path)
+    records, experiment, networks = load_run(tmp_path)
     (row,) = [row for row in summaries.networks(trials_of(records, experiment.labels, networks)) if row.failed]
     assert row.failed == 1
     monkeypatch.setattr(network_training, "train_network", really)
@@ -208,7 +208,7 @@ def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLi
     assert status == 0
     report = folder / "report"
     lines = (report / "overview.md").read_text().splitlines()
-    study = reported_study(folder)
+    study = load_study_run(folder)
     assert study is not None
     for name, space in (("darts-s2-tiny", "darts-s2"), ("darts-s3-tiny", "darts-s3")):
         (line,) = [line for line in lines if line.startswith(f"| {space} |")]
@@ -224,7 +224,7 @@ def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLi
         assert (report / file.relative_to(tmp_path / "again")).read_bytes() == file.read_bytes()
 
 
-def _mean_error(run: Reported, label: str) -> float:
+def _mean_error(run: Run, label: str) -> float:
     last: dict[str, list[float]] = {}
     for each in run.networks:
         if each.result is not None:

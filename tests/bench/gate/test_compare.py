@@ -16,7 +16,7 @@ from opselect.bench.gate.compare import CannotCompare, check, markdown, status_o
 from opselect.bench.report.render import escape_markdown
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.bench.statistics import compared, holm
 from opselect.selectors import methods as catalog
@@ -27,7 +27,7 @@ CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
 def trials_in(folder: Path) -> Trials:
-    records, experiment, networks = reported(folder)
+    records, experiment, networks = load_run(folder)
     return trials_of(records, experiment.labels, networks)
 
 

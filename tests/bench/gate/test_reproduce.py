@@ -10,7 +10,7 @@ import pytest
 from opselect.bench.experiment.file import InvalidExperiment
 from opselect.bench.gate.reproduce import Reproduction, compared, reproduce
 from opselect.bench.runs.records import Record, TrialDescription
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 from opselect.bench.runs.runner import Summary
 
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -82,7 +82,7 @@ def test_other_versions_and_machines_are_named_as_what_may_be_why(
 
 
 def test_trials_without_a_record_are_not_counted_as_equal(original: Path) -> None:
-    before = reported(original)
+    before = load_run(original)
     some = before._replace(records=[record for record in before.records if record.label != "magnitude"])
     found: Reproduction = compared(some, before)
     assert found.missing == (("magnitude", 0),)

@@ -22,8 +22,8 @@ from opselect.bench.published.numbers import (
     Published,
     Row,
     Run,
-    beside,
     compare,
+    compare_with_published,
     is_of_dataset,
     read,
     shipped,
@@ -605,7 +605,7 @@ def test_a_report_of_another_space_has_no_such_table() -> None:
     records = [record(80.0, seed, space="digits201", images="digits", dataset="digits") for seed in range(2)]
     assert not [name for name in render_tables(records, ["mine"]) if "published" in name]
     assert "published" not in render_markdown(records, ["mine"], "t")
-    assert beside(shipped(), trials_of(records, [])) == []
+    assert compare_with_published(shipped(), trials_of(records, [])) == []
 
 
 def trained_record(seed: int, last: float, best: float, images: str = "cifar10", **changes: Any) -> tuple[Any, Any]:
@@ -642,7 +642,7 @@ def trained_record(seed: int, last: float, best: float, images: str = "cifar10",
 def published_row(*pairs: tuple[Any, Any]) -> Row:
     """What is said beside the published error of DARTS-PT on S2, CIFAR-10, 2.79 %."""
     records, networks = zip(*pairs, strict=True)
-    (row,) = beside(shipped(), trials_of(records, [], networks))
+    (row,) = compare_with_published(shipped(), trials_of(records, [], networks))
     assert (row.number.space, row.number.dataset, row.number.value) == ("darts-s2", ("cifar10",), 97.21)
     return row
 

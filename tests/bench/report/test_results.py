@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from opselect.bench.report.writing import render_markdown, render_tables
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 
 RESULTS = Path(__file__).parents[3] / "results"
 RUNS = sorted(str(path.parent.relative_to(RESULTS)) for path in RESULTS.rglob("report.md"))
@@ -17,7 +17,7 @@ def test_there_are_committed_results() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_committed_tables_are_remade_byte_for_byte(name: str) -> None:
-    records, experiment, networks = reported(RESULTS / name)
+    records, experiment, networks = load_run(RESULTS / name)
     tables = render_tables(records, experiment.labels, networks)
     assert tables
     for file, text in tables.items():

@@ -17,7 +17,7 @@ import pytest
 
 from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.runs.records import Record, read_records
-from opselect.bench.runs.run import reported
+from opselect.bench.runs.run import load_run
 
 EXPERIMENT = """
 name = "killed"
@@ -97,7 +97,7 @@ def comes_out(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str], 
     assert len(path.read_bytes().splitlines()) == len(records)
     assert not list(folder.rglob(".*"))
     assert {each.name for each in folder.iterdir()} <= {"records.jsonl", "experiment.toml", "supernets"}
-    found, experiment, _ = reported(folder)
+    found, experiment, _ = load_run(folder)
     return (
         {record.key: outcome(record) for record in records},
         render_tables(found, experiment.labels),

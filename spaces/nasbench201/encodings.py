@@ -17,11 +17,11 @@ SOURCE_MAJOR = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
 
 @dataclass(frozen=True)
-class Dialect:
+class Encoding:
     """How one project writes a cell.
 
     Attributes:
-        name: the key in `DIALECTS`.
+        name: the key in `ENCODINGS`.
         source: where the project defines it, and what in the project holds such a tuple.
         edges: the edge (source node, target node) of every position; the cell's input is node 0.
         edge_names: what the project calls these positions; `dict(zip(edge_names, to_tuple(a)))` is its mapping.
@@ -73,10 +73,10 @@ class Dialect:
         return self.operations[self.symbols.index(value)]
 
 
-DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect
-    for dialect in (
-        Dialect(
+ENCODINGS: dict[str, Encoding] = {
+    encoding.name: encoding
+    for encoding in (
+        Encoding(
             name="nats-bench",
             source="github.com/D-X-Y/NATS-Bench, nats_bench/api_topology.py: the lower triangle, row by row, of the "
             "matrix that NATStopology.str2matrix makes of an arch string",
@@ -85,7 +85,7 @@ DIALECTS: dict[str, Dialect] = {
             operations=OPERATIONS,
             symbols=(0, 1, 2, 3, 4),
         ),
-        Dialect(
+        Encoding(
             name="naslib",
             source="github.com/automl/NASLib, naslib/search_spaces/nasbench201/conversions.py: op_indices, also "
             "get_hash and the keys of NAS-Bench-Suite-Zero; encodings.py next to it counts operations differently",
@@ -94,7 +94,7 @@ DIALECTS: dict[str, Dialect] = {
             operations=("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"),
             symbols=(0, 1, 2, 3, 4),
         ),
-        Dialect(
+        Encoding(
             name="archai",
             source="github.com/microsoft/archai, archai/discrete_search/search_spaces/benchmark/natsbench_tss.py: the "
             "names that _get_op_list cuts out of an arch string (taken over from naszilla); OPS gives the order",
@@ -103,7 +103,7 @@ DIALECTS: dict[str, Dialect] = {
             operations=("none", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3", "skip_connect"),
             symbols=("none", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3", "skip_connect"),
         ),
-        Dialect(
+        Encoding(
             name="nni",
             source="github.com/microsoft/nni, nni/nas/benchmark/nasbench201/db_gen.py: the values of the architecture "
             "dictionary of query_nb201_trial_stats, in the order of parse_arch_str; constants.py gives the names",
@@ -112,7 +112,7 @@ DIALECTS: dict[str, Dialect] = {
             operations=OPERATIONS,
             symbols=("none", "skip_connect", "conv_1x1", "conv_3x3", "avg_pool_3x3"),
         ),
-        Dialect(
+        Encoding(
             name="syne-tune",
             source="github.com/syne-tune/syne-tune, syne_tune/blackbox_repository/conversion_scripts/scripts/"
             "nasbench201_import.py: the values of CONFIG_KEYS, filled from arch strings by str_to_list",

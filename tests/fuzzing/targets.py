@@ -31,7 +31,7 @@ from opselect.spaces.darts import genotypes
 from opselect.spaces.darts.space import darts_s2
 from opselect.spaces.errors import UserError
 from opselect.spaces.images import ImageData, LabelledImages
-from opselect.spaces.nasbench201.encodings import DIALECTS
+from opselect.spaces.nasbench201.encodings import ENCODINGS
 from opselect.spaces.nasbench201.space import nasbench201
 
 from . import seeds
@@ -116,12 +116,12 @@ def setting(content: bytes, _: Path) -> object:
     return selector_entry({"name": "zero-cost-pt", key: value}, "select")
 
 
-def dialect(content: bytes, _: Path) -> object:
+def encoding(content: bytes, _: Path) -> object:
     values: list[object] = [
         int(part) if part.isdigit() and len(part) < 4 else part for part in text_of(content).split()
     ]
     failed: UserError | None = None
-    for each in DIALECTS.values():
+    for each in ENCODINGS.values():
         try:
             each.from_tuple(values)
         except UserError as error:
@@ -288,7 +288,7 @@ TARGETS: Mapping[str, Target] = {
             CELL_TOKENS,
             200,
         ),
-        Target("tuple of another project", dialect, lambda: (b"0 1 2 3 4 0",), ("tuple",), (b" ", b"none", b"4"), 50),
+        Target("tuple of another project", encoding, lambda: (b"0 1 2 3 4 0",), ("tuple",), (b" ", b"none", b"4"), 50),
         Target(
             "genotype",
             lambda content, _: genotypes.parse_genotype(text_of(content)),

@@ -12,7 +12,7 @@ from typing import Any
 
 from opselect.bench.tables.importers.rows import Row, Rows
 from opselect.spaces.errors import MissingData, in_one_line
-from opselect.spaces.nasbench201.encodings import DIALECTS
+from opselect.spaces.nasbench201.encodings import ENCODINGS
 from opselect.spaces.nasbench201.space import nasbench201
 from opselect.spaces.restricted_pickle import HARMLESS, RestrictedUnpickler
 from opselect.spaces.table import InvalidTable, Table
@@ -72,7 +72,7 @@ def read_analog(path: Path) -> Table:
 
 
 def _rows_of(key: Any, measured: Any) -> list[Row]:
-    architecture = nasbench201.format(DIALECTS["naslib"].from_tuple(key))
+    architecture = nasbench201.format(ENCODINGS["naslib"].from_tuple(key))
     values = {name: getattr(measured, name) for name in DATASETS}
     return [
         (architecture, DATASETS[name], "test", EPOCHS, None, float(getattr(value, "value", value)), None, None, None)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opselect.spaces.nasbench201.encodings import DIALECTS, Dialect
+from opselect.spaces.nasbench201.encodings import ENCODINGS, Encoding
 from opselect.spaces.nasbench201.space import EDGES, OPERATIONS, nasbench201
 from opselect.spaces.space import Architecture, InvalidArchitecture
 
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS.keys())
+every_dialect = pytest.mark.parametrize("dialect", ENCODINGS.values(), ids=ENCODINGS.keys())
 symbols = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.tuples(), st.sampled_from(OPERATIONS)
 )
@@ -50,9 +50,9 @@ def test_a_pair_known_from_the_project_translates_both_ways(
     name: str, values: tuple[int | str, ...], text: str
 ) -> None:
     architecture = nasbench201.parse(text)
-    assert DIALECTS[name].to_tuple(architecture) == values
-    assert DIALECTS[name].from_tuple(values) == architecture
-    assert nasbench201.format(DIALECTS[name].from_tuple(values)) == text
+    assert ENCODINGS[name].to_tuple(architecture) == values
+    assert ENCODINGS[name].from_tuple(values) == architecture
+    assert nasbench201.format(ENCODINGS[name].from_tuple(values)) == text
 
 
 def test_naslib_positions_are_source_major() -> None:
@@ -60,7 +60,7 @@ def test_naslib_positions_are_source_major() -> None:
     edge_list = ((1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4))
     for position, (source, target) in enumerate(edge_list):
         values = tuple(2 if other == position else 1 for other in range(6))
-        chosen = DIALECTS["naslib"].from_tuple(values).operations
+        chosen = ENCODINGS["naslib"].from_tuple(values).operations
         alone = [edge for edge, operation in zip(EDGES, chosen, strict=True) if operation != "none"]
         assert [(edge.source + 1, edge.target + 1) for edge in alone] == [(source, target)]
         assert chosen.count("nor_conv_3x3") == 1
@@ -68,7 +68,7 @@ def test_naslib_positions_are_source_major() -> None:
 
 def test_edge_names_make_the_mapping_of_the_project() -> None:
     architecture = nasbench201.parse(FIRST_CELL)
-    nni = DIALECTS["nni"]
+    nni = ENCODINGS["nni"]
     assert dict(zip(nni.edge_names, nni.to_tuple(architecture), strict=True)) == {
         "0_1": "avg_pool_3x3",
         "0_2": "conv_1x1",
@@ -80,26 +80,26 @@ def test_edge_names_make_the_mapping_of_the_project() -> None:
 
 
 @every_dialect
-def test_every_architecture_comes_back(dialect: Dialect) -> None:
-    written = [dialect.to_tuple(architecture) for architecture in nasbench201.enumerate()]
+def test_every_architecture_comes_back(encoding: Encoding) -> None:
+    written = [encoding.to_tuple(architecture) for architecture in nasbench201.enumerate()]
     assert len(set(written)) == 15625
     for architecture, values in zip(nasbench201.enumerate(), written, strict=True):
-        assert dialect.from_tuple(values) == architecture
+        assert encoding.from_tuple(values) == architecture
 
 
 @every_dialect
-def test_a_dialect_is_filed_under_its_name_and_covers_the_space(dialect: Dialect) -> None:
-    assert DIALECTS[dialect.name] is dialect
-    assert sorted(dialect.operations) == sorted(OPERATIONS)
-    assert sorted(dialect.edges) == sorted((edge.source, edge.target) for edge in EDGES)
-    assert len(set(dialect.symbols)) == len(OPERATIONS)
-    assert len(set(dialect.edge_names)) == len(EDGES)
+def test_a_dialect_is_filed_under_its_name_and_covers_the_space(encoding: Encoding) -> None:
+    assert ENCODINGS[encoding.name] is encoding
+    assert sorted(encoding.operations) == sorted(OPERATIONS)
+    assert sorted(encoding.edges) == sorted((edge.source, edge.target) for edge in EDGES)
+    assert len(set(encoding.symbols)) == len(OPERATIONS)
+    assert len(set(encoding.edge_names)) == len(EDGES)
 
 
 def test_numpy_integers_and_lists_are_read() -> None:
-    expected = DIALECTS["naslib"].from_tuple((4, 3, 3, 0, 0, 0))
-    assert DIALECTS["naslib"].from_tuple([4, 3, 3, 0, 0, 0]) == expected
-    assert DIALECTS["naslib"].from_tuple(list(np.array([4, 3, 3, 0, 0, 0]))) == expected
+    expected = ENCODINGS["naslib"].from_tuple((4, 3, 3, 0, 0, 0))
+    assert ENCODINGS["naslib"].from_tuple([4, 3, 3, 0, 0, 0]) == expected
+    assert ENCODINGS["naslib"].from_tuple(list(np.array([4, 3, 3, 0, 0, 0]))) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_numpy_integers_and_lists_are_read() -> None:
 )
 def test_a_wrong_tuple_is_named(values: tuple[int | str, ...], complaint: str) -> None:
     with pytest.raises(InvalidArchitecture, match=complaint) as caught:
-        DIALECTS["naslib"].from_tuple(values)
+        ENCODINGS["naslib"].from_tuple(values)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
 
@@ -129,18 +129,18 @@ def test_a_wrong_tuple_is_named(values: tuple[int | str, ...], complaint: str) -
 def test_names_of_another_project_are_refused() -> None:
     ours = ("nor_conv_1x1",) * 6
     with pytest.raises(InvalidArchitecture, match=r"nni tuple, edge 0_1: unknown operation 'nor_conv_1x1'.*'conv_1x1'"):
-        DIALECTS["nni"].from_tuple(ours)
+        ENCODINGS["nni"].from_tuple(ours)
     with pytest.raises(InvalidArchitecture, match="unknown operation 'conv_1x1'"):
-        DIALECTS["nni"].to_tuple(Architecture(("conv_1x1",) * 6))
+        ENCODINGS["nni"].to_tuple(Architecture(("conv_1x1",) * 6))
 
 
 @every_dialect
 @settings(deadline=None)
 @given(st.lists(symbols, max_size=8))
-def test_anything_else_is_an_invalid_architecture(dialect: Dialect, values: list[object]) -> None:
+def test_anything_else_is_an_invalid_architecture(encoding: Encoding, values: list[object]) -> None:
     try:
-        architecture = dialect.from_tuple(values)
+        architecture = encoding.from_tuple(values)
     except InvalidArchitecture as error:
         assert "\n" not in str(error)
     else:
-        assert dialect.to_tuple(architecture) == tuple(values)
+        assert encoding.to_tuple(architecture) == tuple(values)

@@ -17,9 +17,9 @@ from opselect.selectors.orders import ORDERS
 from opselect.selectors.proxies.interface import Combination, Proxy
 from opselect.selectors.pruning import (
     best_operation,
-    keep_inputs,
-    no_edge_strength,
-    random_edge_strength,
+    no_edge_score,
+    prune_edges,
+    random_edge_score,
     ranked_removals,
     removal,
     strongest_operation,
@@ -32,7 +32,7 @@ from opselect.selectors.scores import (
     discretization,
     perturbation,
     proxy_metric,
-    random_strength,
+    random_score,
     ranked_together,
     validation_accuracy,
 )
@@ -95,8 +95,8 @@ def initial_state(task: Task, candidate: int = 0) -> SearchState:
 def select_edgewise(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
     """One pass of the loop without tuning, then the topology rule."""
     state, steps = decide_edges(initial_state(task), score, ORDERS[order])
-    state, topology = keep_inputs(state, edge_score)
-    return Selection(state.decisions.architecture(), steps, topology)
+    state, pruning = prune_edges(state, edge_score)
+    return Selection(state.decisions.architecture(), steps, pruning)
 
 
 class Magnitude(Settings):
@@ -144,8 +144,8 @@ class DartsPT(Settings):
             else leave_as_it_is
         )
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
-        state, topology = keep_inputs(state, removal(validation_accuracy), tune)
-        return Selection(state.decisions.architecture(), steps, topology)
+        state, pruning = prune_edges(state, removal(validation_accuracy), tune)
+        return Selection(state.decisions.architecture(), steps, pruning)
 
 
 class DartsPTFixedAlpha(DartsPT):
@@ -229,9 +229,9 @@ class ZeroCostPT(Settings):
             alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
             batches = self._batches(task, "proxy batches", candidate)
             state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)
-            state, topology = keep_inputs(state, edge_score, batches=batches)
+            state, pruning = prune_edges(state, edge_score, batches=batches)
             proposals.append(state.decisions.architecture())
-            first = first or (steps, topology)
+            first = first or (steps, pruning)
         distinct = list(dict.fromkeys(proposals))
         validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
         # One proposal needs no validation; nor do many equal ones.
@@ -295,7 +295,7 @@ class Random(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by random scores."""
-        return select_edgewise(task, random_strength, "fixed", random_edge_strength)
+        return select_edgewise(task, random_score, "fixed", random_edge_score)
 
 
 class BestAccuracy(Settings):
@@ -310,7 +310,7 @@ class BestAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return select_edgewise(task, best_accuracy, self.edge_order, no_edge_strength)
+        return select_edgewise(task, best_accuracy, self.edge_order, no_edge_score)
 
 
 class AverageAccuracy(Settings):
@@ -325,7 +325,7 @@ class AverageAccuracy(Settings):
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return select_edgewise(task, average_accuracy, self.edge_order, no_edge_strength)
+        return select_edgewise(task, average_accuracy, self.edge_order, no_edge_score)
 
 
 class ByScore(Settings):

@@ -11,7 +11,7 @@ from opselect.selectors.decisions import Decisions, without_edge
 from opselect.selectors.edgewise import Tune, UndecidableEdge, leave_as_it_is
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.scores import MissingIngredient, SupernetMetric
-from opselect.selectors.task import EdgeScore, Score, SearchState, TopologyStep
+from opselect.selectors.task import EdgeScore, PruningStep, Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.space import NONE
 
@@ -82,7 +82,7 @@ def ranked_removals(scores: Sequence[EdgeScore], combination: Combination) -> Ed
     return score
 
 
-def no_edge_strength(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
+def no_edge_score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
     """Of the oracles: a table says nothing about edges.
 
     Raises:
@@ -91,18 +91,18 @@ def no_edge_strength(state: SearchState, edges: tuple[int, ...]) -> dict[int, fl
     raise MissingIngredient(f"the oracles cannot say which edges to keep, as {state.task.space.name} asks")
 
 
-def random_edge_strength(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
+def random_edge_score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
     """Random numbers that depend on the trial's seed and what is decided."""
     generator = state.task.numpy_generator("random edge score", state.decisions.chosen, sorted(state.decisions.dropped))
     return dict(zip(edges, generator.random(len(edges)).tolist(), strict=True))
 
 
-def keep_inputs(
+def prune_edges(
     state: SearchState,
     score: EdgeScore,
     tune: Tune = leave_as_it_is,
     batches: Iterator[LabelledImages] | None = None,
-) -> tuple[SearchState, tuple[TopologyStep, ...]]:
+) -> tuple[SearchState, tuple[PruningStep, ...]]:
     """Drop edges until no node has more inputs than the space allows; nothing happens where it allows all.
 
     Nodes come in random order, one of every type of cell at a time. In a node the worst edge goes, the others are
@@ -128,7 +128,7 @@ def keep_inputs(
         cell: [crowded[place] for place in generator.permutation(len(crowded)) if crowded[place][0] == cell]
         for cell in dict.fromkeys(cell for cell, _ in crowded)
     }
-    steps: list[TopologyStep] = []
+    steps: list[PruningStep] = []
     while any(waiting.values()):
         with costs.phase("tuning"):
             state = tune(state)
@@ -143,7 +143,7 @@ def keep_inputs(
 
 def _decide_node(
     state: SearchState, score: EdgeScore, node: tuple[str, int], limit: int
-) -> tuple[SearchState, TopologyStep]:
+) -> tuple[SearchState, PruningStep]:
     rounds: list[dict[int, float]] = []
     dropped: list[int] = []
     while len(edges := state.decisions.inputs()[node]) > limit:
@@ -158,4 +158,4 @@ def _decide_node(
         rounds.append(scores)
         dropped.append(worst)
         state = replace(state, decisions=state.decisions.drop(worst))
-    return state, TopologyStep(cell=node[0], node=node[1], dropped=tuple(dropped), scores=tuple(rounds))
+    return state, PruningStep(cell=node[0], node=node[1], dropped=tuple(dropped), scores=tuple(rounds))

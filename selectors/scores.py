@@ -131,7 +131,7 @@ def ranked_together(scores: Sequence[Score], combination: Combination) -> Score:
     return score
 
 
-def random_strength(state: SearchState, edge: int) -> Tensor:
+def random_score(state: SearchState, edge: int) -> Tensor:
     """Random numbers that depend on the trial's seed, the edge and what is decided: the floor of every comparison."""
     generator = numpy_generator("random score", state.task.space.name, state.task.seed, edge, state.decisions.chosen)
     return torch.from_numpy(generator.random(_operations(state, edge)))
@@ -175,7 +175,7 @@ def table_scores(
 ALPHA = RegisteredScore(alpha_strength, "trained")
 PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), "trained")
 DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), "trained")
-RANDOM = RegisteredScore(random_strength, "none")
+RANDOM = RegisteredScore(random_score, "none")
 BEST_ACCURACY = RegisteredScore(best_accuracy, "none", oracle=True)
 AVERAGE_ACCURACY = RegisteredScore(average_accuracy, "none", oracle=True)
 

@@ -166,7 +166,7 @@ EdgeScore: TypeAlias = Callable[[SearchState, tuple[int, ...]], dict[int, float]
 
 
 @dataclass(frozen=True)
-class TopologyStep:
+class PruningStep:
     """Which edges into a node were dropped.
 
     Attributes:
@@ -189,13 +189,13 @@ class Selection:
     Attributes:
         architecture: the selected one.
         steps: how its operations were decided, in order.
-        topology: how its edges were, in order; empty in spaces that keep all edges.
+        pruning: how its edges were, in order; empty in spaces that keep all edges.
         candidates: every proposed architecture in order of proposal, with its validation score; empty without a pool.
     """
 
     architecture: Architecture
     steps: tuple[Step, ...]
-    topology: tuple[TopologyStep, ...] = ()
+    pruning: tuple[PruningStep, ...] = ()
     candidates: tuple[tuple[Architecture, float | None], ...] = ()
 
 

@@ -99,7 +99,7 @@ class StepRecord(Value):
     truth: dict[str, dict[int, list[float]]]
 
 
-class TopologyRecord(Value):
+class PruningRecord(Value):
     """Which edges into a node were dropped.
 
     Attributes:
@@ -157,7 +157,7 @@ class Result(Value):
     percentile: float | None
     candidates: list[tuple[str, float | None]]
     steps: list[StepRecord]
-    topology: list[TopologyRecord] = []
+    topology: list[PruningRecord] = []
     cells: dict[str, CellRecord] = {}
 
 

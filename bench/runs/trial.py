@@ -23,11 +23,11 @@ from opselect.bench.runs.records import (
     FORMAT_VERSION,
     CellRecord,
     Cost,
+    PruningRecord,
     Record,
     Result,
     StepRecord,
     TableReference,
-    TopologyRecord,
     TrialDescription,
 )
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
@@ -259,7 +259,7 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
     common: dict[str, Any] = {
         "architecture": space.format(selection.architecture),
         "candidates": [(space.format(architecture), score) for architecture, score in selection.candidates],
-        "topology": [TopologyRecord(**dataclasses.asdict(step)) for step in selection.topology],
+        "topology": [PruningRecord(**dataclasses.asdict(step)) for step in selection.topology],
         "cells": cell_records(space, selection.architecture),
     }
     if table is None or choice is None:

@@ -22,11 +22,11 @@ from opselect.bench.proxy_study import ScoreRecord, StudyDescription
 from opselect.bench.runs.records import (
     CellRecord,
     Cost,
+    PruningRecord,
     Record,
     Result,
     StepRecord,
     TableReference,
-    TopologyRecord,
     TrialDescription,
 )
 from opselect.bench.tables.digits201 import Outcome, TableRecipe, TrainingProtocol
@@ -174,7 +174,7 @@ def records() -> bytes:
                 percentile=50.0,
                 candidates=[(CELLS[2], 0.5), (CELLS[3], None)],
                 steps=[step],
-                topology=[TopologyRecord(cell="cell", node=2, dropped=[1], scores=[{0: 1.0, 1: float("nan")}])],
+                topology=[PruningRecord(cell="cell", node=2, dropped=[1], scores=[{0: 1.0, 1: float("nan")}])],
                 cells={"normal": CellRecord(skip_connections=1, parameter_free_share=0.5, depth=2, width=1.5)},
             )
             cost = Cost(

@@ -12,7 +12,7 @@ from opselect.bench.conformance.collect import check_selector
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge
 from opselect.selectors.methods import DartsPT, Magnitude, Random, ZeroCostDisc, ZeroCostPT, start
-from opselect.selectors.pruning import keep_inputs, removal
+from opselect.selectors.pruning import prune_edges, removal
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, Selection, Selector, Task
 from opselect.spaces.darts.space import DARTSSpace, darts, darts_original, darts_s1, darts_s3, darts_s4
@@ -57,7 +57,7 @@ def test_the_edges_that_are_missed_most_stay() -> None:
         asked.append(edges)
         return {edge: worth[edge] for edge in edges}
 
-    state, steps = keep_inputs(decided(task), score)
+    state, steps = prune_edges(decided(task), score)
     for (_, node), edges in state.decisions.inputs().items():
         rivals = [n for n, e in enumerate(darts.edges) if (e.cell, e.target) == (darts.edges[edges[0]].cell, node)]
         assert sorted(edges) == sorted(sorted(rivals, key=lambda edge: worth[edge])[-2:])
@@ -71,25 +71,25 @@ def test_the_edges_that_are_missed_most_stay() -> None:
 
 
 def test_of_equally_bad_edges_the_last_one_goes() -> None:
-    state, steps = keep_inputs(decided(task_on(darts)), lambda _, edges: dict.fromkeys(edges, 1.0))
+    state, steps = prune_edges(decided(task_on(darts)), lambda _, edges: dict.fromkeys(edges, 1.0))
     assert all(sorted(edges) == list(range(edges[0], edges[0] + 2)) for edges in state.decisions.inputs().values())
     assert {step.dropped for step in steps if step.cell == "normal"} == {(4,), (8, 7), (13, 12, 11)}
 
 
 def test_scores_that_are_not_finite_decide_nothing() -> None:
-    state, _ = keep_inputs(
+    state, _ = prune_edges(
         decided(task_on(darts)),
         lambda _, edges: {edge: (math.nan, -math.inf)[edge % 2] if edge in (3, 8) else float(edge) for edge in edges},
     )
     assert {3, 8}.isdisjoint(state.decisions.dropped)
     with pytest.raises(UndecidableEdge, match=r"cell .*, node .: none of its edges has a finite score"):
-        keep_inputs(decided(task_on(darts)), lambda _, edges: dict.fromkeys(edges, math.nan))
+        prune_edges(decided(task_on(darts)), lambda _, edges: dict.fromkeys(edges, math.nan))
 
 
 def test_spaces_that_keep_all_edges_ask_for_nothing() -> None:
     task = Task(digits201, SearchImages(images(4), images(4)), 3, 0)
     state = decided(task)
-    assert keep_inputs(state, lambda *_: pytest.fail("nothing to score")) == (state, ())
+    assert prune_edges(state, lambda *_: pytest.fail("nothing to score")) == (state, ())
 
 
 def test_removal_measures_the_supernet_without_the_edge() -> None:

@@ -20,7 +20,7 @@ from opselect.selectors.scores import (
     discretization,
     perturbation,
     proxy_metric,
-    random_strength,
+    random_score,
     table_scores,
     validation_accuracy,
 )
@@ -57,13 +57,13 @@ def test_alpha_strength_is_the_softmax(task: Task) -> None:
 
 def test_random_strength_depends_on_seed_edge_and_decisions(task: Task) -> None:
     state = start(task)
-    assert torch.equal(random_strength(state, 0), random_strength(state, 0))
+    assert torch.equal(random_score(state, 0), random_score(state, 0))
     others = [
-        random_strength(state, 1),
-        random_strength(start(replace(task, seed=1)), 0),
-        random_strength(state.decide(5, 0), 0),
+        random_score(state, 1),
+        random_score(start(replace(task, seed=1)), 0),
+        random_score(state.decide(5, 0), 0),
     ]
-    assert not any(torch.equal(random_strength(state, 0), other) for other in others)
+    assert not any(torch.equal(random_score(state, 0), other) for other in others)
 
 
 def test_oracles_agree_with_a_slow_loop(task: Task) -> None:

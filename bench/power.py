@@ -13,12 +13,12 @@ from opselect.spaces.errors import UserError
 MOST_SEEDS = 10_000
 
 
-class CannotPlan(UserError, ValueError):
+class CannotEstimate(UserError, ValueError):
     """A pilot from which nothing can be planned; the message says what it lacks."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SampleSize:
     """How many seeds a comparison of two selectors needs, by a paired t test.
 
     Attributes:
@@ -44,7 +44,9 @@ class Plan:
     seeds_bound: int | None
 
 
-def plan(pilot: Trials, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05) -> Plan:
+def sample_size(
+    pilot: Trials, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05
+) -> SampleSize:
     """Plan a comparison of two selectors of a pilot.
 
     Args:
@@ -56,22 +58,22 @@ def plan(pilot: Trials, first: str, second: str, difference: float, power: float
         level: of the two-sided test.
 
     Raises:
-        CannotPlan: a label is not there, or the pilot has no spread from which to plan.
+        CannotEstimate: a label is not there, or the pilot has no spread from which to plan.
     """
     for label in (first, second):
         if label not in pilot.labels:
-            raise CannotPlan(f"no selector labelled {label!r} in the pilot; it has {', '.join(pilot.labels)}")
+            raise CannotEstimate(f"no selector labelled {label!r} in the pilot; it has {', '.join(pilot.labels)}")
     ours, theirs = (pilot.values(label, lambda result: result.test_accuracy) for label in (first, second))
     paired = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     mean = mean_interval(None if one is None or other is None else one - other for one, other in paired)
     if mean.n < 2 or not mean.deviation:
-        raise CannotPlan(
+        raise CannotEstimate(
             f"{first} and {second} have {mean.n} common seed(s) with accuracies"
             f"{' and always the same difference' if mean.n > 1 else ''}; expected at least two whose differences vary"
         )
     # The variance of n observations, in units of the true one, is chi-squared with n - 1 degrees of freedom.
     bound = mean.deviation * math.sqrt((mean.n - 1) / float(chi2.ppf(1 - CONFIDENCE, mean.n - 1)))
-    return Plan(
+    return SampleSize(
         first=first,
         second=second,
         pilot=mean,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from opselect.bench.power import CannotPlan, plan, power_of, seeds_needed
+from opselect.bench.power import CannotEstimate, power_of, sample_size, seeds_needed
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.trials import Trials, trials_of
 
@@ -42,7 +42,7 @@ def test_the_fewest_seeds_have_the_power_and_one_less_has_not() -> None:
 
 
 def test_a_pilot_s_deviation_and_its_bound_are_planned_with(pilot: Trials) -> None:
-    found = plan(pilot, "zero-cost-pt (nwot)", "darts-pt", difference=1.0)
+    found = sample_size(pilot, "zero-cost-pt (nwot)", "darts-pt", difference=1.0)
     differences = [
         pilot.values("zero-cost-pt (nwot)", lambda result: result.test_accuracy)[seed]
         - pilot.values("darts-pt", lambda result: result.test_accuracy)[seed]  # type: ignore[operator]
@@ -66,17 +66,17 @@ def test_the_bound_holds_for_nineteen_of_twenty_pilots() -> None:
 
 
 def test_what_cannot_be_planned_is_said(pilot: Trials) -> None:
-    with pytest.raises(CannotPlan, match=r"no selector labelled 'x' in the pilot; it has magnitude, darts-pt"):
-        plan(pilot, "x", "darts-pt", 1.0)
-    with pytest.raises(CannotPlan, match=r"5 common seed.* and always the same difference; expected at least two"):
-        plan(pilot, "best-acc", "best-acc", 1.0)
+    with pytest.raises(CannotEstimate, match=r"no selector labelled 'x' in the pilot; it has magnitude, darts-pt"):
+        sample_size(pilot, "x", "darts-pt", 1.0)
+    with pytest.raises(CannotEstimate, match=r"5 common seed.* and always the same difference; expected at least two"):
+        sample_size(pilot, "best-acc", "best-acc", 1.0)
 
 
 def test_the_command_says_it_in_a_sentence(opselect: CommandLine, pilot: Trials) -> None:
     labels = ("zero-cost-pt (nwot)", "darts-pt")
     status, out, error = opselect("plan", RESULTS, "--first", labels[0], "--second", labels[1], "--difference", 2)
     assert (status, error) == (0, "")
-    found = plan(pilot, *labels, 2.0)
+    found = sample_size(pilot, *labels, 2.0)
     assert f"{found.seeds} seeds" in out
     assert f"{found.seeds_bound} seeds" in out
     assert opselect("plan", RESULTS, "--first", "x", "--second", "darts-pt", "--difference", 2)[0] == 2

@@ -23,10 +23,10 @@ KINDS = tuple(SINGULAR)
 MOST_LISTED = 40
 """How many known names a message lists."""
 
-EXCEPTIONS = "promise_exceptions"
+EXPECTED_FAILURES = "promise_exceptions"
 """Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
 
-Part = TypeVar("Part", bound=Callable[..., object])
+Component = TypeVar("Part", bound=Callable[..., object])
 
 
 class UnknownName(UserError, LookupError):
@@ -77,7 +77,7 @@ def did_you_mean(given: str, known: tuple[str, ...]) -> str:
     return f"{hint} known are {listed}{more}"
 
 
-def except_for(name: str, reason: str) -> Callable[[Part], Part]:
+def expected_failure(name: str, reason: str) -> Callable[[Component], Component]:
     """Declare on a function that a promise does not hold for it, and why; `opselect conformance` prints the reason.
 
     Args:
@@ -85,8 +85,8 @@ def except_for(name: str, reason: str) -> Callable[[Part], Part]:
         reason: one sentence.
     """
 
-    def declare(part: Part) -> Part:
-        setattr(part, EXCEPTIONS, {**getattr(part, EXCEPTIONS, {}), name: reason})
-        return part
+    def declare(component: Component) -> Component:
+        setattr(component, EXPECTED_FAILURES, {**getattr(component, EXPECTED_FAILURES, {}), name: reason})
+        return component
 
     return declare

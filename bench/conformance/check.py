@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from opselect.spaces.registry import EXCEPTIONS
+from opselect.spaces.registry import EXPECTED_FAILURES
 
-Material = TypeVar("Material")
+Fixture = TypeVar("Material")
 
 
-class BrokenPromise(AssertionError):
+class CheckFailed(AssertionError):
     """A part does not do what all parts of its kind promise; the message says what was observed and how to mend it."""
 
 
@@ -37,13 +37,13 @@ class Check:
         subject: the part, as messages call it.
         name: of the check, in a few words.
         promise: what is promised, one sentence.
-        observe: raises `BrokenPromise` or `NotApplicable`.
+        verify: raises `CheckFailed` or `NotApplicable`.
     """
 
     subject: str
     name: str
     promise: str
-    observe: Callable[[], None]
+    verify: Callable[[], None]
 
     def __str__(self) -> str:
         """Subject and name, as a test runner shows it."""
@@ -53,48 +53,48 @@ class Check:
         """Check the promise.
 
         Raises:
-            BrokenPromise: it is not kept; the message begins with the subject and the promise.
+            CheckFailed: it is not kept; the message begins with the subject and the promise.
             NotApplicable: it means nothing for this part.
         """
         try:
-            self.observe()
-        except BrokenPromise as broken:
-            raise BrokenPromise(f"{self}: {broken}") from broken.__cause__
+            self.verify()
+        except CheckFailed as broken:
+            raise CheckFailed(f"{self}: {broken}") from broken.__cause__
 
 
 def checks_of(
     subject: str,
-    part: object,
-    material: Material,
-    promises: Sequence[Callable[[Material], None]],
+    component: object,
+    fixture: Fixture,
+    promises: Sequence[Callable[[Fixture], None]],
 ) -> tuple[Check, ...]:
     """The promises as checks of one part; their names and sentences are those of the functions.
 
     Args:
         subject: what messages call the part.
-        part: its `promise_exceptions`, if it has any, are heeded.
-        material: what the functions look at.
-        promises: each raises `BrokenPromise` or `NotApplicable`.
+        component: its `promise_exceptions`, if it has any, are heeded.
+        fixture: what the functions look at.
+        promises: each raises `CheckFailed` or `NotApplicable`.
     """
-    exceptions: Mapping[str, str] = getattr(part, EXCEPTIONS, {})
+    exceptions: Mapping[str, str] = getattr(component, EXPECTED_FAILURES, {})
 
-    def check(promise: Callable[[Material], None]) -> Check:
+    def check(promise: Callable[[Fixture], None]) -> Check:
         name = promise.__name__.replace("_", " ")
 
-        def observe() -> None:
+        def verify() -> None:
             if name in exceptions:
                 raise NotApplicable(f"its author says: {exceptions[name]}")
-            promise(material)
+            promise(fixture)
 
-        return Check(subject, name, (promise.__doc__ or "").partition("\n")[0], observe)
+        return Check(subject, name, (promise.__doc__ or "").partition("\n")[0], verify)
 
     return tuple(map(check, promises))
 
 
 def expect(kept: bool | np.bool_, sentence: str) -> None:
-    """Raise `BrokenPromise` with the sentence unless the promise is kept."""
+    """Raise `CheckFailed` with the sentence unless the promise is kept."""
     if not kept:
-        raise BrokenPromise(sentence)
+        raise CheckFailed(sentence)
 
 
 def same(first: object, second: object) -> bool:
@@ -120,7 +120,7 @@ def leaving_random_state(what: str) -> Iterator[None]:
         what: the beginning of the sentence, for example `"scoring a network"`.
 
     Raises:
-        BrokenPromise: one of them has changed.
+        CheckFailed: one of them has changed.
     """
     before = random_states()
     yield
@@ -149,7 +149,7 @@ def expect_kept_random_states(what: str, before: RandomStates, after: RandomStat
         after: as they became.
 
     Raises:
-        BrokenPromise: one of them has changed.
+        CheckFailed: one of them has changed.
     """
     used = [name for name in before if not same(before[name], after[name])]
     expect(

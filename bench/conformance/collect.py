@@ -7,7 +7,7 @@ A plug-in's own tests need three lines:
         check.run()
 
 Each promise is one small function (in `selectors`, `proxies` and `spaces` of this folder). Its first line says what
-is promised, and it raises `BrokenPromise` with one sentence, or `NotApplicable` with the reason.
+is promised, and it raises `CheckFailed` with one sentence, or `NotApplicable` with the reason.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from opselect.bench.conformance import proxies as proxy_promises
 from opselect.bench.conformance import selectors as search_promises
-from opselect.bench.conformance.check import BrokenPromise, Check, NotApplicable, checks_of
+from opselect.bench.conformance.check import Check, CheckFailed, NotApplicable, checks_of
 from opselect.bench.conformance.spaces import (
-    IMAGES_PROMISES,
-    SPACE_PROMISES,
-    TABLE_PROMISES,
-    ImagesMaterial,
-    SpaceMaterial,
-    TableMaterial,
+    IMAGES_CHECKS,
+    SPACE_CHECKS,
+    TABLE_CHECKS,
+    ImagesFixture,
+    SpaceFixture,
+    TableFixture,
 )
 from opselect.bench.conformance.tasks import small_task
 from opselect.bench.runtime.parallel import use_single_thread
@@ -57,55 +57,61 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
     Raises:
         UnknownName: nothing has this name.
         MissingData: images or a table are not there.
-        BrokenPromise: what is registered is of another kind.
+        CheckFailed: what is registered is of another kind.
     """
     use_single_thread()
-    part, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
+    component, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
     match kind:
         case "selectors":
-            return _selector_checks(subject, part, dict(settings or {}))
+            return _selector_checks(subject, component, dict(settings or {}))
         case "scores":
-            _expect_kind(subject, part, RegisteredScore)
-            material = search_promises.ScoreMaterial(part)
+            _expect_kind(subject, component, RegisteredScore)
+            fixture = search_promises.ScoreFixture(component)
             return checks_of(
-                subject, part.score, material, (*search_promises.SCORE_PROMISES, *search_promises.PERMUTED_AND_PLANTED)
+                subject,
+                component.score,
+                fixture,
+                (*search_promises.SCORE_PROMISES, *search_promises.PERMUTED_AND_PLANTED),
             )
         case "proxies":
-            _expect_kind(subject, part, Callable)
+            _expect_kind(subject, component, Callable)
             return checks_of(
-                subject, part, _proxy_material(part), (*proxy_promises.PROXY_PROMISES, proxy_promises.larger_is_better)
+                subject,
+                component,
+                _proxy_fixture(component),
+                (*proxy_promises.PROXY_PROMISES, proxy_promises.larger_is_better),
             )
         case "combinations":
-            _expect_kind(subject, part, Combination)
+            _expect_kind(subject, component, Combination)
             return checks_of(
-                subject, part, proxy_promises.CombinationMaterial(part), proxy_promises.COMBINATION_PROMISES
+                subject, component, proxy_promises.CombinationFixture(component), proxy_promises.COMBINATION_PROMISES
             )
         case "spaces":
-            return checks_of(subject, part, SpaceMaterial(part, name), SPACE_PROMISES)
+            return checks_of(subject, component, SpaceFixture(component, name), SPACE_CHECKS)
         case "tables":
-            return checks_of(subject, part, TableMaterial(part(), part), TABLE_PROMISES)
+            return checks_of(subject, component, TableFixture(component(), component), TABLE_CHECKS)
         case _:
-            return checks_of(subject, part, ImagesMaterial(part(), part), IMAGES_PROMISES)
+            return checks_of(subject, component, ImagesFixture(component(), component), IMAGES_CHECKS)
 
 
-def _selector_checks(subject: str, part: Any, settings: dict[str, Any]) -> tuple[Check, ...]:
-    fields = getattr(part, "model_fields", {})
+def _selector_checks(subject: str, component: Any, settings: dict[str, Any]) -> tuple[Check, ...]:
+    fields = getattr(component, "model_fields", {})
     small = {
         key: most
         for key, most in LARGEST_SETTINGS.items()
         if key in fields and isinstance(fields[key].default, int) and fields[key].default > most
     }
-    selector = part(**(small | settings))
+    selector = component(**(small | settings))
     _expect_kind(subject, selector, Selector)
-    material = search_promises.SelectorMaterial(selector, lambda: small_task(selector.supernet_state))
+    fixture = search_promises.SelectorFixture(selector, lambda: small_task(selector.supernet_state))
     extra = (search_promises.settings_survive_a_file, *search_promises.PERMUTED_AND_PLANTED)
-    return checks_of(subject, selector, material, (*search_promises.SELECTOR_PROMISES, *extra))
+    return checks_of(subject, selector, fixture, (*search_promises.SELECTOR_PROMISES, *extra))
 
 
-def _proxy_material(proxy: Proxy) -> proxy_promises.ProxyMaterial:
+def _proxy_fixture(proxy: Proxy) -> proxy_promises.ProxyFixture:
     cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
     weights = without(Decisions.none_yet(digits201.edges).weights(torch.zeros(6, 5)), 1, 3)
-    return proxy_promises.ProxyMaterial(
+    return proxy_promises.ProxyFixture(
         proxy,
         digits201.network(digits201.parse(cell), 1, 10, seed=0),
         digits201.supernet(1, 10, seed=0),
@@ -114,9 +120,9 @@ def _proxy_material(proxy: Proxy) -> proxy_promises.ProxyMaterial:
     )
 
 
-def _expect_kind(subject: str, part: object, kind: Any) -> None:
-    if not isinstance(part, kind):
-        raise BrokenPromise(f"{subject}: it is a {type(part).__name__}, expected a {kind.__name__}")
+def _expect_kind(subject: str, component: object, kind: Any) -> None:
+    if not isinstance(component, kind):
+        raise CheckFailed(f"{subject}: it is a {type(part).__name__}, expected a {kind.__name__}")
 
 
 def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selection:
@@ -130,12 +136,12 @@ def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selecti
         What it selected.
 
     Raises:
-        BrokenPromise: with one sentence about what was observed.
+        CheckFailed: with one sentence about what was observed.
     """
-    material = search_promises.SelectorMaterial(selector, make_task)
+    fixture = search_promises.SelectorFixture(selector, make_task)
     for promise in search_promises.SELECTOR_PROMISES:
-        promise(material)
-    return material.run.selection
+        promise(fixture)
+    return fixture.run.selection
 
 
 def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: Tensor, batch: LabelledImages) -> None:
@@ -149,9 +155,9 @@ def check_proxy(proxy: Proxy, network: nn.Module, supernet: nn.Module, weights: 
         batch: a few images.
 
     Raises:
-        BrokenPromise: with one sentence about what was observed.
+        CheckFailed: with one sentence about what was observed.
     """
-    material = proxy_promises.ProxyMaterial(proxy, network, supernet, weights, batch)
+    fixture = proxy_promises.ProxyFixture(proxy, network, supernet, weights, batch)
     for promise in proxy_promises.PROXY_PROMISES:
         with suppress(NotApplicable):
-            promise(material)
+            promise(fixture)

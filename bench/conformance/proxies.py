@@ -81,7 +81,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class ProxyMaterial:
+class ProxyFixture:
     """A proxy and what it is asked about.
 
     Attributes:
@@ -114,59 +114,59 @@ class ProxyMaterial:
         return found
 
 
-def network_untouched(material: ProxyMaterial) -> None:
+def network_untouched(fixture: ProxyFixture) -> None:
     """Parameters, buffers, gradients, modes, hooks and images are afterwards what they were before."""
-    for each in material.scored:
+    for each in fixture.scored:
         expect_unchanged(f"scoring {each.what}", each.before, each.after)
 
 
-def global_random_state_untouched(material: ProxyMaterial) -> None:
+def global_random_state_untouched(fixture: ProxyFixture) -> None:
     """The global random states of torch, NumPy and Python are afterwards what they were before."""
-    for each in material.scored:
+    for each in fixture.scored:
         expect_kept_random_states(f"scoring {each.what}", each.random_before, each.random_after)
 
 
-def answer_is_a_number(material: ProxyMaterial) -> None:
+def answer_is_a_number(fixture: ProxyFixture) -> None:
     """A proxy answers with a Python float, infinite or NaN where it is undefined."""
-    for each in material.scored:
+    for each in fixture.scored:
         expect(isinstance(each.score, float), f"the score of {each.what} is {each.score!r}; answer with a float")
 
 
-def same_answer_again(material: ProxyMaterial) -> None:
+def same_answer_again(fixture: ProxyFixture) -> None:
     """The same network and images have the same score when asked again."""
-    for each in material.scored:
+    for each in fixture.scored:
         expect(
             np.array_equal(each.score, each.again, equal_nan=True),
             f"the score of {each.what} was {each.score!r}, then {each.again!r}; seed what is drawn with a constant",
         )
 
 
-def order_of_images_is_irrelevant(material: ProxyMaterial) -> None:
+def order_of_images_is_irrelevant(fixture: ProxyFixture) -> None:
     """The images of a batch in another order give the same score, but for rounding."""
-    for each in material.scored:
+    for each in fixture.scored:
         expect(
             bool(np.isclose(each.reordered, each.score, rtol=1e-3, equal_nan=True)),
             f"the images of {each.what} in reverse order changed {each.score} to {each.reordered}; treat all alike",
         )
 
 
-def scores_together_are_those_of_each(material: ProxyMaterial) -> None:
+def scores_together_are_those_of_each(fixture: ProxyFixture) -> None:
     """A proxy that scores several weights together gives each the score that it has alone, and leaves the supernet."""
-    if not isinstance(material.proxy, BatchedProxy):
+    if not isinstance(fixture.proxy, BatchedProxy):
         raise NotApplicable("it scores one network at a time")
-    several = [material.weights, material.weights / 2, without_edge(material.weights, 1)]
-    before = snapshot(material.supernet, material.batch)
+    several = [fixture.weights, fixture.weights / 2, without_edge(fixture.weights, 1)]
+    before = snapshot(fixture.supernet, fixture.batch)
     with leaving_random_state("scoring several weights together"):
-        together = material.proxy.score_many(material.supernet, several, material.batch)
-    expect_unchanged("scoring several weights together", before, snapshot(material.supernet, material.batch))
-    alone = [material.proxy(Weighted(material.supernet, weights), material.batch) for weights in several]
+        together = fixture.proxy.score_many(fixture.supernet, several, fixture.batch)
+    expect_unchanged("scoring several weights together", before, snapshot(fixture.supernet, fixture.batch))
+    alone = [fixture.proxy(Weighted(fixture.supernet, weights), fixture.batch) for weights in several]
     expect(
         len(together) == len(alone) and bool(np.allclose(together, alone, rtol=1e-4, equal_nan=True)),
         f"together three weights have the scores {together}, alone {alone}; one of the two ways is wrong",
     )
 
 
-PROXY_PROMISES: tuple[Callable[[ProxyMaterial], None], ...] = (
+PROXY_PROMISES: tuple[Callable[[ProxyFixture], None], ...] = (
     answer_is_a_number,
     network_untouched,
     global_random_state_untouched,
@@ -180,7 +180,7 @@ CLEAR_SHARE = 0.81
 """Of the pairs of a good and a bad cell: ten of each exceed it by chance with a probability of one percent."""
 
 
-def larger_is_better(material: ProxyMaterial) -> None:
+def larger_is_better(fixture: ProxyFixture) -> None:
     """The best cells of the digits201 table do not score below its worst ones: larger is better."""
     accuracies, places = np.unique(
         tables.load("digits201").accuracies("digits", "valid", 10, "mean"), return_index=True
@@ -190,7 +190,7 @@ def larger_is_better(material: ProxyMaterial) -> None:
         found = []
         for seed, place in enumerate(chosen):
             try:
-                score = material.proxy(digits201.network(digits201.at(int(place)), 1, 10, seed), digits().train[:32])
+                score = fixture.proxy(digits201.network(digits201.at(int(place)), 1, 10, seed), digits().train[:32])
             except UnscorableNetwork:
                 continue
             found.append(float(score))
@@ -213,7 +213,7 @@ def larger_is_better(material: ProxyMaterial) -> None:
 
 
 @dataclass(frozen=True)
-class CombinationMaterial:
+class CombinationFixture:
     """A combination and made-up scores.
 
     Attributes:
@@ -228,38 +228,38 @@ class CombinationMaterial:
         return np.random.default_rng(1).normal(size=(8, len(self.combination.proxies)))
 
 
-def names_registered_proxies(material: CombinationMaterial) -> None:
+def names_registered_proxies(fixture: CombinationFixture) -> None:
     """Its proxies are registered, and each counts once."""
-    names = material.combination.proxies
+    names = fixture.combination.proxies
     unknown = sorted(set(names) - set(registry.names("proxies")))
     expect(not unknown, f"its proxies {', '.join(unknown)} are not registered; declare them in opselect.proxies")
     expect(len(set(names)) == len(names) > 0, f"its proxies are {names}; name each one once")
 
 
-def one_score_a_member(material: CombinationMaterial) -> None:
+def one_score_a_member(fixture: CombinationFixture) -> None:
     """It answers with one number a member, the same again, and leaves the scores that it was given alone."""
-    given = material.scores
+    given = fixture.scores
     with leaving_random_state("combining"):
-        first, again = (material.combination.combine(given) for _ in range(2))
+        first, again = (fixture.combination.combine(given) for _ in range(2))
     expect(first.shape == (len(given),), f"{given.shape} scores gave {first.shape} ones; give one a member")
     expect(bool(np.isfinite(first).all()), f"finite scores gave {first.tolist()}")
     expect(same(first, again), "the same scores were combined to other ones the second time")
-    expect(same(given, material.scores), "it changed the scores that it was given; work on a copy")
+    expect(same(given, fixture.scores), "it changed the scores that it was given; work on a copy")
 
 
-def permuted_members(material: CombinationMaterial) -> None:
+def permuted_members(fixture: CombinationFixture) -> None:
     """Members in another order have the same scores in that order."""
     order = np.arange(8)[::-1]
-    combined = material.combination.combine(material.scores)
-    permuted = material.combination.combine(material.scores[order])
+    combined = fixture.combination.combine(fixture.scores)
+    permuted = fixture.combination.combine(fixture.scores[order])
     expect(np.allclose(permuted, combined[order]), "the order of the members changes their scores; go by the values")
 
 
-def better_everywhere_is_better(material: CombinationMaterial) -> None:
+def better_everywhere_is_better(fixture: CombinationFixture) -> None:
     """A member that is better than another by every proxy has the larger score."""
-    scores = material.scores
+    scores = fixture.scores
     scores[0], scores[1] = scores.min(axis=0) - 1, scores.max(axis=0) + 1
-    combined = material.combination.combine(scores)
+    combined = fixture.combination.combine(scores)
     expect(
         combined[0] == combined.min() and combined[1] == combined.max() and combined[0] < combined[1],
         f"the member that is worst by every proxy has {combined[0]:.3g} and the one that is best {combined[1]:.3g} of "
@@ -267,13 +267,13 @@ def better_everywhere_is_better(material: CombinationMaterial) -> None:
     )
 
 
-def undefined_members_stand_aside(material: CombinationMaterial) -> None:
+def undefined_members_stand_aside(fixture: CombinationFixture) -> None:
     """A member with a NaN or infinite score gets NaN, and the others have the scores that they have without it."""
-    scores = material.scores
-    alone = material.combination.combine(scores[:-1])
+    scores = fixture.scores
+    alone = fixture.combination.combine(scores[:-1])
     for strange in (np.nan, np.inf, -np.inf):
         scores[-1, 0] = strange
-        combined = material.combination.combine(scores)
+        combined = fixture.combination.combine(scores)
         expect(bool(np.isnan(combined[-1])), f"a member with a score of {strange} got {combined[-1]}, expected NaN")
         expect(
             np.allclose(combined[:-1], alone),
@@ -281,7 +281,7 @@ def undefined_members_stand_aside(material: CombinationMaterial) -> None:
         )
 
 
-COMBINATION_PROMISES: tuple[Callable[[CombinationMaterial], None], ...] = (
+COMBINATION_PROMISES: tuple[Callable[[CombinationFixture], None], ...] = (
     names_registered_proxies,
     one_score_a_member,
     permuted_members,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from opselect.bench.conformance.check import BrokenPromise, Check, NotApplicable
+from opselect.bench.conformance.check import Check, CheckFailed, NotApplicable
 from opselect.bench.conformance.collect import checks
 from opselect.bench.experiment.file import InvalidExperiment
 from opselect.spaces import registry
@@ -78,7 +78,7 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         ) from None
     except UserError:
         raise
-    except BrokenPromise as broken:
+    except CheckFailed as broken:
         yield _outcome(kind, name, loading, "broken", str(broken), 0.0)
         return
     except Exception as error:
@@ -89,10 +89,10 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         status: Status = "kept"
         sentence = ""
         try:
-            check.observe()
+            check.verify()
         except NotApplicable as reason:
             status, sentence = "not applicable", str(reason)
-        except BrokenPromise as broken:
+        except CheckFailed as broken:
             status, sentence = "broken", str(broken)
         except Exception as error:
             status, sentence = "broken", f"it raised {_raised(error)}"

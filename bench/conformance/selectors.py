@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from opselect.bench.conformance.check import (
-    BrokenPromise,
+    CheckFailed,
     NotApplicable,
     RandomStates,
     expect,
@@ -35,7 +35,7 @@ Scores = dict[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class ScoreMaterial:
+class ScoreFixture:
     """A registered score.
 
     Attributes:
@@ -72,11 +72,11 @@ class ScoreMaterial:
         return {edge: tuple(self.score(state, edge).tolist()) for edge in state.decisions.open_edges}
 
 
-def one_number_an_operation(material: ScoreMaterial) -> None:
+def one_number_an_operation(fixture: ScoreFixture) -> None:
     """For every open edge there is one floating-point number an operation, and at least one of them is finite."""
-    for when, state in material.states().items():
+    for when, state in fixture.states().items():
         for edge in state.decisions.open_edges:
-            scores, expected = material.score(state, edge), len(state.decisions.edges[edge].operations)
+            scores, expected = fixture.score(state, edge), len(state.decisions.edges[edge].operations)
             expect(
                 isinstance(scores, Tensor) and scores.shape == (expected,) and scores.is_floating_point(),
                 f"{when}, edge {edge} has the scores {scores!r}; expected a floating-point tensor of {expected}",
@@ -84,47 +84,47 @@ def one_number_an_operation(material: ScoreMaterial) -> None:
             expect(bool(scores.isfinite().any()), f"{when}, edge {edge} has no finite score, so nothing can be chosen")
 
 
-def same_scores_again(material: ScoreMaterial) -> None:
+def same_scores_again(fixture: ScoreFixture) -> None:
     """The same state has the same scores, when asked again and in a task that is built anew."""
-    for when, state in material.states().items():
-        rebuilt = material.states()[when]
+    for when, state in fixture.states().items():
+        rebuilt = fixture.states()[when]
         for edge in state.decisions.open_edges:
-            first, again = material.score(state, edge), material.score(state, edge)
+            first, again = fixture.score(state, edge), fixture.score(state, edge)
             expect(same(first, again), f"{when}, edge {edge}: asked again, the scores {first.tolist()} were other ones")
             expect(
-                same(first, material.score(rebuilt, edge)),
+                same(first, fixture.score(rebuilt, edge)),
                 f"{when}, edge {edge}: the same task built anew gave other scores; draw from task.numpy_generator(...)",
             )
 
 
-def scoring_leaves_everything(material: ScoreMaterial) -> None:
+def scoring_leaves_everything(fixture: ScoreFixture) -> None:
     """Supernet, alpha, images and the global random states are afterwards what they were before."""
-    for when, state in material.states().items():
+    for when, state in fixture.states().items():
         task = state.task
         network = task.supernet or nn.Identity()
         alpha, before = state.alpha.clone(), snapshot(network, task.images.val_split)
         with leaving_random_state(f"scoring {when}"):
             for edge in state.decisions.open_edges:
-                material.score(state, edge)
+                fixture.score(state, edge)
         expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.val_split))
         expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
 
 
-def score_reads_its_task_only(material: ScoreMaterial) -> None:
+def score_reads_its_task_only(fixture: ScoreFixture) -> None:
     """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    task = small_task(material.supernet_state)
-    reduced = task if material.oracle else replace(task, valid_accuracies=None)
+    task = small_task(fixture.supernet_state)
+    reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
     with sealed() as asked:
-        scores = _unless_missing(lambda: material.first_scores(reduced))
+        scores = _unless_missing(lambda: fixture.first_scores(reduced))
     _expect_sealed(asked)
-    if not material.oracle:
+    if not fixture.oracle:
         expect(
-            same(list((scores or {}).values()), list(material.first_scores(task).values())),
+            same(list((scores or {}).values()), list(fixture.first_scores(task).values())),
             "its scores depend on the table's validation accuracies; declare oracle=True, so that reports know",
         )
 
 
-SCORE_PROMISES: tuple[Callable[[ScoreMaterial], None], ...] = (
+SCORE_PROMISES: tuple[Callable[[ScoreFixture], None], ...] = (
     one_number_an_operation,
     same_scores_again,
     scoring_leaves_everything,
@@ -176,7 +176,7 @@ def _given(task: Task) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class SelectorMaterial:
+class SelectorFixture:
     """A selector and a way to make its task.
 
     Attributes:
@@ -222,9 +222,9 @@ class SelectorMaterial:
         return self.selector(replace(task, record_all_scores=True)).steps[0].scores
 
 
-def valid_architecture(material: SelectorMaterial) -> None:
+def valid_architecture(fixture: SelectorFixture) -> None:
     """The selected architecture is one of the space, and its text describes it."""
-    space, architecture = material.run.task.space, material.run.selection.architecture
+    space, architecture = fixture.run.task.space, fixture.run.selection.architecture
     expect(
         len(architecture.operations) == len(space.edges),
         f"it selected {len(architecture.operations)} operations for the {len(space.edges)} edges of {space.name}",
@@ -233,13 +233,13 @@ def valid_architecture(material: SelectorMaterial) -> None:
         text = space.format(architecture)
         again = space.parse(text)
     except ValueError as error:
-        raise BrokenPromise(f"it selected {architecture.operations}, which is no architecture: {error}") from error
+        raise CheckFailed(f"it selected {architecture.operations}, which is no architecture: {error}") from error
     expect(again == architecture, f"{text} is not the architecture that it selected, {architecture.operations}")
 
 
-def every_edge_decided_once(material: SelectorMaterial) -> None:
+def every_edge_decided_once(fixture: SelectorFixture) -> None:
     """Its steps decide every edge once, with one score an operation, and lead to the architecture."""
-    task, selection = material.run.task, material.run.selection
+    task, selection = fixture.run.task, fixture.run.selection
     decided, edges = [step.edge for step in selection.steps], task.space.edges
     expect(
         sorted(decided) == list(range(len(edges))),
@@ -259,9 +259,9 @@ def every_edge_decided_once(material: SelectorMaterial) -> None:
         )
 
 
-def best_score_is_chosen(material: SelectorMaterial) -> None:
+def best_score_is_chosen(fixture: SelectorFixture) -> None:
     """Larger is better: on every edge the operation with the largest finite score is the chosen one."""
-    for step in material.run.selection.steps:
+    for step in fixture.run.selection.steps:
         scores = step.scores[step.edge]
         finite = [score for score in scores if np.isfinite(score)]
         expect(
@@ -271,9 +271,9 @@ def best_score_is_chosen(material: SelectorMaterial) -> None:
         )
 
 
-def same_task_same_selection(material: SelectorMaterial) -> None:
+def same_task_same_selection(fixture: SelectorFixture) -> None:
     """The same task, built anew, gives the same selection: architecture, steps and candidates."""
-    first, again = material.run.selection, material.again.selection
+    first, again = fixture.run.selection, fixture.again.selection
     expect(
         first == again,
         f"the same task gave another selection ({_difference(first, again)}); draw from task.numpy_generator(...) or "
@@ -283,20 +283,22 @@ def same_task_same_selection(material: SelectorMaterial) -> None:
 
 def _difference(first: Selection, second: Selection) -> str:
     parts = ("architecture", "steps", "topology", "candidates")
-    return "other " + " and ".join(part for part in parts if getattr(first, part) != getattr(second, part))
+    return "other " + " and ".join(
+        component for component in parts if getattr(first, component) != getattr(second, component)
+    )
 
 
-def only_the_supernet_changes(material: SelectorMaterial) -> None:
+def only_the_supernet_changes(fixture: SelectorFixture) -> None:
     """A selector changes no global random state and nothing of its task but the supernet, which is its own."""
-    run = material.run
+    run = fixture.run
     expect_kept_random_states("selecting", run.random_before, run.random_after)
     changed = [name for name in run.before if not same(run.before[name], run.after[name])]
     expect(not changed, f"selecting changed {' and '.join(changed)} of its task; other trials read them too, so copy")
 
 
-def costs_are_written(material: SelectorMaterial) -> None:
+def costs_are_written(fixture: SelectorFixture) -> None:
     """The ledger has every score that decided, and most of the time that passed, by phases."""
-    run = material.again
+    run = fixture.again
     costs, deciding = run.task.costs, sum(len(step.scores[step.edge]) for step in run.selection.steps)
     expect(
         costs.evaluations >= deciding,
@@ -315,9 +317,9 @@ def costs_are_written(material: SelectorMaterial) -> None:
     )
 
 
-def observing_changes_nothing(material: SelectorMaterial) -> None:
+def observing_changes_nothing(fixture: SelectorFixture) -> None:
     """A task that observes all scores leads to the same decisions, at the same price."""
-    plain, observed = material.run, material.observed
+    plain, observed = fixture.run, fixture.observed
     expect(
         observed.selection.architecture == plain.selection.architecture,
         "observing changed the architecture; what is scored for the report must not touch what decides",
@@ -334,21 +336,21 @@ def observing_changes_nothing(material: SelectorMaterial) -> None:
     )
 
 
-def selector_reads_its_task_only(material: SelectorMaterial) -> None:
+def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    task = material.make_task()
-    reduced = task if material.oracle else replace(task, valid_accuracies=None)
+    task = fixture.make_task()
+    reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
     with sealed() as asked:
-        selection = _unless_missing(lambda: material.selector(reduced))
+        selection = _unless_missing(lambda: fixture.selector(reduced))
     _expect_sealed(asked)
     expect(
-        material.oracle or selection == material.run.selection,
+        fixture.oracle or selection == fixture.run.selection,
         "without the table's validation accuracies it selects something else or fails; declare "
         "'oracle: ClassVar[bool] = True', so that experiments know",
     )
 
 
-SELECTOR_PROMISES: tuple[Callable[[SelectorMaterial], None], ...] = (
+SELECTOR_PROMISES: tuple[Callable[[SelectorFixture], None], ...] = (
     valid_architecture,
     every_edge_decided_once,
     best_score_is_chosen,
@@ -360,9 +362,9 @@ SELECTOR_PROMISES: tuple[Callable[[SelectorMaterial], None], ...] = (
 )
 
 
-def settings_survive_a_file(material: SelectorMaterial) -> None:
+def settings_survive_a_file(fixture: SelectorFixture) -> None:
     """A selector is a `Settings`: immutable, and the same again when its settings are written to a record and read."""
-    selector = material.selector
+    selector = fixture.selector
     expect(
         isinstance(selector, Settings),
         f"it is a {type(selector).__name__}; experiments need a subclass of opselect.selectors.methods.Settings",
@@ -391,23 +393,23 @@ def _expect_sealed(asked: list[str]) -> None:
     )
 
 
-def permuted_operations(material: SelectorMaterial | ScoreMaterial) -> None:
+def permuted_operations(fixture: SelectorFixture | ScoreFixture) -> None:
     """Operations in another order have the scores that they had, and the same ones are chosen."""
     permutation = Permutation.of_operations(digits201)
-    task = permutation.task(small_task(material.supernet_state, record_all_scores=True))
-    if isinstance(material, ScoreMaterial):
-        _check_permuted_scores(material, permutation, material.first_scores(task), "the operations of every edge")
+    task = permutation.task(small_task(fixture.supernet_state, record_all_scores=True))
+    if isinstance(fixture, ScoreFixture):
+        _check_permuted_scores(fixture, permutation, fixture.first_scores(task), "the operations of every edge")
         return
-    selection = material.selector(task)
-    _check_permuted_scores(material, permutation, selection.steps[0].scores, "the operations of every edge")
-    _check_later_steps(material.observed.selection, selection, permutation)
+    selection = fixture.selector(task)
+    _check_permuted_scores(fixture, permutation, selection.steps[0].scores, "the operations of every edge")
+    _check_later_steps(fixture.observed.selection, selection, permutation)
 
 
-def permuted_edges(material: SelectorMaterial | ScoreMaterial) -> None:
+def permuted_edges(fixture: SelectorFixture | ScoreFixture) -> None:
     """Edges in another order have the scores that they had."""
     permutation = Permutation.of_edges(digits201)
-    permuted = material.first_scores(permutation.task(small_task(material.supernet_state)))
-    _check_permuted_scores(material, permutation, permuted, "the edges")
+    permuted = fixture.first_scores(permutation.task(small_task(fixture.supernet_state)))
+    _check_permuted_scores(fixture, permutation, permuted, "the edges")
 
 
 MOSTLY_EQUAL = 0.99
@@ -415,19 +417,19 @@ CHANCE = 0.5
 
 
 def _check_permuted_scores(
-    material: SelectorMaterial | ScoreMaterial, permutation: Permutation, permuted: Scores, what: str
+    fixture: SelectorFixture | ScoreFixture, permutation: Permutation, permuted: Scores, what: str
 ) -> None:
     """Scores before the first decision are what can be compared: later ones depend on which edge was decided first.
 
     Some methods draw numbers by the place of an edge or an operation (alpha's random start, the order of edges). Theirs
     may differ as much as with another seed, and no more.
     """
-    agreement = _agreement(material.original_scores, permutation.back(permuted))
+    agreement = _agreement(fixture.original_scores, permutation.back(permuted))
     if agreement is None:
         raise NotApplicable("its first step shows no edge that is also shown in the other order")
     if agreement >= MOSTLY_EQUAL:
         return
-    by_seed = _agreement(material.original_scores, material.first_scores(small_task(material.supernet_state, seed=6)))
+    by_seed = _agreement(fixture.original_scores, fixture.first_scores(small_task(fixture.supernet_state, seed=6)))
     drawn = by_seed is not None and by_seed < MOSTLY_EQUAL
     expect(
         drawn and by_seed is not None and agreement >= by_seed - CHANCE,
@@ -471,13 +473,13 @@ FIRST_PLAN = (1, 2, 3, 4, 1, 2)
 SECOND_PLAN = (3, 4, 1, 2, 3, 4)
 
 
-def larger_is_better(material: SelectorMaterial | ScoreMaterial) -> None:
+def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
     """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
-    if material.supernet_state == "initial":
+    if fixture.supernet_state == "initial":
         raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
-    tasks = [planted_task(material.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
-    if isinstance(material, ScoreMaterial):
-        scores = [material.first_scores(task) for task in tasks]
+    tasks = [planted_task(fixture.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
+    if isinstance(fixture, ScoreFixture):
+        scores = [fixture.first_scores(task) for task in tasks]
         own, foreign = (
             sum(_rank(scores[which], edge, plan[edge]) for which, plan in pairs for edge in range(len(plan)))
             for pairs in (
@@ -488,9 +490,7 @@ def larger_is_better(material: SelectorMaterial | ScoreMaterial) -> None:
         observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
     else:
         operations = digits201.edges[0].operations
-        chosen = [
-            [operations.index(name) for name in material.selector(task).architecture.operations] for task in tasks
-        ]
+        chosen = [[operations.index(name) for name in fixture.selector(task).architecture.operations] for task in tasks]
         own = sum(map(int.__eq__, chosen[0], FIRST_PLAN)) + sum(map(int.__eq__, chosen[1], SECOND_PLAN))
         foreign = sum(map(int.__eq__, chosen[1], FIRST_PLAN)) + sum(map(int.__eq__, chosen[0], SECOND_PLAN))
         observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
@@ -509,7 +509,7 @@ def _rank(scores: Scores, edge: int, operation: int) -> float:
     return float((others < mine).sum() + 0.5 * ((others == mine).sum() - 1))
 
 
-PERMUTED_AND_PLANTED: tuple[Callable[[SelectorMaterial | ScoreMaterial], None], ...] = (
+PERMUTED_AND_PLANTED: tuple[Callable[[SelectorFixture | ScoreFixture], None], ...] = (
     permuted_operations,
     permuted_edges,
     larger_is_better,

@@ -29,7 +29,7 @@ CLASSES = 3
 
 
 @dataclass(frozen=True)
-class SpaceMaterial:
+class SpaceFixture:
     """A space with what its checks share.
 
     Attributes:
@@ -75,9 +75,9 @@ class SpaceMaterial:
         return weights
 
 
-def well_formed_edges(material: SpaceMaterial) -> None:
+def well_formed_edges(fixture: SpaceFixture) -> None:
     """Every edge goes from a node to a later one and offers distinct operations; the space has its registered name."""
-    space = material.space
+    space = fixture.space
     expect(len(space.edges) > 0, "it has no edge; a space needs something to decide")
     for edge in space.edges:
         expect(edge.source < edge.target, f"edge {edge.name} does not go to a later node; number nodes in their order")
@@ -88,26 +88,26 @@ def well_formed_edges(material: SpaceMaterial) -> None:
     places = [(edge.cell, edge.source, edge.target) for edge in space.edges]
     expect(len(set(places)) == len(places), f"two edges of one cell join the same nodes: {places}; merge them")
     expect(
-        material.name in (None, space.name),
+        fixture.name in (None, space.name),
         f"it is registered as {material.name!r} and calls itself {space.name!r}; random streams and tables go by the "
         "name, so use one for both",
     )
 
 
-def text_and_back(material: SpaceMaterial) -> None:
+def text_and_back(fixture: SpaceFixture) -> None:
     """`parse` undoes `format`, and different architectures have different texts."""
-    space = material.space
+    space = fixture.space
     texts: dict[str, Architecture] = {}
-    for architecture in material.samples:
+    for architecture in fixture.samples:
         text = space.format(architecture)
         expect("\n" not in text and text == text.strip(), f"format gave {text!r}; it must be one line without margins")
         expect(space.parse(text) == architecture, f"parse({text!r}) is not the architecture that was formatted")
         expect(texts.setdefault(text, architecture) == architecture, f"two architectures have the text {text!r}")
 
 
-def bad_text_is_refused(material: SpaceMaterial) -> None:
+def bad_text_is_refused(fixture: SpaceFixture) -> None:
     """`parse` and `format` answer what is no architecture with `InvalidArchitecture`, a sentence in one line."""
-    space, text = material.space, material.space.format(material.samples[0])
+    space, text = fixture.space, fixture.space.format(fixture.samples[0])
     stranger = Architecture(("no such operation",) * len(space.edges))
     attempts: list[tuple[str, Callable[[], object]]] = [
         *(
@@ -128,9 +128,9 @@ def bad_text_is_refused(material: SpaceMaterial) -> None:
             expect(False, f"{what} gave {answer!r}; raise InvalidArchitecture instead")
 
 
-def samples_are_architectures(material: SpaceMaterial) -> None:
+def samples_are_architectures(fixture: SpaceFixture) -> None:
     """`sample` draws valid architectures, the same with the same generator, and every operation sooner or later."""
-    space = material.space
+    space = fixture.space
     first, second = (space.sample(np.random.default_rng(7)) for _ in range(2))
     expect(first == second, "two generators with one seed gave two architectures; draw from the given generator alone")
     generator = np.random.default_rng(0)
@@ -154,9 +154,9 @@ def samples_are_architectures(material: SpaceMaterial) -> None:
     )
 
 
-def enumeration_in_order(material: SpaceMaterial) -> None:
+def enumeration_in_order(fixture: SpaceFixture) -> None:
     """`enumerate` goes through the product of the edges' operations, the last edge fastest; tables rely on it."""
-    space = material.space
+    space = fixture.space
     try:
         found = list(itertools.islice(space.enumerate(), MOST_DRAWN))
     except UserError as error:
@@ -179,10 +179,10 @@ def enumeration_in_order(material: SpaceMaterial) -> None:
             )
 
 
-def canonical_once_is_enough(material: SpaceMaterial) -> None:
+def canonical_once_is_enough(fixture: SpaceFixture) -> None:
     """The canonical form of an architecture is one of the space, and its own canonical form."""
-    space = material.space
-    for architecture in material.samples:
+    space = fixture.space
+    for architecture in fixture.samples:
         once = space.canonical(architecture)
         expect(space.parse(space.format(once)) == once, f"canonical gave {once}, which is no architecture of the space")
         expect(
@@ -192,9 +192,9 @@ def canonical_once_is_enough(material: SpaceMaterial) -> None:
         )
 
 
-def canonical_is_the_same_function(material: SpaceMaterial) -> None:
+def canonical_is_the_same_function(fixture: SpaceFixture) -> None:
     """An architecture and its canonical form compute the same function when equal layers have equal parameters."""
-    space, generator = material.space, numpy_generator("conformance", "canonical")
+    space, generator = fixture.space, numpy_generator("conformance", "canonical")
     drawn = (space.sample(generator) for _ in range(100))
     pairs = [(each, canonical) for each in drawn if (canonical := space.canonical(each)) != each][:4]
     if not pairs:
@@ -202,10 +202,10 @@ def canonical_is_the_same_function(material: SpaceMaterial) -> None:
     for architecture, canonical in pairs:
         logits = []
         for each in (architecture, canonical):
-            network = material.network(each)
+            network = fixture.network(each)
             _give_parameters_by_shape(network)
             with torch.no_grad():
-                logits.append(network(material.images))
+                logits.append(network(fixture.images))
         expect(
             torch.allclose(logits[0], logits[1], rtol=1e-3, atol=1e-4),
             f"{space.format(architecture)} and its canonical form {space.format(canonical)} compute different "
@@ -223,12 +223,12 @@ def _give_parameters_by_shape(network: nn.Module) -> None:
             parameter.copy_(drawn / math.sqrt(parameter[0].numel()))
 
 
-def networks_by_seed(material: SpaceMaterial) -> None:
+def networks_by_seed(fixture: SpaceFixture) -> None:
     """Parameters are determined by the seed, and building networks leaves the global random states alone."""
-    architecture = material.samples[0]
+    architecture = fixture.samples[0]
     builders: dict[str, Callable[[int], nn.Module]] = {
-        "supernet": lambda seed: material.small.supernet(3, CLASSES, seed),
-        "network": lambda seed: material.small.network(architecture, 3, CLASSES, seed),
+        "supernet": lambda seed: fixture.small.supernet(3, CLASSES, seed),
+        "network": lambda seed: fixture.small.network(architecture, 3, CLASSES, seed),
     }
     for kind, build in builders.items():
         with leaving_random_state(f"building a {kind}"):
@@ -237,17 +237,17 @@ def networks_by_seed(material: SpaceMaterial) -> None:
         expect(not same(first, other), f"two seeds gave the same {kind}; use the argument")
 
 
-def logits_of_images(material: SpaceMaterial) -> None:
+def logits_of_images(fixture: SpaceFixture) -> None:
     """Networks and supernets give finite logits, one row an image; a supernet passes gradients to its weights."""
-    shape = (len(material.images), CLASSES)
-    weights = (material.one_hot(material.samples[0]) * 0.5 + 0.1).requires_grad_()
+    shape = (len(fixture.images), CLASSES)
+    weights = (fixture.one_hot(fixture.samples[0]) * 0.5 + 0.1).requires_grad_()
     for kind, logits in (
-        ("the supernet", material.supernet(material.images, weights)),
-        ("a network", material.network(material.samples[0])(material.images)),
+        ("the supernet", fixture.supernet(fixture.images, weights)),
+        ("a network", fixture.network(fixture.samples[0])(fixture.images)),
     ):
         expect(tuple(logits.shape) == shape, f"{kind} gave {tuple(logits.shape)}, expected {shape}")
         expect(bool(logits.isfinite().all()), f"{kind} gave logits that are not finite; check its initialisation")
-    logits = material.supernet(material.images, weights)
+    logits = fixture.supernet(fixture.images, weights)
     (gradient,) = torch.autograd.grad(logits.square().sum(), [weights], allow_unused=True)
     expect(
         gradient is not None and bool(gradient.isfinite().all()) and bool(gradient.any()),
@@ -255,34 +255,34 @@ def logits_of_images(material: SpaceMaterial) -> None:
     )
 
 
-def supernet_is_a_pure_function(material: SpaceMaterial) -> None:
+def supernet_is_a_pure_function(fixture: SpaceFixture) -> None:
     """In evaluation mode a supernet answers the same again, changes nothing, and heeds nothing but its arguments."""
-    weights = material.one_hot(material.samples[0])
-    given, before = weights.clone(), [tensor.clone() for tensor in material.supernet.state_dict().values()]
+    weights = fixture.one_hot(fixture.samples[0])
+    given, before = weights.clone(), [tensor.clone() for tensor in fixture.supernet.state_dict().values()]
     with leaving_random_state("a forward pass"), torch.no_grad():
-        first = material.supernet(material.images, weights)
-        material.supernet(material.images, material.one_hot(material.samples[1]))
-        again = material.supernet(material.images, weights)
+        first = fixture.supernet(fixture.images, weights)
+        fixture.supernet(fixture.images, fixture.one_hot(fixture.samples[1]))
+        again = fixture.supernet(fixture.images, weights)
     expect(same(weights, given), "a forward pass changed the weights that it was given; clone what you change")
     expect(same(first, again), "the same images and weights gave other logits after a call with other weights")
-    expect(same(before, list(material.supernet.state_dict().values())), "a forward pass changed parameters or buffers")
+    expect(same(before, list(fixture.supernet.state_dict().values())), "a forward pass changed parameters or buffers")
 
 
-def zero_weights_cost_nothing(material: SpaceMaterial) -> None:
+def zero_weights_cost_nothing(fixture: SpaceFixture) -> None:
     """An operation with weight zero is not computed: only what surrounds the operations runs under any weights."""
-    edges = material.space.edges
+    edges = fixture.space.edges
     most = max(len(edge.operations) for edge in edges)
 
     def executed(weights: Tensor) -> set[str]:
         names: set[str] = set()
         hooks = [
             module.register_forward_hook(lambda *_, name=name: names.add(name))
-            for name, module in material.supernet.named_modules()
+            for name, module in fixture.supernet.named_modules()
             if not list(module.children())
         ]
         try:
             with torch.no_grad():
-                material.supernet(material.images, weights)
+                fixture.supernet(fixture.images, weights)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -305,17 +305,17 @@ def zero_weights_cost_nothing(material: SpaceMaterial) -> None:
         )
     everything = executed(torch.ones(len(edges), most)) - always
     expect(
-        bool(everything) and all(len(part) < len(everything) for part in alone),
+        bool(everything) and all(len(component) < len(everything) for component in alone),
         "with all weights zero, or all weight on one operation an edge, as many layers ran as with all operations; "
         "skip operations whose weight is zero",
     )
 
 
-def supernet_contains_the_networks(material: SpaceMaterial) -> None:
+def supernet_contains_the_networks(fixture: SpaceFixture) -> None:
     """Under one-hot weights a supernet equals the stand-alone network with the same parameters."""
-    state = material.supernet.state_dict()
-    for architecture in material.samples[:4]:
-        network = material.network(architecture)
+    state = fixture.supernet.state_dict()
+    for architecture in fixture.samples[:4]:
+        network = fixture.network(architecture)
         own = network.state_dict()
         shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
         unknown = [name for name, value in own.items() if name not in shared and value.dim() > 1]
@@ -325,8 +325,8 @@ def supernet_contains_the_networks(material: SpaceMaterial) -> None:
             )
         network.load_state_dict(shared, strict=False)
         with torch.no_grad():
-            alone = network(material.images)
-            inside = material.supernet(material.images, material.one_hot(architecture))
+            alone = network(fixture.images)
+            inside = fixture.supernet(fixture.images, fixture.one_hot(architecture))
         expect(
             torch.allclose(alone, inside, rtol=1e-4, atol=1e-5),
             f"under the weights of {material.space.format(architecture)} the supernet gives other logits than the "
@@ -334,12 +334,12 @@ def supernet_contains_the_networks(material: SpaceMaterial) -> None:
         )
 
 
-def resized_is_the_same_space(material: SpaceMaterial) -> None:
+def resized_is_the_same_space(fixture: SpaceFixture) -> None:
     """Another size changes the networks and nothing else."""
-    space = material.space
+    space = fixture.space
     expect(space.resized(None, None) == space, "resized(None, None) is not the same space; None leaves a size")
     expect(
-        (material.small.name, material.small.edges) == (space.name, space.edges),
+        (fixture.small.name, fixture.small.edges) == (space.name, space.edges),
         "resized(4, 3) has another name or other edges; only networks change",
     )
     sizes = [
@@ -349,7 +349,7 @@ def resized_is_the_same_space(material: SpaceMaterial) -> None:
     expect(sizes[0] < sizes[1], f"4 and 8 channels gave {sizes[0]} and {sizes[1]} parameters; use the argument")
 
 
-SPACE_PROMISES: tuple[Callable[[SpaceMaterial], None], ...] = (
+SPACE_CHECKS: tuple[Callable[[SpaceFixture], None], ...] = (
     well_formed_edges,
     text_and_back,
     bad_text_is_refused,
@@ -367,7 +367,7 @@ SPACE_PROMISES: tuple[Callable[[SpaceMaterial], None], ...] = (
 
 
 @dataclass(frozen=True)
-class TableMaterial:
+class TableFixture:
     """A table, and how to get it once more.
 
     Attributes:
@@ -379,9 +379,9 @@ class TableMaterial:
     load: Callable[[], Table]
 
 
-def accuracies_are_percentages(material: TableMaterial) -> None:
+def accuracies_are_percentages(fixture: TableFixture) -> None:
     """Every accuracy stands once and is a percentage."""
-    table = material.table
+    table = fixture.table
     expect(table.rows.num_rows > 0, "it has no rows; give it at least one accuracy")
     try:
         check_rows(table.rows, "the table")
@@ -389,10 +389,10 @@ def accuracies_are_percentages(material: TableMaterial) -> None:
         expect(False, str(error))
 
 
-def validation_and_test(material: TableMaterial) -> None:
+def validation_and_test(fixture: TableFixture) -> None:
     """Some dataset has validation accuracies, which selections may read, and test accuracies, which reports read."""
     splits: dict[str, set[str]] = {}
-    for dataset, split, _ in material.table.columns:
+    for dataset, split, _ in fixture.table.columns:
         splits.setdefault(dataset, set()).add(split)
     expect(
         any({"valid", "test"} <= found for found in splits.values()),
@@ -401,9 +401,9 @@ def validation_and_test(material: TableMaterial) -> None:
     )
 
 
-def rows_belong_to_the_space(material: TableMaterial) -> None:
+def rows_belong_to_the_space(fixture: TableFixture) -> None:
     """Every architecture of the table is one of its space, in the text that the space's `format` gives."""
-    table = material.table
+    table = fixture.table
     known = registry.names("spaces")
     expect(
         table.space.name in known, f"its space {table.space.name!r} is not registered; declare it in opselect.spaces"
@@ -417,9 +417,9 @@ def rows_belong_to_the_space(material: TableMaterial) -> None:
     )
 
 
-def accuracies_in_order(material: TableMaterial) -> None:
+def accuracies_in_order(fixture: TableFixture) -> None:
     """Accuracies come in the order of the space's `enumerate`, and a query of one architecture agrees."""
-    table = material.table
+    table = fixture.table
     column = table.columns[0]
     everyone = table.accuracies(*column, "mean")
     expect(
@@ -435,11 +435,11 @@ def accuracies_in_order(material: TableMaterial) -> None:
         )
 
 
-def fingerprint_of_the_accuracies(material: TableMaterial) -> None:
+def fingerprint_of_the_accuracies(fixture: TableFixture) -> None:
     """The fingerprint is the same when the table is loaded again or its rows are shuffled, and another for others."""
-    table = material.table
+    table = fixture.table
     expect(
-        material.load().fingerprint == table.fingerprint,
+        fixture.load().fingerprint == table.fingerprint,
         "loading it again gave other accuracies; make it from fixed data or from a fixed seed",
     )
     order = np.random.default_rng(0).permutation(table.rows.num_rows)
@@ -453,9 +453,9 @@ def fingerprint_of_the_accuracies(material: TableMaterial) -> None:
     expect(changed.fingerprint != table.fingerprint, "another accuracy leaves the fingerprint as it is")
 
 
-def equal_architectures_agree(material: TableMaterial) -> None:
+def equal_architectures_agree(fixture: TableFixture) -> None:
     """Architectures with one canonical form have one accuracy, or, if trained apart, far closer ones than strangers."""
-    table = material.table
+    table = fixture.table
     accuracies = table.accuracies(*table.columns[0], "mean")
     architectures = list(table.space.enumerate())
     generator = numpy_generator("conformance", "equal architectures")
@@ -478,20 +478,20 @@ def equal_architectures_agree(material: TableMaterial) -> None:
     )
 
 
-def written_and_read(material: TableMaterial) -> None:
+def written_and_read(fixture: TableFixture) -> None:
     """A table that is written to a file and read again is the same table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"
-        material.table.write(path)
+        fixture.table.write(path)
         again = read(path)
-    expect(again.fingerprint == material.table.fingerprint, "its file holds other accuracies than the table")
+    expect(again.fingerprint == fixture.table.fingerprint, "its file holds other accuracies than the table")
     expect(
-        again.provenance == material.table.provenance,
+        again.provenance == fixture.table.provenance,
         "its provenance does not survive a file; use text, numbers, lists, and dictionaries with text as keys",
     )
 
 
-TABLE_PROMISES: tuple[Callable[[TableMaterial], None], ...] = (
+TABLE_CHECKS: tuple[Callable[[TableFixture], None], ...] = (
     accuracies_are_percentages,
     validation_and_test,
     rows_belong_to_the_space,
@@ -503,7 +503,7 @@ TABLE_PROMISES: tuple[Callable[[TableMaterial], None], ...] = (
 
 
 @dataclass(frozen=True)
-class ImagesMaterial:
+class ImagesFixture:
     """Images, and how to get them once more.
 
     Attributes:
@@ -521,42 +521,41 @@ class ImagesMaterial:
         return {name: split for name, split in splits.items() if split is not None}
 
 
-def same_images_again(material: ImagesMaterial) -> None:
+def same_images_again(fixture: ImagesFixture) -> None:
     """Loading the images twice gives the same bytes, and uses no global random state."""
     with leaving_random_state("loading them"):
-        again = material.load()
+        again = fixture.load()
     hashes = [
         content_hash(*(split for split in (data.train, data.valid, data.test) if split is not None))
-        for data in (material.data, again)
+        for data in (fixture.data, again)
     ]
     expect(hashes[0] == hashes[1], "loading them again gave other images; seed every random choice with a constant")
 
 
-def finite_images_with_classes(material: ImagesMaterial) -> None:
+def finite_images_with_classes(fixture: ImagesFixture) -> None:
     """All splits have images of one shape, finite and in single precision, with labels from 0 to the last class."""
-    shape, classes = material.data.train.images.shape[1:], material.data.classes
-    for name, split in material.splits.items():
+    shape, classes = fixture.data.train.images.shape[1:], fixture.data.classes
+    for name, split in fixture.splits.items():
         expect(split.images.dtype == torch.float32, f"{name} images are {split.images.dtype}, expected torch.float32")
         expect(bool(split.images.isfinite().all()), f"{name} images have values that are not finite")
         expect(split.images.shape[1:] == shape, f"{name} images have shape {split.images.shape[1:]}, train {shape}")
         low, high = int(split.labels.min()), int(split.labels.max())
         expect(low >= 0 and high < classes, f"{name} labels go from {low} to {high}, expected 0 to {classes - 1}")
-    present = len(set(material.data.train.labels.tolist()))
+    present = len(set(fixture.data.train.labels.tolist()))
     expect(classes == present, f"training images show {present} of {classes} classes; set 'classes' to what is there")
 
 
-def splits_share_no_image(material: ImagesMaterial) -> None:
+def splits_share_no_image(fixture: ImagesFixture) -> None:
     """No test image is a training or a validation image, and no validation image a training image."""
     bytes_of = {
-        name: {image.numpy().tobytes() for image in split.images.contiguous()}
-        for name, split in material.splits.items()
+        name: {image.numpy().tobytes() for image in split.images.contiguous()} for name, split in fixture.splits.items()
     }
     for one, other in itertools.combinations(bytes_of, 2):
         common = len(bytes_of[one] & bytes_of[other])
         expect(not common, f"{common} images are in {one} and in {other}; accuracies on {other} would mean nothing")
 
 
-IMAGES_PROMISES: tuple[Callable[[ImagesMaterial], None], ...] = (
+IMAGES_CHECKS: tuple[Callable[[ImagesFixture], None], ...] = (
     same_images_again,
     finite_images_with_classes,
     splits_share_no_image,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from opselect.bench.conformance.check import BrokenPromise
+from opselect.bench.conformance.check import CheckFailed
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import SearchImages, SupernetState, Task
 from opselect.spaces.digits import digits
@@ -257,7 +257,7 @@ def sealed() -> Iterator[list[str]]:
             if name.startswith("__"):
                 return object.__getattribute__(self, name)
             asked.append(f"{what}.{name}")
-            raise BrokenPromise(f"{what}.{name} was read; a selection may read its task and nothing else")
+            raise CheckFailed(f"{what}.{name} was read; a selection may read its task and nothing else")
 
         return refuse
 

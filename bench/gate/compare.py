@@ -90,7 +90,7 @@ def check(
     Raises:
         CannotCompare: spaces, images or tables differ, or no label is in both.
     """
-    _check_grounds(run, baseline)
+    _check_comparability(run, baseline)
     labels = [label for label in baseline.labels if baseline.records[label]]
     if not set(labels) & set(run.labels):
         raise CannotCompare(
@@ -115,7 +115,7 @@ def status_of(findings: Sequence[Finding]) -> int:
     return 1 if verdicts & REGRESSIONS else 2 if "not comparable" in verdicts else 0
 
 
-def _check_grounds(run: Trials, baseline: Trials) -> None:
+def _check_comparability(run: Trials, baseline: Trials) -> None:
     for what, values in (
         ("space", [_only(trials, lambda record: record.trial.space) for trials in (run, baseline)]),
         ("hash of the images", [_only(trials, lambda record: record.trial.images_hash) for trials in (run, baseline)]),

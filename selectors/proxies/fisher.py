@@ -8,10 +8,10 @@ from torch.nn import functional
 from opselect.selectors.proxies.interface import UnscorableNetwork, layer_weights
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import mode
-from opselect.spaces.registry import except_for
+from opselect.spaces.registry import expected_failure
 
 
-@except_for(
+@expected_failure(
     "larger is better",
     "larger is better as published, but the best cells of digits201 have smaller values than the worst, with this sign",
 )

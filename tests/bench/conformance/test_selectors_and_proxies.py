@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.bench.conformance.collect import BrokenPromise, Check, NotApplicable, checks
-from opselect.bench.conformance.proxies import CombinationMaterial, names_registered_proxies
+from opselect.bench.conformance.collect import Check, CheckFailed, NotApplicable, checks
+from opselect.bench.conformance.proxies import CombinationFixture, names_registered_proxies
 from opselect.bench.conformance.tasks import Permutation, PermutedSpace, planted_task, small_task
 from opselect.selectors.decisions import without
 from opselect.selectors.methods import ByScore, Magnitude, Settings, select_edgewise, start
@@ -25,7 +25,7 @@ from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import digits201
-from opselect.spaces.registry import except_for
+from opselect.spaces.registry import expected_failure
 from opselect.spaces.space import Architecture
 
 QUICK = {"magnitude", "sdarts-rs", "by-score", "random", "best-acc", "avg-acc"}
@@ -50,7 +50,7 @@ def broken(found: tuple[Check, ...]) -> dict[str, str]:
             check.record_all_scores()
         except NotApplicable:
             continue
-        except BrokenPromise as sentence:
+        except CheckFailed as sentence:
             sentences[check.name] = str(sentence)
     return sentences
 
@@ -231,7 +231,7 @@ def test_a_bad_selector_is_caught_by_the_right_check(
     selector: type[Settings], check: str, sentence: str, registered: Callable[[str, object], str]
 ) -> None:
     found = checks("selectors", registered("selectors", selector))
-    with pytest.raises(BrokenPromise, match=f"^selector 'bad': {check}: .*{sentence}"):
+    with pytest.raises(CheckFailed, match=f"^selector 'bad': {check}: .*{sentence}"):
         next(each for each in found if each.name == check).run()
 
 
@@ -281,7 +281,7 @@ def test_a_bad_score_is_caught_by_the_right_check(
 ) -> None:
     found = checks("scores", registered("scores", RegisteredScore(score, "trained")))
     # The check alone: some of these scores break others in ways that are none of this test's business.
-    with pytest.raises(BrokenPromise, match=sentence):
+    with pytest.raises(CheckFailed, match=sentence):
         next(each for each in found if each.name == check).run()
 
 
@@ -321,7 +321,7 @@ class HastyTogether(NASWOT):
         return super().score_many(supernet, [weights[0]] * len(weights), batch)
 
 
-@except_for("larger is better", "a test says so")
+@expected_failure("larger is better", "a test says so")
 def excepted(network: nn.Module, batch: LabelledImages) -> float:
     return -nwot(network, batch)
 
@@ -343,7 +343,7 @@ def test_a_bad_proxy_is_caught_by_the_right_check(
     proxy: Callable[..., Any], check: str, sentence: str, registered: Callable[[str, object], str]
 ) -> None:
     found = {each.name: each for each in checks("proxies", registered("proxies", proxy))}
-    with pytest.raises(BrokenPromise, match=f"^proxy 'bad': {check}: .*{sentence}"):
+    with pytest.raises(CheckFailed, match=f"^proxy 'bad': {check}: .*{sentence}"):
         found[check].run()
 
 
@@ -369,19 +369,19 @@ def test_a_bad_combination_is_caught_by_the_right_check(
     combine: Callable[[np.ndarray], np.ndarray], check: str, registered: Callable[[str, object], str]
 ) -> None:
     found = checks("combinations", registered("combinations", Combination(("params", "flops"), combine)))
-    with pytest.raises(BrokenPromise, match=check):
+    with pytest.raises(CheckFailed, match=check):
         next(each for each in found if each.name == check).run()
 
 
 def test_an_unregistered_proxy_in_a_combination_is_named() -> None:
     combination = Combination(("params", "nwott"), lambda scores: scores.sum(axis=1))
-    with pytest.raises(BrokenPromise, match="nwott are not registered"):
-        names_registered_proxies(CombinationMaterial(combination))
+    with pytest.raises(CheckFailed, match="nwott are not registered"):
+        names_registered_proxies(CombinationFixture(combination))
 
 
 @pytest.mark.parametrize(("kind", "part"), [("scores", 3), ("combinations", nwot), ("proxies", "text")])
 def test_what_is_of_another_kind_is_refused(kind: str, part: object, registered: Callable[[str, object], str]) -> None:
-    with pytest.raises(BrokenPromise, match="expected a"):
+    with pytest.raises(CheckFailed, match="expected a"):
         checks(kind, registered(kind, part))
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from opselect.bench.conformance import spaces as promises
-from opselect.bench.conformance.check import BrokenPromise, NotApplicable, leaving_random_state
-from opselect.bench.conformance.spaces import ImagesMaterial, SpaceMaterial, TableMaterial
+from opselect.bench.conformance.check import CheckFailed, NotApplicable, leaving_random_state
+from opselect.bench.conformance.spaces import ImagesFixture, SpaceFixture, TableFixture
 from opselect.spaces import registry
 from opselect.spaces.digits import digits
 from opselect.spaces.nasbench201.space import NASBench201Space, digits201
@@ -23,7 +23,7 @@ from opselect.spaces.space import Architecture, Edge
 from opselect.spaces.table import Table, load
 
 
-@pytest.mark.parametrize("promise", promises.SPACE_PROMISES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("promise", promises.SPACE_CHECKS, ids=lambda each: each.__name__)
 @pytest.mark.parametrize(
     "name",
     [
@@ -31,9 +31,9 @@ from opselect.spaces.table import Table, load
         for name in registry.names("spaces")
     ],
 )
-def test_our_spaces_keep_the_promises(name: str, promise: Callable[[SpaceMaterial], None]) -> None:
+def test_our_spaces_keep_the_promises(name: str, promise: Callable[[SpaceFixture], None]) -> None:
     try:
-        promise(SpaceMaterial(registry.load("spaces", name), name))
+        promise(SpaceFixture(registry.load("spaces", name), name))
     except NotApplicable as reason:
         assert name.startswith("darts"), reason
 
@@ -43,14 +43,14 @@ def shipped() -> Table:
     return load("digits201")
 
 
-@pytest.mark.parametrize("promise", promises.TABLE_PROMISES, ids=lambda each: each.__name__)
-def test_our_table_keeps_the_promises(promise: Callable[[TableMaterial], None]) -> None:
-    promise(TableMaterial(shipped(), shipped))
+@pytest.mark.parametrize("promise", promises.TABLE_CHECKS, ids=lambda each: each.__name__)
+def test_our_table_keeps_the_promises(promise: Callable[[TableFixture], None]) -> None:
+    promise(TableFixture(shipped(), shipped))
 
 
-@pytest.mark.parametrize("promise", promises.IMAGES_PROMISES, ids=lambda each: each.__name__)
-def test_our_images_keep_the_promises(promise: Callable[[ImagesMaterial], None]) -> None:
-    promise(ImagesMaterial(digits(), digits))
+@pytest.mark.parametrize("promise", promises.IMAGES_CHECKS, ids=lambda each: each.__name__)
+def test_our_images_keep_the_promises(promise: Callable[[ImagesFixture], None]) -> None:
+    promise(ImagesFixture(digits(), digits))
 
 
 class Bad(NASBench201Space):
@@ -176,18 +176,18 @@ class OtherNetwork(Bad):
     ],
 )
 def test_a_bad_space_is_caught_by_the_right_check(
-    space: type[Bad], promise: Callable[[SpaceMaterial], None], sentence: str
+    space: type[Bad], promise: Callable[[SpaceFixture], None], sentence: str
 ) -> None:
-    with pytest.raises(BrokenPromise, match=sentence):
-        promise(SpaceMaterial(space()))
+    with pytest.raises(CheckFailed, match=sentence):
+        promise(SpaceFixture(space()))
 
 
 def test_a_space_under_another_name_and_edges_that_go_back_are_caught() -> None:
-    with pytest.raises(BrokenPromise, match="registered as 'mine' and calls itself 'digits201'"):
-        promises.well_formed_edges(SpaceMaterial(digits201, "mine"))
+    with pytest.raises(CheckFailed, match="registered as 'mine' and calls itself 'digits201'"):
+        promises.well_formed_edges(SpaceFixture(digits201, "mine"))
     backwards = replace(digits201, edges=(Edge("cell", 1, 0, ("none",)),))
-    with pytest.raises(BrokenPromise, match="does not go to a later node"):
-        promises.well_formed_edges(SpaceMaterial(backwards))
+    with pytest.raises(CheckFailed, match="does not go to a later node"):
+        promises.well_formed_edges(SpaceFixture(backwards))
 
 
 def with_column(table: Table, name: str, values: Any) -> Table:
@@ -198,47 +198,47 @@ def with_column(table: Table, name: str, values: Any) -> Table:
 def test_accuracies_beyond_percent_are_caught() -> None:
     table = shipped()
     wrong = with_column(table, "accuracy", pa.array(np.full(table.rows.num_rows, 101, np.float32)))
-    with pytest.raises(BrokenPromise, match="expected percentages"):
-        promises.accuracies_are_percentages(TableMaterial(wrong, shipped))
+    with pytest.raises(CheckFailed, match="expected percentages"):
+        promises.accuracies_are_percentages(TableFixture(wrong, shipped))
 
 
 def test_a_table_that_is_made_anew_each_time_is_caught() -> None:
     table = shipped()
     noise = np.random.default_rng().uniform(0, 100, table.rows.num_rows).astype(np.float32)
-    with pytest.raises(BrokenPromise, match="loading it again gave other accuracies"):
+    with pytest.raises(CheckFailed, match="loading it again gave other accuracies"):
         promises.fingerprint_of_the_accuracies(
-            TableMaterial(table, lambda: with_column(table, "accuracy", pa.array(noise)))
+            TableFixture(table, lambda: with_column(table, "accuracy", pa.array(noise)))
         )
 
 
 def test_accuracies_in_another_order_than_the_architectures_are_caught() -> None:
     table = shipped()
     shuffled = np.random.default_rng(0).permutation(table.rows["accuracy"].to_numpy())
-    material = TableMaterial(with_column(table, "accuracy", pa.array(shuffled, pa.float32())), shipped)
-    with pytest.raises(BrokenPromise, match="architectures and accuracies are not in the same order"):
-        promises.equal_architectures_agree(material)
+    fixture = TableFixture(with_column(table, "accuracy", pa.array(shuffled, pa.float32())), shipped)
+    with pytest.raises(CheckFailed, match="architectures and accuracies are not in the same order"):
+        promises.equal_architectures_agree(fixture)
 
 
 def test_a_table_without_test_accuracies_is_caught() -> None:
     rows = shipped().rows
     valid = rows.filter(pa.compute.equal(rows["split"].cast(pa.string()), "valid"))
-    with pytest.raises(BrokenPromise, match="one must have both"):
-        promises.validation_and_test(TableMaterial(replace(shipped(), rows=valid), shipped))
+    with pytest.raises(CheckFailed, match="one must have both"):
+        promises.validation_and_test(TableFixture(replace(shipped(), rows=valid), shipped))
 
 
-def images_like(**changes: Any) -> ImagesMaterial:
-    return ImagesMaterial(replace(digits(), **changes), digits)
+def images_like(**changes: Any) -> ImagesFixture:
+    return ImagesFixture(replace(digits(), **changes), digits)
 
 
 def test_bad_images_are_caught_by_the_right_checks() -> None:
     data = digits()
-    with pytest.raises(BrokenPromise, match="images are in train and in test"):
+    with pytest.raises(CheckFailed, match="images are in train and in test"):
         promises.splits_share_no_image(images_like(test=data.train))
-    with pytest.raises(BrokenPromise, match="expected 0 to 4"):
+    with pytest.raises(CheckFailed, match="expected 0 to 4"):
         promises.finite_images_with_classes(images_like(classes=5))
-    with pytest.raises(BrokenPromise, match="show 10 of 12 classes"):
+    with pytest.raises(CheckFailed, match="show 10 of 12 classes"):
         promises.finite_images_with_classes(images_like(classes=12))
-    with pytest.raises(BrokenPromise, match="loading them again gave other images"):
+    with pytest.raises(CheckFailed, match="loading them again gave other images"):
         promises.same_images_again(images_like(train=data.train[:500]))
 
 
@@ -256,7 +256,7 @@ def test_a_used_global_random_state_is_named(
     # As where types are not checked at run time, which uses Python's own stream.
     monkeypatch.delitem(sys.modules, "beartype", raising=False)
     with (
-        pytest.raises(BrokenPromise, match=f"a test used the global random state of {name};"),
+        pytest.raises(CheckFailed, match=f"a test used the global random state of {name};"),
         leaving_random_state("a test"),
     ):
         draw()

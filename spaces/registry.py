@@ -23,10 +23,10 @@ KINDS = tuple(SINGULAR)
 MOST_LISTED = 40
 """How many known names a message lists."""
 
-EXPECTED_FAILURES = "promise_exceptions"
+EXPECTED_FAILURES = "expected_failures"
 """Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
 
-Component = TypeVar("Part", bound=Callable[..., object])
+Component = TypeVar("Component", bound=Callable[..., object])
 
 
 class UnknownName(UserError, LookupError):

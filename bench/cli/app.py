@@ -207,7 +207,7 @@ def reproduce(
     """
     from dataclasses import asdict
 
-    from opselect.bench.gate.reproduce import reproduce, told
+    from opselect.bench.gate.reproduce import reproduce, summary_text
 
     target = output or Path("runs") / f"{folder.resolve().name}-reproduced"
     everyone = _workers(workers, backend, scheduler)
@@ -216,7 +216,7 @@ def reproduce(
     if as_json:
         _print_json({name: {"status": each.status, **asdict(each)} for name, each in found.items()})
     else:
-        print(told(found))
+        print(summary_text(found))
         print(f"records: {target}")
     statuses = {each.status for each in found.values()}
     if statuses != {0}:
@@ -242,7 +242,7 @@ def plan(
     from opselect.bench import power as planning
 
     (pilot,) = _runs([folder])
-    found = planning.plan(pilot.trials, first, second, difference, power, level)
+    found = planning.sample_size(pilot.trials, first, second, difference, power, level)
     if as_json:
         _print_json(asdict(found))
         return
@@ -502,7 +502,7 @@ def draw(
     """
     from opselect.bench.evaluation.networks import architecture_named
     from opselect.bench.report.figures import cells_drawn
-    from opselect.bench.report.writing import written
+    from opselect.bench.report.writing import write_file
     from opselect.spaces.registry import UnknownName, did_you_mean, load
 
     kind, kinds = output.suffix.removeprefix("."), ("pdf", "png", "svg")
@@ -510,7 +510,7 @@ def draw(
         raise UnknownName(f"{output}: a file of kind {kind!r}{did_you_mean(kind, kinds)}")
     loaded = load("spaces", space)
     (content,) = cells_drawn(loaded, architecture_named(architecture, loaded), (kind,), title)
-    print(f"figure: {written(output, content)}")
+    print(f"figure: {write_file(output, content)}")
 
 
 @app.command()
@@ -533,7 +533,7 @@ def published(
     from opselect.bench.published import numbers as comparison
     from opselect.bench.report import published as printing
 
-    numbers = comparison.shipped()
+    numbers = comparison.load_packaged()
     rows = comparison.compare(
         numbers, _runs(folders), comparison.tables_for(numbers), comparison.supernets_for(numbers)
     )

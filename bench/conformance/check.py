@@ -18,7 +18,7 @@ from torch import Tensor
 
 from opselect.spaces.registry import EXPECTED_FAILURES
 
-Fixture = TypeVar("Material")
+Fixture = TypeVar("Fixture")
 
 
 class CheckFailed(AssertionError):
@@ -72,7 +72,7 @@ def checks_of(
 
     Args:
         subject: what messages call the part.
-        component: its `promise_exceptions`, if it has any, are heeded.
+        component: its `expected_failures`, if it has any, are heeded.
         fixture: what the functions look at.
         promises: each raises `CheckFailed` or `NotApplicable`.
     """

@@ -41,7 +41,7 @@ from opselect.spaces.nasbench201.space import digits201
 LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "tuning_epochs": 1}
 """Settings that make a search slow, and what they are at most while it is checked, where a selector has them."""
 
-__all__ = ["BrokenPromise", "Check", "NotApplicable", "check_proxy", "check_selector", "checks"]
+__all__ = ["Check", "CheckFailed", "NotApplicable", "check_proxy", "check_selector", "checks"]
 
 
 def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> tuple[Check, ...]:
@@ -122,7 +122,7 @@ def _proxy_fixture(proxy: Proxy) -> proxy_promises.ProxyFixture:
 
 def _expect_kind(subject: str, component: object, kind: Any) -> None:
     if not isinstance(component, kind):
-        raise CheckFailed(f"{subject}: it is a {type(part).__name__}, expected a {kind.__name__}")
+        raise CheckFailed(f"{subject}: it is a {type(component).__name__}, expected a {kind.__name__}")
 
 
 def check_selector(selector: Selector, make_task: Callable[[], Task]) -> Selection:

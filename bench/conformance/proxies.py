@@ -203,7 +203,7 @@ def larger_is_better(fixture: ProxyFixture) -> None:
     expect(
         share > 1 - CLEAR_SHARE,
         f"a cell with about {accuracies[-1]:.0f} % accuracy beats one with {accuracies[EXTREME_CELLS]:.0f} % in only "
-        f"{share:.0%} of the pairs; turn the sign, or declare with except_for why it is right as it is",
+        f"{share:.0%} of the pairs; turn the sign, or declare with expected_failure why it is right as it is",
     )
     if share < CLEAR_SHARE:
         raise NotApplicable(f"it does not tell the best from the worst cells: {share:.0%} of the pairs, chance is 50 %")

@@ -22,7 +22,7 @@ from opselect.bench.conformance.check import (
 )
 from opselect.bench.conformance.proxies import expect_unchanged, snapshot
 from opselect.bench.conformance.tasks import Permutation, planted_task, sealed, small_task
-from opselect.selectors.methods import Settings, start
+from opselect.selectors.methods import Settings, initial_state
 from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import NONE
@@ -57,8 +57,8 @@ class ScoreFixture:
     def states(self, seed: int = 5) -> dict[str, SearchState]:
         """The start of a search, and a state in the middle of one; each with a task of its own."""
         return {
-            "at the start": start(small_task(self.supernet_state, seed)),
-            "half-way": start(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
+            "at the start": initial_state(small_task(self.supernet_state, seed)),
+            "half-way": initial_state(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
         }
 
     @cached_property
@@ -68,7 +68,7 @@ class ScoreFixture:
 
     def first_scores(self, task: Task) -> Scores:
         """Of all edges while nothing is decided."""
-        state = start(task)
+        state = initial_state(task)
         return {edge: tuple(self.score(state, edge).tolist()) for edge in state.decisions.open_edges}
 
 
@@ -282,10 +282,8 @@ def same_task_same_selection(fixture: SelectorFixture) -> None:
 
 
 def _difference(first: Selection, second: Selection) -> str:
-    parts = ("architecture", "steps", "topology", "candidates")
-    return "other " + " and ".join(
-        component for component in parts if getattr(first, component) != getattr(second, component)
-    )
+    parts = ("architecture", "steps", "pruning", "candidates")
+    return "other " + " and ".join(part for part in parts if getattr(first, part) != getattr(second, part))
 
 
 def only_the_supernet_changes(fixture: SelectorFixture) -> None:
@@ -297,23 +295,23 @@ def only_the_supernet_changes(fixture: SelectorFixture) -> None:
 
 
 def costs_are_written(fixture: SelectorFixture) -> None:
-    """The ledger has every score that decided, and most of the time that passed, by phases."""
+    """The costs have every score that decided, and most of the time that passed, by phases."""
     run = fixture.again
     costs, deciding = run.task.costs, sum(len(step.scores[step.edge]) for step in run.selection.steps)
     expect(
         costs.evaluations >= deciding,
-        f"its steps show {deciding} scores that decided and its ledger {ledger.evaluations} evaluations; add to "
-        "task.ledger.evaluations, or let decide_edges do it",
+        f"its steps show {deciding} scores that decided and its costs {costs.evaluations} evaluations; add to "
+        "task.costs.evaluations, or let decide_edges do it",
     )
-    expect(bool(costs.seconds), "its ledger has no phase; measure with task.ledger.phase('scoring')")
+    expect(bool(costs.seconds), "its costs have no phase; measure with task.costs.phase('scoring')")
     written = sum(costs.seconds.values())
     expect(
         written <= 1.05 * run.seconds + 0.01,
-        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; phases must not lie within one another",
+        f"it took {run.seconds:.2f} s and its costs say {written:.2f} s; phases must not lie within one another",
     )
     expect(
         written >= run.seconds / 2 or run.seconds < 0.1,
-        f"it took {run.seconds:.2f} s and its ledger says {written:.2f} s; put all work into task.ledger.phase(...)",
+        f"it took {run.seconds:.2f} s and its costs say {written:.2f} s; put all work into task.costs.phase(...)",
     )
 
 
@@ -331,8 +329,8 @@ def observing_changes_nothing(fixture: SelectorFixture) -> None:
     )
     expect(
         observed.task.costs.evaluations == plain.task.costs.evaluations,
-        f"observing changed the evaluations from {plain.task.ledger.evaluations} to "
-        f"{observed.task.ledger.evaluations}; count only what decides",
+        f"observing changed the evaluations from {plain.task.costs.evaluations} to "
+        f"{observed.task.costs.evaluations}; count only what decides",
     )
 
 

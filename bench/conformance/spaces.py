@@ -89,7 +89,7 @@ def well_formed_edges(fixture: SpaceFixture) -> None:
     expect(len(set(places)) == len(places), f"two edges of one cell join the same nodes: {places}; merge them")
     expect(
         fixture.name in (None, space.name),
-        f"it is registered as {material.name!r} and calls itself {space.name!r}; random streams and tables go by the "
+        f"it is registered as {fixture.name!r} and calls itself {space.name!r}; random streams and tables go by the "
         "name, so use one for both",
     )
 
@@ -329,7 +329,7 @@ def supernet_contains_the_networks(fixture: SpaceFixture) -> None:
             inside = fixture.supernet(fixture.images, fixture.one_hot(architecture))
         expect(
             torch.allclose(alone, inside, rtol=1e-4, atol=1e-5),
-            f"under the weights of {material.space.format(architecture)} the supernet gives other logits than the "
+            f"under the weights of {fixture.space.format(architecture)} the supernet gives other logits than the "
             "network with the same parameters; a score of the one says nothing about the other",
         )
 

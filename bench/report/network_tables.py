@@ -154,7 +154,9 @@ def papers_table(trials: Trials) -> Table:
                 "Published values are those of full training (600 epochs) on the whole dataset, whatever the settings "
                 "of this run; the table of published values says in what they differ."
             ),
-            *dict.fromkeys(f"{shipped().sources[each.source].text}." for found in published.values() for each in found),
+            *dict.fromkeys(
+                f"{load_packaged().sources[each.source].text}." for found in published.values() for each in found
+            ),
         ),
         data=rows,
     )

@@ -545,7 +545,7 @@ def timings(trials: Trials) -> list[TimingSummary]:
 
 
 def phases(trials: Trials) -> tuple[str, ...]:
-    """The ledger's phases, then any others that a plug-in's selector reports."""
+    """The phases of the costs, then any others that a plug-in's selector reports."""
     met = {name for record in trials.all if record.cost is not None for name in record.cost.seconds}
     return (*PHASES, *sorted(met - set(PHASES)))
 

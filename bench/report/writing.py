@@ -45,7 +45,7 @@ def write_report(
         MixedRecords: the records belong to more than one experiment.
     """
     # The figures are the one part that needs seconds and a drawing library.
-    from opselect.bench.report.figures import cells_drawn, drawn
+    from opselect.bench.report.figures import cells_drawn, draw
 
     trials = trials_of(records, labels, networks)
     sections = reproducible_sections(trials)
@@ -61,7 +61,7 @@ def write_report(
     files = {name: text.encode() for name, text in texts.items()}
     images: dict[str, bytes] = {}
     for name in figures:
-        images[name], files[f"figures/{name}.pdf"] = drawn(name, trials)
+        images[name], files[f"figures/{name}.pdf"] = draw(name, trials)
         files[f"figures/{name}.png"] = images[name]
     for name, space, architecture in _genotypes(trials):
         png, pdf = cells_drawn(space, architecture, ("png", "pdf"))

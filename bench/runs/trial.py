@@ -240,7 +240,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         valid_accuracies=valid,
         training=experiment.supernet,
         costs=costs,
-        observe=experiment.observe,
+        record_all_scores=experiment.observe,
     )
     selection = trial.entry.selector(task)
     cost = Cost(
@@ -259,7 +259,7 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
     common: dict[str, Any] = {
         "architecture": space.format(selection.architecture),
         "candidates": [(space.format(architecture), score) for architecture, score in selection.candidates],
-        "topology": [PruningRecord(**dataclasses.asdict(step)) for step in selection.topology],
+        "topology": [PruningRecord(**dataclasses.asdict(step)) for step in selection.pruning],
         "cells": cell_records(space, selection.architecture),
     }
     if table is None or choice is None:

@@ -96,7 +96,7 @@ def train_cell(
     """Train one architecture with several seeds side by side; on paper, a seed's outcome depends on that seed alone.
 
     In floating point its neighbours change the order of sums, and ten epochs amplify that to a few tenths of a percent.
-    So an outcome is determined by architecture, protocol and the tuple of seeds, in a process that has `use_single_thread`d.
+    So an outcome is determined by architecture, protocol and the tuple of seeds, in a process with one thread.
 
     Returns:
         One outcome a seed, in the given order.

@@ -13,7 +13,7 @@ from torch import Tensor
 from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge, best, decide_edges
-from opselect.selectors.methods import start
+from opselect.selectors.methods import initial_state
 from opselect.selectors.orders import ORDERS
 from opselect.selectors.task import SearchState, Task
 from opselect.spaces.images import LabelledImages
@@ -48,7 +48,7 @@ class CountingScore:
 @given(table=tables)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_additive_scores_give_the_optimum_in_every_order(order: str, table: list[list[int]], task: Task) -> None:
-    state, steps = decide_edges(start(task), scored_by(table), ORDERS[order])
+    state, steps = decide_edges(initial_state(task), scored_by(table), ORDERS[order])
     assert state.decisions.chosen == tuple(int(np.argmax(row)) for row in table)
     assert sorted(step.edge for step in steps) == list(range(EDGES))
 
@@ -69,7 +69,7 @@ TABLE = [[0, 1, 2, 3, 4], [9, 0, 0, 0, 1], [5, 6, 7, 6, 5], [0, 0, 20, 0, 0], [8
     ],
 )
 def test_orders_by_hand(order: str, edges: list[int], task: Task) -> None:
-    _, steps = decide_edges(start(task), scored_by(TABLE), ORDERS[order])
+    _, steps = decide_edges(initial_state(task), scored_by(TABLE), ORDERS[order])
     assert [step.edge for step in steps] == edges
 
 
@@ -79,14 +79,14 @@ def test_orders_by_hand(order: str, edges: list[int], task: Task) -> None:
 )
 def test_how_many_edges_an_order_scores(order: str, evaluations: int, task: Task) -> None:
     score = scored_by(TABLE)
-    decide_edges(start(task), score, ORDERS[order])
+    decide_edges(initial_state(task), score, ORDERS[order])
     assert len(score.asked) == evaluations
     assert task.costs.evaluations == evaluations * OPERATIONS
 
 
 def test_once_orders_score_again_when_they_decide(task: Task) -> None:
     score = scored_by(TABLE)
-    decide_edges(start(task), score, ORDERS["global-edge-once"])
+    decide_edges(initial_state(task), score, ORDERS["global-edge-once"])
     assert score.asked[:6] == [(edge, 6) for edge in range(6)]
     assert [edge for edge, _ in score.asked[6:]] == [4, 2, 3, 0, 1, 5]
     assert [still_open for _, still_open in score.asked[6:]] == [6, 5, 4, 3, 2, 1]
@@ -98,15 +98,15 @@ def test_iterated_orders_see_the_decisions_made_so_far(task: Task) -> None:
         favourite = 0 if 0 in state.decisions.open_edges else 5
         return torch.arange(5.0) + (100 if edge == favourite else -edge)
 
-    _, iterated = decide_edges(start(task), score, ORDERS["global-op-iter"])
-    _, once = decide_edges(start(task), score, ORDERS["global-op-once"])
+    _, iterated = decide_edges(initial_state(task), score, ORDERS["global-op-iter"])
+    _, once = decide_edges(initial_state(task), score, ORDERS["global-op-once"])
     assert [step.edge for step in iterated] == [0, 5, 1, 2, 3, 4]
     assert [step.edge for step in once] == [0, 1, 2, 3, 4, 5]
 
 
 def test_random_order_depends_on_seed_and_candidate_alone(task: Task) -> None:
     def edges(seed: int, candidate: int, table: list[list[int]]) -> list[int]:
-        state = start(replace(task, seed=seed), candidate)
+        state = initial_state(replace(task, seed=seed), candidate)
         return [step.edge for step in decide_edges(state, scored_by(table), ORDERS["random"])[1]]
 
     assert edges(0, 0, TABLE) == edges(0, 0, TABLE[::-1])
@@ -147,7 +147,7 @@ def test_every_step_sees_one_new_batch(task: Task, few_digits: LabelledImages) -
         seen.append([number for number, batch in enumerate(batches) if state.batch is batch])
         return torch.arange(5.0)
 
-    decide_edges(start(task), score, ORDERS["global-op-iter"], batches=source())
+    decide_edges(initial_state(task), score, ORDERS["global-op-iter"], batches=source())
     assert seen == [[step] for step, count in enumerate((6, 5, 4, 3, 2, 1)) for _ in range(count)]
 
 
@@ -173,8 +173,8 @@ def test_permuted_operations_give_the_permuted_answer(table: list[list[int]], pe
 
 
 def test_observing_scores_every_open_edge_and_changes_no_decision(task: Task) -> None:
-    _, plain = decide_edges(start(task), scored_by(TABLE), ORDERS["random"])
-    _, observed = decide_edges(start(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["random"])
+    _, plain = decide_edges(initial_state(task), scored_by(TABLE), ORDERS["random"])
+    _, observed = decide_edges(initial_state(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["random"])
     assert [(s.edge, s.operation) for s in plain] == [(s.edge, s.operation) for s in observed]
     assert [sorted(step.scores) for step in plain] == [[step.edge] for step in plain]
     decided: set[int] = set()
@@ -189,17 +189,17 @@ def test_costs_are_written_by_phase_and_observing_is_a_phase_of_its_own(task: Ta
 
     for record_all_scores, phases in ((False, {"scoring", "tuning"}), (True, {"scoring", "tuning", "observing"})):
         watched = replace(task, record_all_scores=record_all_scores, costs=Costs())
-        decide_edges(start(watched), scored_by(TABLE), ORDERS["fixed"], tune)
+        decide_edges(initial_state(watched), scored_by(TABLE), ORDERS["fixed"], tune)
         assert watched.costs.seconds.keys() == phases
         assert watched.costs.evaluations == EDGES * OPERATIONS, "what is observed is no cost of the selector"
 
 
 def test_a_step_shows_the_scores_of_all_open_edges_that_were_observed_and_its_ties(task: Task) -> None:
-    _, steps = decide_edges(start(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["reverse"])
+    _, steps = decide_edges(initial_state(replace(task, record_all_scores=True)), scored_by(TABLE), ORDERS["reverse"])
     for number, step in enumerate(steps):
         assert step.scores == {edge: tuple(map(float, TABLE[edge])) for edge in range(EDGES - number)}
     tied = [[3, 1, 3, 3, 0], *TABLE[1:]]
-    _, steps = decide_edges(start(task), scored_by(tied), ORDERS["fixed"])
+    _, steps = decide_edges(initial_state(task), scored_by(tied), ORDERS["fixed"])
     assert [(step.operation, step.tied) for step in steps] == [(0, 2), (0, 0), (2, 0), (2, 0), (4, 0), (2, 0)]
 
 
@@ -207,4 +207,4 @@ def test_an_edge_without_a_finite_score_is_named(task: Task) -> None:
     table = torch.tensor(TABLE, dtype=torch.float64)
     table[3] = torch.nan
     with pytest.raises(UndecidableEdge, match=r"^edge 0→3: none of its scores is finite"):
-        decide_edges(start(task), CountingScore(table), ORDERS["fixed"])
+        decide_edges(initial_state(task), CountingScore(table), ORDERS["fixed"])

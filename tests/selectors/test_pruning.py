@@ -11,7 +11,7 @@ import torch
 from opselect.bench.conformance.collect import check_selector
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge
-from opselect.selectors.methods import DartsPT, Magnitude, Random, ZeroCostDisc, ZeroCostPT, start
+from opselect.selectors.methods import DartsPT, Magnitude, Random, ZeroCostDisc, ZeroCostPT, initial_state
 from opselect.selectors.pruning import prune_edges, removal
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, Selection, Selector, Task
@@ -42,7 +42,7 @@ def task_on(space: DARTSSpace, seed: int = 0, alpha: torch.Tensor | None = None)
 
 def decided(task: Task, operation: int = 0) -> SearchState:
     """The state in which every edge has the same operation."""
-    state = start(task)
+    state = initial_state(task)
     return replace(state, decisions=replace(state.decisions, chosen=(operation,) * len(task.space.edges)))
 
 

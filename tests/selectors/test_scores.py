@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.methods import start
+from opselect.selectors.methods import initial_state
 from opselect.selectors.scores import (
     MissingIngredient,
     accuracies,
@@ -40,34 +40,34 @@ def weighed_by(state: SearchState, weights: Sequence[Weights]) -> list[float]:
 
 
 def test_perturbation_prefers_the_operation_that_is_missed_most(task: Task) -> None:
-    scores = perturbation(weighed_by)(start(task), 2)
+    scores = perturbation(weighed_by)(initial_state(task), 2)
     # 6 edges of mean 2; removing operation o takes away o / 5.
     assert scores.tolist() == pytest.approx([-(12 - o / 5) for o in range(5)])
     assert int(scores.argmax()) == 4
 
 
 def test_discretization_prefers_the_operation_that_is_best_alone(task: Task) -> None:
-    assert discretization(weighed_by)(start(task), 2).tolist() == pytest.approx([10 + o for o in range(5)])
+    assert discretization(weighed_by)(initial_state(task), 2).tolist() == pytest.approx([10 + o for o in range(5)])
 
 
 def test_alpha_strength_is_the_softmax(task: Task) -> None:
-    state = replace(start(task), alpha=torch.arange(30.0).reshape(6, 5))
+    state = replace(initial_state(task), alpha=torch.arange(30.0).reshape(6, 5))
     torch.testing.assert_close(alpha_strength(state, 3), torch.softmax(torch.arange(15.0, 20.0), 0))
 
 
 def test_random_strength_depends_on_seed_edge_and_decisions(task: Task) -> None:
-    state = start(task)
+    state = initial_state(task)
     assert torch.equal(random_score(state, 0), random_score(state, 0))
     others = [
         random_score(state, 1),
-        random_score(start(replace(task, seed=1)), 0),
+        random_score(initial_state(replace(task, seed=1)), 0),
         random_score(state.decide(5, 0), 0),
     ]
     assert not any(torch.equal(random_score(state, 0), other) for other in others)
 
 
 def test_oracles_agree_with_a_slow_loop(task: Task) -> None:
-    state = start(replace(task, valid_accuracies=ACCURACIES)).decide(1, 3).decide(4, 0)
+    state = initial_state(replace(task, valid_accuracies=ACCURACIES)).decide(1, 3).decide(4, 0)
     architectures = list(digits201.enumerate())
     for edge in (0, 2, 5):
         for number, name in enumerate(OPERATIONS):
@@ -120,7 +120,7 @@ def test_validation_accuracy_counts_by_hand(task: Task) -> None:
 
     labels = task.images.val_split.labels
     expected = 100 * float((labels == 3).float().mean())
-    state = start(replace(task, supernet=Constant()))
+    state = initial_state(replace(task, supernet=Constant()))
     assert validation_accuracy(state, [torch.zeros(6, 5)] * 2) == pytest.approx([expected] * 2)
 
 
@@ -137,8 +137,8 @@ def test_measuring_accuracy_leaves_the_supernet_exactly_as_it_was(training: bool
 
 def test_what_a_score_needs_and_does_not_get_is_named(task: Task, few_digits: LabelledImages) -> None:
     with pytest.raises(MissingIngredient, match="name a table"):
-        best_accuracy(start(task), 0)
+        best_accuracy(initial_state(task), 0)
     with pytest.raises(MissingIngredient, match="batch of images"):
-        perturbation(proxy_metric(lambda network, batch: 0.0))(start(task), 0)
+        perturbation(proxy_metric(lambda network, batch: 0.0))(initial_state(task), 0)
     with pytest.raises(MissingIngredient, match="needs a supernet"):
-        perturbation(validation_accuracy)(start(replace(task, supernet=None)), 0)
+        perturbation(validation_accuracy)(initial_state(replace(task, supernet=None)), 0)

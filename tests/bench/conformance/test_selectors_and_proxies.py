@@ -14,7 +14,7 @@ from opselect.bench.conformance.collect import Check, CheckFailed, NotApplicable
 from opselect.bench.conformance.proxies import CombinationFixture, names_registered_proxies
 from opselect.bench.conformance.tasks import Permutation, PermutedSpace, planted_task, small_task
 from opselect.selectors.decisions import without
-from opselect.selectors.methods import ByScore, Magnitude, Settings, select_edgewise, start
+from opselect.selectors.methods import ByScore, Magnitude, Settings, initial_state, select_edgewise
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.proxies.nwot import NASWOT, nwot
 from opselect.selectors.pruning import best_operation
@@ -157,7 +157,7 @@ class FavouringEdgeNumbers(Magnitude):
 
 
 class Free(Magnitude):
-    """Costs nothing, as far as its ledger goes."""
+    """Costs nothing, as far as its own account goes."""
 
     def __call__(self, task: Task) -> Selection:
         return super().__call__(replace(task, costs=type(task.costs)()))
@@ -220,7 +220,7 @@ class Mutable(Settings):
         (
             Free,
             "costs are written",
-            "30 scores that decided and its ledger 0 evaluations; add to task.ledger",
+            "30 scores that decided and its costs 0 evaluations; add to task.costs",
         ),
         (ChangesAlpha, "only the supernet changes", "selecting changed alpha of its task"),
         (ChangesWhenObserved, "observing changes nothing", "observing changed the architecture"),
@@ -336,7 +336,7 @@ def excepted(network: nn.Module, batch: LabelledImages) -> float:
         (first_image, "order of images is irrelevant", "in reverse order changed"),
         (tensor_answer, "answer is a number", "answer with a float"),
         (HastyTogether(), "scores together are those of each", "one of the two ways is wrong"),
-        (minus_nwot, "larger is better", "turn the sign, or declare with except_for"),
+        (minus_nwot, "larger is better", "turn the sign, or declare with expected_failure"),
     ],
 )
 def test_a_bad_proxy_is_caught_by_the_right_check(
@@ -403,7 +403,7 @@ def test_a_permuted_task_is_the_same_problem(permutation: Permutation) -> None:
         assert all(name in edge.operations for name, edge in zip(architecture.operations, space.edges, strict=True))
     assert task.supernet is not None and permuted.supernet is not None
     images = task.images.val_split.images
-    ours, theirs = (start(each).decisions.weights(start(each).alpha) for each in (task, permuted))
+    ours, theirs = (initial_state(each).decisions.weights(initial_state(each).alpha) for each in (task, permuted))
     with torch.no_grad():
         logits = task.supernet.eval()(images, ours), permuted.supernet.eval()(images, theirs)
     torch.testing.assert_close(*logits)
@@ -412,7 +412,7 @@ def test_a_permuted_task_is_the_same_problem(permutation: Permutation) -> None:
 
 def test_a_planted_supernet_misses_the_right_operation_most() -> None:
     plan = (1, 2, 3, 4, 1, 2)
-    state = start(planted_task("trained", plan))
+    state = initial_state(planted_task("trained", plan))
     weights = state.decisions.weights(state.alpha).detach()
     whole, *others = validation_accuracy(state, [weights, *(without(weights, *pair) for pair in enumerate(plan))])
     assert 30 < whole < 99

@@ -18,7 +18,7 @@ from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.trials import Trials, trials_of
-from opselect.bench.statistics import compared, holm
+from opselect.bench.statistics import t_test, holm
 from opselect.selectors import methods as catalog
 from opselect.selectors.methods import ZeroCostPT
 from opselect.selectors.scores import alpha_strength
@@ -182,18 +182,18 @@ def test_other_seeds_are_compared_as_two_samples(committed: Trials) -> None:
 def test_tests_agree_with_those_of_scipy() -> None:
     generator = np.random.default_rng(0)
     first, second = generator.normal(0, 1, 6), generator.normal(0.5, 2, 6)
-    paired = compared(dict(enumerate(first)), dict(enumerate(second)))
+    paired = t_test(dict(enumerate(first)), dict(enumerate(second)))
     assert paired.test == "paired t"
     assert paired.p_value == pytest.approx(ttest_rel(first, second).pvalue)
-    apart = compared(dict(enumerate(first)), dict(enumerate(second, start=10)))
+    apart = t_test(dict(enumerate(first)), dict(enumerate(second, start=10)))
     expected = ttest_ind(first, second, equal_var=False)
     assert apart.test == "Welch"
     assert apart.p_value == pytest.approx(expected.pvalue)
     assert (apart.difference.low, apart.difference.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
-    assert compared({0: 1.0}, {5: 2.0}).p_value is None
-    assert compared({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}).p_value == 0
-    assert compared({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p_value == 1
-    assert compared({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}).p_value == 0
+    assert t_test({0: 1.0}, {5: 2.0}).p_value is None
+    assert t_test({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0}).p_value == 0
+    assert t_test({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p_value == 1
+    assert t_test({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}).p_value == 0
 
 
 def test_holm_is_no_smaller_than_what_it_corrects_and_no_larger_than_bonferroni() -> None:

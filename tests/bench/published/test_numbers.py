@@ -26,7 +26,7 @@ from opselect.bench.published.numbers import (
     compare_with_published,
     is_of_dataset,
     read,
-    shipped,
+    load_packaged,
     supernets_for,
 )
 from opselect.bench.report.network_tables import papers_table
@@ -201,7 +201,7 @@ def row_of(published: Published, *records: Record) -> Row:
 
 
 def test_the_shipped_file_is_sound() -> None:
-    published = shipped()
+    published = load_packaged()
     assert len(published.numbers) > 100
     assert {number.source for number in published.numbers} == set(published.sources)
     assert {number.training for number in published.numbers} - {None} == set(published.training)
@@ -220,7 +220,7 @@ def test_the_shipped_file_is_sound() -> None:
 
 def test_tolerances_of_the_shipped_file_follow_its_rule() -> None:
     checked = 0
-    for number in shipped().numbers:
+    for number in load_packaged().numbers:
         if number.measure not in RUN_MEASURES or number.tolerance is None:
             continue
         if number.measure == "first-step Spearman with best-acc":
@@ -250,7 +250,7 @@ def test_the_shipped_file_says_what_the_projects_notes_say() -> None:
             number.settings.get("edge_order", ("",))[0],
             number.over_seeds,
         ): number
-        for number in shipped().numbers
+        for number in load_packaged().numbers
         if number.measure == "test accuracy"
     }
 
@@ -290,7 +290,7 @@ def test_the_shipped_file_says_what_the_projects_notes_say() -> None:
             assert [number.value, number.deviation] == logs[name][theirs]
     spearman = {
         number.method: number
-        for number in shipped().numbers
+        for number in load_packaged().numbers
         if (number.measure, number.source) == ("first-step Spearman with best-acc", "ZC-PT logs")
     }
     for name, method in (
@@ -542,9 +542,9 @@ def test_means_alone_say_nothing_about_single_trainings(
 
 
 def test_the_size_of_the_supernet_is_counted_where_the_space_is_there() -> None:
-    sizes = supernets_for(shipped())
+    sizes = supernets_for(load_packaged())
     assert sizes == {"nasbench201": 1_686_106, "darts": 1_930_618, "darts-s1": 405_146}
-    rows = compare(shipped(), [], {"nasbench201": "not there"}, sizes)
+    rows = compare(load_packaged(), [], {"nasbench201": "not there"}, sizes)
     found = {
         row.number.space: (row.verdict, row.difference) for row in rows if row.number.measure == "supernet parameters"
     }
@@ -554,7 +554,7 @@ def test_the_size_of_the_supernet_is_counted_where_the_space_is_there() -> None:
 def test_the_real_table_reproduces_all_that_was_published_of_it() -> None:
     if not REAL_ACCURACIES.is_file():
         pytest.skip("the real accuracies lie beside the project only where it is developed")
-    rows = compare(shipped(), [], {"nasbench201": read_csv(REAL_ACCURACIES)}, supernets_for(shipped()))
+    rows = compare(load_packaged(), [], {"nasbench201": read_csv(REAL_ACCURACIES)}, supernets_for(load_packaged()))
     of_table = [row for row in rows if row.number.measure in TABLE_MEASURES]
     assert {row.verdict for row in of_table} == {"reproduced"}
     optima = {row.origin: row.ours and row.ours.value for row in of_table if row.number.measure == "best test accuracy"}
@@ -605,7 +605,7 @@ def test_a_report_of_another_space_has_no_such_table() -> None:
     records = [record(80.0, seed, space="digits201", images="digits", dataset="digits") for seed in range(2)]
     assert not [name for name in render_tables(records, ["mine"]) if "published" in name]
     assert "published" not in render_markdown(records, ["mine"], "t")
-    assert compare_with_published(shipped(), trials_of(records, [])) == []
+    assert compare_with_published(load_packaged(), trials_of(records, [])) == []
 
 
 def trained_record(seed: int, last: float, best: float, images: str = "cifar10", **changes: Any) -> tuple[Any, Any]:
@@ -642,7 +642,7 @@ def trained_record(seed: int, last: float, best: float, images: str = "cifar10",
 def published_row(*pairs: tuple[Any, Any]) -> Row:
     """What is said beside the published error of DARTS-PT on S2, CIFAR-10, 2.79 %."""
     records, networks = zip(*pairs, strict=True)
-    (row,) = compare_with_published(shipped(), trials_of(records, [], networks))
+    (row,) = compare_with_published(load_packaged(), trials_of(records, [], networks))
     assert (row.number.space, row.number.dataset, row.number.value) == ("darts-s2", ("cifar10",), 97.21)
     return row
 
@@ -704,7 +704,7 @@ def written(folder: Path, *records: Record) -> Path:
 def test_without_runs_and_tables_next_to_nothing_was_run(opselect: CommandLine) -> None:
     status, output, error = opselect("published")
     assert (status, error) == (0, "")
-    numbers = len(shipped().numbers)
+    numbers = len(load_packaged().numbers)
     assert output.splitlines()[-1] == f"3 reproduced, 0 differ, {numbers - 3} not run, 0 not comparable"
     assert "not run: the table nasbench201 is not imported: opselect table import nasbench201 PATH" in output
     assert "not run: no run of zero-cost-pt on nasbench201" in output
@@ -712,7 +712,7 @@ def test_without_runs_and_tables_next_to_nothing_was_run(opselect: CommandLine) 
     found = json.loads(opselect("published", "--json")[1])
     assert found["verdicts"] == {"reproduced": 3, "differs": 0, "not run": numbers - 3, "not comparable": 0}
     assert len(found["rows"]) == numbers
-    assert {row["source"] for row in found["rows"]} == set(shipped().sources)
+    assert {row["source"] for row in found["rows"]} == set(load_packaged().sources)
 
 
 def test_runs_are_found_and_bad_ones_passed_over(opselect: CommandLine, in_an_empty_world: Path) -> None:

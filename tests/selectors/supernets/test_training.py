@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.methods import start
+from opselect.selectors.methods import initial_state
 from opselect.selectors.scores import accuracies
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.supernets.training import (
@@ -106,7 +106,7 @@ def test_the_learning_rate_follows_a_half_cosine(task: Task, monkeypatch: pytest
 
 
 def test_tuning_goes_on_with_a_small_constant_rate_and_returns_the_new_alpha(task: Task) -> None:
-    state = start(task).decide(0, 3)
+    state = initial_state(task).decide(0, 3)
     assert task.supernet is not None
     before = [parameter.clone() for parameter in task.supernet.parameters()]
     tuned = tuner(state, epochs=1, alpha_training="learnt")(state)
@@ -164,7 +164,7 @@ def test_the_noise_of_random_smoothing_grows_linearly_and_stays_in_tuning(
     assert seen == pytest.approx([0.03, 0.13, 0.23])
     assert alpha.abs().sum() > 0
     seen.clear()
-    state = start(replace(task, training=recipe)).decide(0, 3)
+    state = initial_state(replace(task, training=recipe)).decide(0, 3)
     tuner(state, epochs=1, alpha_training="smoothed")(state)
     assert seen == [0.33]
     seen.clear()

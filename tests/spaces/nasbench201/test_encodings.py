@@ -9,7 +9,7 @@ from opselect.spaces.nasbench201.encodings import ENCODINGS, Encoding
 from opselect.spaces.nasbench201.space import EDGES, OPERATIONS, nasbench201
 from opselect.spaces.space import Architecture, InvalidArchitecture
 
-every_dialect = pytest.mark.parametrize("dialect", ENCODINGS.values(), ids=ENCODINGS.keys())
+every_dialect = pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS.keys())
 symbols = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.tuples(), st.sampled_from(OPERATIONS)
 )

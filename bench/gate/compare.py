@@ -169,7 +169,10 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
 def _check_comparability(run: Trials, baseline: Trials) -> None:
     for what, values in (
         ("space", [_values(trials, lambda record: record.trial.space) for trials in (run, baseline)]),
-        ("hash of the images", [_values(trials, lambda record: record.trial.images_hash) for trials in (run, baseline)]),
+        (
+            "hash of the images",
+            [_values(trials, lambda record: record.trial.images_hash) for trials in (run, baseline)],
+        ),
         (
             "fingerprint of the table",
             [
@@ -241,7 +244,9 @@ def _finding(
         label=label,
         verdict=verdict,
         reasons=tuple(
-            reason.text for reason in reasons if reason.text and (reason.verdict is verdict or reason.verdict.is_regression)
+            reason.text
+            for reason in reasons
+            if reason.text and (reason.verdict is verdict or reason.verdict.is_regression)
         ),
         seeds=len(common),
         exact=len(exact),

@@ -103,34 +103,29 @@ def published(
 
     Example: `opselect published runs/mine`
     """
-    from opselect.bench.published import numbers as comparison
+    from opselect.bench.published.compare import compare, supernets_for, tables_for
+    from opselect.bench.published.numbers import load_packaged
     from opselect.bench.report import published as printing
 
-    numbers = comparison.load_packaged()
-    rows = comparison.compare(
-        numbers, _runs(folders), comparison.tables_for(numbers), comparison.supernets_for(numbers)
-    )
+    numbers = load_packaged()
+    rows = compare(numbers, _runs(folders), tables_for(numbers), supernets_for(numbers))
     if as_json:
         print_json({"rows": [printing.plain(row) for row in rows], "verdicts": printing.count(rows)})
     else:
         printing.show(rows, page_console())
 
 
-def _runs(folders: list[Path] | None) -> "list[Run]":
-    """The runs in the folders, or in those of `runs` that can be read; the others are named on the error stream."""
-    from opselect.bench.published.numbers import Run
+def _runs(folders: list[Path] | None) -> "dict[str, Trials]":
+    """Read the runs in the folders, or all readable ones in `runs`; the others are named on the error stream."""
     from opselect.bench.runs.records import FILE_NAME
     from opselect.bench.runs.run import load_run
 
-    def read(folder: Path) -> Run:
-        return Run(str(folder), load_run(folder).trials)
-
     if folders:
-        return [read(folder) for folder in dict.fromkeys(folders)]
-    runs = []
+        return {str(folder): load_run(folder).trials for folder in dict.fromkeys(folders)}
+    runs = {}
     for path in sorted(Path("runs").glob(f"*/{FILE_NAME}")):
         try:
-            runs.append(read(path.parent))
+            runs[str(path.parent)] = load_run(path.parent).trials
         except UserError as error:
             print(f"passed over: {error}", file=sys.stderr)
     return runs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scipy.stats import chi2, nct
 from scipy.stats import t as student_t
 
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import CONFIDENCE, Mean, mean_interval
 from opselect.spaces.errors import UserError
 
@@ -45,7 +45,7 @@ class SampleSize:
 
 
 def sample_size(
-    pilot: Trials, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05
+    pilot: Run, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05
 ) -> SampleSize:
     """Plan a comparison of two selectors of a pilot.
 

@@ -11,7 +11,7 @@ from opselect.bench.cli.output import page_console, print_json
 from opselect.spaces.errors import UserError
 
 if TYPE_CHECKING:
-    from opselect.bench.runs.trials import Trials
+    from opselect.bench.runs.run import Run
 
 
 def check(
@@ -40,7 +40,7 @@ def check(
     from opselect.bench.gate import compare as gate
     from opselect.bench.runs.run import load_run
 
-    run, baseline = load_run(folder).trials, load_run(against).trials
+    run, baseline = load_run(folder), load_run(against)
     findings = gate.check(run, baseline, level, cost_tolerance, statistical)
     if as_json:
         print_json(gate.as_json(findings))
@@ -68,7 +68,7 @@ def plan(
     from opselect.bench import power as planning
     from opselect.bench.runs.run import load_run
 
-    size = planning.sample_size(load_run(folder).trials, first, second, difference, power, level)
+    size = planning.sample_size(load_run(folder), first, second, difference, power, level)
     if as_json:
         print_json(asdict(size))
         return
@@ -115,17 +115,17 @@ def published(
         printing.show(rows, page_console())
 
 
-def _runs(folders: list[Path] | None) -> "dict[str, Trials]":
+def _runs(folders: list[Path] | None) -> "dict[str, Run]":
     """Read the runs in the folders, or all readable ones in `runs`; the others are named on the error stream."""
     from opselect.bench.runs.records import FILE_NAME
     from opselect.bench.runs.run import load_run
 
     if folders:
-        return {str(folder): load_run(folder).trials for folder in dict.fromkeys(folders)}
+        return {str(folder): load_run(folder) for folder in dict.fromkeys(folders)}
     runs = {}
     for path in sorted(Path("runs").glob(f"*/{FILE_NAME}")):
         try:
-            runs[str(path.parent)] = load_run(path.parent).trials
+            runs[str(path.parent)] = load_run(path.parent)
         except UserError as error:
             print(f"passed over: {error}", file=sys.stderr)
     return runs

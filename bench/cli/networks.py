@@ -89,7 +89,7 @@ def train(
     """
     from opselect.bench.evaluation import networks as trainings
     from opselect.bench.experiment.file import NetworkChoice, checked_settings
-    from opselect.bench.runs.run import parsed_setting
+    from opselect.bench.runs.select import parse_setting
     from opselect.bench.statistics import mean_interval
     from opselect.spaces.darts.genotypes import format_genotype
     from opselect.spaces.registry import UnknownName, did_you_mean
@@ -98,7 +98,7 @@ def train(
         if value not in known:
             raise UnknownName(f"{value!r} is neither {' nor '.join(known)}{did_you_mean(value, known)}")
     sizes = {"channels": channels, "cells": cells, "stem": stem, "seeds": list(dict.fromkeys(seed or [0]))}
-    changes = dict(parsed_setting(text, "epochs=60") for text in settings or [])
+    changes = dict(parse_setting(text, "epochs=60") for text in settings or [])
     choice: NetworkChoice = checked_settings(NetworkChoice, sizes | changes, "train, --set")
     chosen = format_genotype(trainings.genotype_named(genotype))
     networks = trainings.describe(space, [chosen], images, training_images, choice, device)

@@ -62,12 +62,12 @@ def conformance(
     from dataclasses import asdict
 
     from opselect.bench.conformance import run as conforming
-    from opselect.bench.runs.run import parsed_setting
+    from opselect.bench.runs.select import parse_setting
     from opselect.spaces import registry
 
     if kind is not None and kind not in registry.KINDS:
         raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
-    changes = dict(parsed_setting(text, "proxy=nwot") for text in settings or [])
+    changes = dict(parse_setting(text, "proxy=nwot") for text in settings or [])
     outcomes = []
     for examined in conforming.kinds_of(name) if kind is None else (kind,):
         checks = conforming.examine(examined, name, changes if examined == "selectors" else {})

@@ -90,15 +90,15 @@ def report(
     target = output or folder / "report"
     if (study := load_study_run(folder)) is not None:
         check_writable(target)
-        for name, (records, experiment, networks) in study.runs.items():
-            write_report(records, experiment.labels, target / name, experiment.title, networks=networks)
+        for name, run in study.runs.items():
+            write_report(run, target / name)
         write_overview(study, target)
         print(f"reports: {', '.join(str(target / name / 'report.html') for name in study.runs)}")
         print(f"overview: {target / 'overview.html'} and {target / 'overview.md'}")
         return
-    records, experiment, networks = load_run(folder)
+    run = load_run(folder)
     check_writable(target)
-    write_report(records, experiment.labels, target, experiment.title, networks=networks)
+    write_report(run, target)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
 
@@ -118,7 +118,7 @@ def select(
 
     Example: `opselect select zero-cost-pt --seed 1 --set proxy=synflow --set batch_size=64`
     """
-    from opselect.bench.runs.run import select_once
+    from opselect.bench.runs.select import select_once
 
     loaded = load_study(experiment).only
     record = select_once(loaded, selector, seed, settings or [], supernets)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from opselect.bench.report import summaries
 from opselect.bench.report.render import UNDEFINED, escape_markdown, number
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Comparison, holm, t_test
 from opselect.spaces.errors import UserError
 
@@ -106,7 +106,7 @@ class Finding:
 
 
 def check(
-    run: Trials, baseline: Trials, level: float = 0.05, cost_tolerance: float = 2.0, statistical: bool = False
+    run: Run, baseline: Run, level: float = 0.05, cost_tolerance: float = 2.0, statistical: bool = False
 ) -> list[Finding]:
     """Compare every selector of the baseline with the one of the same label in the run.
 
@@ -166,7 +166,7 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _check_comparability(run: Trials, baseline: Trials) -> None:
+def _check_comparability(run: Run, baseline: Run) -> None:
     for what, values in (
         ("space", [_values(trials, lambda record: record.trial.space) for trials in (run, baseline)]),
         (
@@ -185,11 +185,11 @@ def _check_comparability(run: Trials, baseline: Trials) -> None:
             raise CannotCompare(f"{what}: {values[0]} in the run, {values[1]} in the baseline; expected the same")
 
 
-def _values(trials: Trials, value: Callable[[Record], str]) -> str:
+def _values(trials: Run, value: Callable[[Record], str]) -> str:
     return ", ".join(sorted({value(record) for record in trials.all})) or "nothing"
 
 
-def _measures(run: Trials, baseline: Trials, label: str) -> dict[str, Comparison]:
+def _measures(run: Run, baseline: Run, label: str) -> dict[str, Comparison]:
     """Comparison of run and baseline by measure, for the measures that both have."""
     comparisons = {}
     accuracies = [trials.values(label, lambda result: result.test_accuracy) for trials in (run, baseline)]

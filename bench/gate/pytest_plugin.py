@@ -44,14 +44,13 @@ def opselect_baseline(tmp_path: Path) -> "Callable[..., list[Finding]]":
         from opselect.bench.experiment.study import read_study
         from opselect.bench.gate.compare import check, markdown, status_of
         from opselect.bench.runs import runner
-        from opselect.bench.runs.run import load_run
-        from opselect.bench.runs.trials import trials_of
+        from opselect.bench.runs.run import Run, load_run
 
         asked = read_study(Path(experiment)).only
         summary = runner.run(asked, tmp_path / "opselect", workers, lambda *_: None)
         findings = check(
-            trials_of(summary.records, asked.labels, summary.networks),
-            load_run(Path(baseline)).trials,
+            Run.of(summary.records, asked.labels, summary.networks),
+            load_run(Path(baseline)),
             level,
             cost_tolerance,
             statistical,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from opselect.bench.experiment.file import Experiment, InvalidExperiment
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, read
 from opselect.bench.gate.compare import DECISIVE, change_between, is_same_outcome
 from opselect.bench.report.formatting import listed, plain
 from opselect.bench.report.writing import render_tables
@@ -87,12 +87,13 @@ def reproduce(
         raise InvalidExperiment(f"{output}: is the run itself; expected another folder for the new records")
     study = load_study_run(folder)
     runs = {"": load_run(folder)} if study is None else study.runs
-    narrowed = {name: _narrowed(each.experiment, labels, seeds, folder / name) for name, each in runs.items()}
+    narrowed = {name: _narrowed(read(folder / name / "experiment.toml"), labels, seeds, folder / name) for name in runs}
     found = {}
     for name, before in runs.items():
         experiment = narrowed[name]
         summary = run_experiment(experiment, output / name, workers, progress)
-        found[name] = compared(before, Run(list(summary.records), experiment, list(summary.networks)))
+        now = Run.of(summary.records, experiment.labels, summary.networks)
+        found[name] = compared(before, now, experiment)
     return found
 
 
@@ -114,18 +115,24 @@ def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int
     return experiment.model_copy(update={"selectors": selectors})
 
 
-def compared(before: Run, now: Run) -> Reproduction:
+def compared(before: Run, now: Run, experiment: Experiment) -> Reproduction:
     """Compare a repetition with the trials of the same labels and seeds of an earlier run.
 
     Args:
         before: the earlier run.
-        now: the repetition, whose experiment says which trials are compared, and in which order.
+        now: the repetition.
+        experiment: that says which trials are compared, and in which order.
     """
-    earlier, later = ({(record.label, record.trial.seed): record for record in run.trials.all} for run in (before, now))
-    asked = [(entry.label, seed) for entry, seed in now.experiment.runs]
+    earlier, later = ({(record.label, record.trial.seed): record for record in run.all} for run in (before, now))
+    asked = [(entry.label, seed) for entry, seed in experiment.runs]
     both = [key for key in asked if key in earlier]
     tables = [
-        render_tables([records[key] for key in both], now.experiment.labels, run.networks)
+        render_tables(
+            Run(
+                {label: tuple(records[key] for key in sorted(both) if key[0] == label) for label in experiment.labels},
+                run.networks,
+            )
+        )
         for records, run in ((earlier, before), (later, now))
     ]
     names = sorted(tables[0].keys() | tables[1].keys())

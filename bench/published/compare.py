@@ -24,7 +24,7 @@ from opselect.bench.published.numbers import (
 )
 from opselect.bench.report import summaries
 from opselect.bench.runs.records import Result, TrialDescription
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
@@ -113,7 +113,7 @@ class Measurement:
 
 def compare(
     published: Published,
-    runs: Mapping[str, Trials],
+    runs: Mapping[str, Run],
     tables: Mapping[str, Table | str],
     supernets: Mapping[str, int | str],
 ) -> list[Row]:
@@ -145,7 +145,7 @@ def compare(
     return rows
 
 
-def compare_with_published(published: Published, trials: Trials) -> list[Row]:
+def compare_with_published(published: Published, trials: Run) -> list[Row]:
     """Compare the selectors of an experiment with what was published of them on its space.
 
     Settings that differ are listed, and then nothing is judged; another proxy is another method. Times are left out.
@@ -168,7 +168,7 @@ def compare_with_published(published: Published, trials: Trials) -> list[Row]:
     ]
 
 
-def published_of(published: Published, trials: Trials) -> list[Number]:
+def published_of(published: Published, trials: Run) -> list[Number]:
     """What was published of the selector of a label on its space and dataset, whatever the other settings.
 
     Args:
@@ -218,7 +218,7 @@ def _unregistered(space: str) -> str:
     return f"the space {space} is not registered"
 
 
-def _in_trials(published: Published, number: Number, selections: Iterable[tuple[str, Trials]]) -> list[Measurement]:
+def _in_trials(published: Published, number: Number, selections: Iterable[tuple[str, Run]]) -> list[Measurement]:
     """What the trials of each label have, by origin, where they are of the number's selector on its space."""
     return [
         Measurement(
@@ -249,13 +249,13 @@ def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measur
     return [Measurement(reason, "")]
 
 
-def _is_of(number: Number, trials: Trials) -> bool:
+def _is_of(number: Number, trials: Run) -> bool:
     """Whether the records of a label are of the number's selector on its space."""
     found = {(record.trial.selector, record.trial.space) for record in trials.all}
     return found == {(number.method, number.space)}
 
 
-def differences_of(published: Published, number: Number, trials: Trials) -> tuple[Difference, ...]:
+def differences_of(published: Published, number: Number, trials: Run) -> tuple[Difference, ...]:
     """In what the finished trials of a label are not what the number was measured with, each difference once.
 
     Args:
@@ -323,7 +323,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _test_accuracy(number: Number, trials: Trials) -> Mean | str:
+def _test_accuracy(number: Number, trials: Run) -> Mean | str:
     assert number.dataset is not None
     reached = []
     for record in trials.all:
@@ -353,7 +353,7 @@ def is_of_dataset(images: str, dataset: str) -> bool:
     return rest != Path(images).name and not rest[:1].isalnum()
 
 
-def _first_step_spearman(number: Number, trials: Trials) -> Mean | str:
+def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
     assert number.dataset is not None
     datasets = {record.trial.table.dataset for record in trials.all if record.trial.table is not None}
     if not datasets:
@@ -368,24 +368,24 @@ def _first_step_spearman(number: Number, trials: Trials) -> Mean | str:
     return found[0]
 
 
-def _search_time(number: Number, trials: Trials) -> Mean | str:
+def _search_time(number: Number, trials: Run) -> Mean | str:
     timings = summaries.timings(trials)
     return timings[0].search if timings else _unfinished(trials)
 
 
-def _time_of_a_score(number: Number, trials: Trials) -> Mean | str:
+def _time_of_a_score(number: Number, trials: Run) -> Mean | str:
     timings = summaries.timings(trials)
     if timings and timings[0].seconds_per_evaluation.value is not None:
         return timings[0].seconds_per_evaluation
     return _unfinished(trials) or "no score evaluations"
 
 
-def _unfinished(trials: Trials) -> str:
+def _unfinished(trials: Run) -> str:
     """That no trial was finished, empty where one was."""
     return "" if any(record.result is not None for record in trials.all) else f"all {len(trials.all)} trials failed"
 
 
-_VALUES: Mapping[str, Callable[[Number, Trials], Mean | str]] = {
+_VALUES: Mapping[str, Callable[[Number, Run], Mean | str]] = {
     "test accuracy": _test_accuracy,
     "first-step Spearman with best-acc": _first_step_spearman,
     "search time": _search_time,
@@ -483,7 +483,7 @@ def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict,
     return "differs", "; ".join(remarks)
 
 
-def _choices(number: Number, trials: Trials) -> list[str]:
+def _choices(number: Number, trials: Run) -> list[str]:
     """Which value a run has where several will do."""
     chosen: list[str] = []
     for name, accepted in number.settings.items():

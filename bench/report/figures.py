@@ -27,7 +27,7 @@ from opselect.bench.report import summaries
 from opselect.bench.report.drawing.cells import cell_figure, overview_figure
 from opselect.bench.report.render import UNDEFINED, number
 from opselect.bench.report.summaries import SelectionSummary
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
 from opselect.spaces.space import Architecture, SearchSpace
@@ -66,14 +66,14 @@ DASHED = (0, (4, 3))
 LONGEST_LABEL = 32
 
 
-def draw(name: str, trials: Trials) -> tuple[bytes, bytes]:
+def draw(name: str, trials: Run) -> tuple[bytes, bytes]:
     """One figure as a PNG and a PDF file.
 
     Args:
         name: of a `document.Figure`.
         trials: that have something to show in it.
     """
-    drawings: Mapping[str, Callable[[Trials], Figure]] = {
+    drawings: Mapping[str, Callable[[Run], Figure]] = {
         "accuracy": draw_accuracy,
         "accuracy_against_time": draw_accuracy_against_time,
         "cells": draw_cells,
@@ -85,14 +85,14 @@ def draw(name: str, trials: Trials) -> tuple[bytes, bytes]:
         return _saved(figure, "png"), _saved(figure, "pdf")
 
 
-def errors_drawn(parts: Sequence[Trials]) -> tuple[bytes, bytes]:
+def errors_drawn(parts: Sequence[Run]) -> tuple[bytes, bytes]:
     """The figure of a study's overview as a PNG and a PDF file."""
     with _style():
         figure = draw_errors(parts)
         return _saved(figure, "png"), _saved(figure, "pdf")
 
 
-def draw_errors(parts: Sequence[Trials]) -> Figure:
+def draw_errors(parts: Sequence[Run]) -> Figure:
     """Test error by space: a panel a set of images, a group a space, a column a selector, a dot a seed."""
     every_image = list(dict.fromkeys(trials.all[0].trial.images for trials in parts))
     labels = list(dict.fromkeys(label for trials in parts for label in trials.labels))
@@ -146,7 +146,7 @@ def _saved(figure: Figure, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def draw_accuracy(trials: Trials) -> Figure:
+def draw_accuracy(trials: Run) -> Figure:
     """Test accuracy by selector: a dot a seed, the mean with its interval, the table's best as a line."""
     rows = {row.label: row for row in summaries.selection(trials) if row.test_accuracy.value is not None}
     labels = [label for label in trials.in_role("selector") + trials.in_role("random", "oracle") if label in rows]
@@ -185,7 +185,7 @@ def _draw_mean(axes: Axes, row: SelectionSummary, height: float, color: str) -> 
         axes.plot([mean.value], [height], "D", ms=5, mfc=color, mec="white", mew=0.6)
 
 
-def _best_of_table(trials: Trials) -> float | None:
+def _best_of_table(trials: Run) -> float | None:
     """Test accuracy of the table's best architecture, which every regret is measured from."""
     results = (result for label in trials.labels for result in trials.results(label).values())
     return next(
@@ -193,7 +193,7 @@ def _best_of_table(trials: Trials) -> float | None:
     )
 
 
-def draw_accuracy_against_time(trials: Trials) -> Figure:
+def draw_accuracy_against_time(trials: Run) -> Figure:
     """Test accuracy against search seconds, labelled in place; references, which search nothing, are lines."""
     colors = _colors(trials)
     markers = dict(zip(trials.in_role("selector"), itertools.cycle(MARKERS), strict=False))
@@ -213,7 +213,7 @@ def draw_accuracy_against_time(trials: Trials) -> Figure:
     return figure
 
 
-def _seconds_and_accuracy(trials: Trials, label: str) -> list[tuple[float, float]]:
+def _seconds_and_accuracy(trials: Run, label: str) -> list[tuple[float, float]]:
     # A logarithmic axis has no zero: less than a millisecond is shown as one.
     return [
         (max(1e-3, record.cost.search_seconds), record.result.test_accuracy)
@@ -330,7 +330,7 @@ def _free_place(
     return _Place(tuple(anchors[0]), tuple(anchors[0]), 0.0)
 
 
-def draw_correlations(trials: Trials) -> Figure:
+def draw_correlations(trials: Run) -> Figure:
     """The rank correlations between operation scores as a triangle of coloured, numbered squares."""
     names = list(summaries.first_scores(trials))
     values = {(row.second, row.first): row.agreement.value for row in summaries.correlations(trials)}
@@ -364,7 +364,7 @@ def draw_correlations(trials: Trials) -> Figure:
     return figure
 
 
-def draw_steps(trials: Trials) -> Figure:
+def draw_steps(trials: Run) -> Figure:
     """Agreement with best-acc along the selection: a panel a selector, a thin line a seed, the mean bold."""
     means = {
         label: [(row.step, row.agreement.value) for row in rows]
@@ -393,7 +393,7 @@ def _gaps(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def draw_cells(trials: Trials) -> Figure:
+def draw_cells(trials: Run) -> Figure:
     """The architecture that each selector chose most often, operations by colour and line style."""
     rows = []
     space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
@@ -424,7 +424,7 @@ def _panels(count: int, columns: int, height: float, shared: bool = False) -> tu
     return figure, every[:count]
 
 
-def _colors(trials: Trials) -> dict[str, str]:
+def _colors(trials: Run) -> dict[str, str]:
     selectors = dict(zip(trials.in_role("selector"), itertools.cycle(COLORS), strict=False))
     return dict.fromkeys(trials.labels, REFERENCE_COLOR) | selectors
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opselect.bench.report.render import UNDEFINED, Block, Cell, Mark, number
-from opselect.bench.runs.trials import Role
+from opselect.bench.runs.run import Role
 from opselect.bench.statistics import Estimate, Mean
 
 BLOCKS: Sequence[tuple[str, tuple[Role, ...]]] = (

@@ -8,11 +8,11 @@ from opselect.bench.report import summaries
 from opselect.bench.report.formatting import assignments, best_marks, blocks, interval, mean_and_deviation, negative
 from opselect.bench.report.render import UNDEFINED, Cell, Column, Table, number
 from opselect.bench.report.summaries import CollapseSummary, NetworkSummary, PaperSummary
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean
 
 
-def networks_table(trials: Trials) -> Table:
+def networks_table(trials: Run) -> Table:
     """The selected networks after training from nothing, one row a selector."""
     rows = summaries.networks(trials)
     competing = [row for row in rows if row.role == "selector"]
@@ -59,7 +59,7 @@ def networks_table(trials: Trials) -> Table:
     )
 
 
-def recipes(trials: Trials) -> list[str]:
+def recipes(trials: Run) -> list[str]:
     """How the networks were trained, as a note."""
     texts = {
         f"{network.channels} channels, {network.cells} cells, "
@@ -78,7 +78,7 @@ def _millions(mean: Mean, decimals: int = 3) -> str:
     return f"{number(mean.value / 1e6, decimals)}{spread}"
 
 
-def collapse_table(trials: Trials) -> Table:
+def collapse_table(trials: Run) -> Table:
     """How far the cells of the selected genotypes have collapsed, one row a selector and type of cell."""
     rows = summaries.collapse(trials)
 
@@ -115,7 +115,7 @@ def collapse_table(trials: Trials) -> Table:
     )
 
 
-def papers_table(trials: Trials) -> Table:
+def papers_table(trials: Run) -> Table:
     """What the papers on the DARTS spaces print: error, size and search cost, with published values beside them."""
     rows = summaries.papers(trials)
     published = {row.label: published_of(load_packaged(), trials.only(row.label)) for row in rows}

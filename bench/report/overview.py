@@ -10,7 +10,7 @@ from opselect.bench.report.network_tables import papers_table, published_error, 
 from opselect.bench.report.page import Figure, Section
 from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table
 from opselect.bench.report.summaries import PaperSummary
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean, mean_interval
 
 
@@ -40,7 +40,7 @@ class CostLine:
     cost: PaperSummary
 
 
-def error_lines(parts: Sequence[Trials]) -> list[ErrorLine]:
+def error_lines(parts: Sequence[Run]) -> list[ErrorLine]:
     """One line a run, in the given order."""
     labels = dict.fromkeys(label for trials in parts for label in trials.labels)
     return [
@@ -64,7 +64,7 @@ def error_lines(parts: Sequence[Trials]) -> list[ErrorLine]:
     ]
 
 
-def errors_table(parts: Sequence[Trials]) -> Table:
+def errors_table(parts: Sequence[Run]) -> Table:
     """Test errors, spaces in rows and selectors in columns, published ones in columns of their own."""
     lines = error_lines(parts)
     roles = {label: trials.role(label) for trials in parts for label in trials.labels}
@@ -108,7 +108,7 @@ def errors_table(parts: Sequence[Trials]) -> Table:
     )
 
 
-def costs_table(parts: Sequence[Trials]) -> Table:
+def costs_table(parts: Sequence[Run]) -> Table:
     """Error, size and search cost of every selector, a block a run."""
     tables = {(trials.all[0].trial.space, trials.all[0].trial.images): papers_table(trials) for trials in parts}
     blocks = (
@@ -125,7 +125,7 @@ def costs_table(parts: Sequence[Trials]) -> Table:
     )
 
 
-def sections(parts: Sequence[Trials]) -> tuple[Section, ...]:
+def sections(parts: Sequence[Run]) -> tuple[Section, ...]:
     """What the overview says; costs, which may differ between two runs, stand last."""
     errors, costs = errors_table(parts), costs_table(parts)
     drawn = any(mean.value is not None for line in errors.data for mean in line.errors.values())

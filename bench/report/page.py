@@ -11,7 +11,7 @@ from opselect.bench.report import summaries, tables
 from opselect.bench.report.formatting import mean_and_deviation
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.render import Table, escape_markdown, markdown, number
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.spaces.errors import printable
 
 
@@ -40,7 +40,7 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
+def reproducible_sections(trials: Run) -> tuple[Section, ...]:
     """All that the same records determine to the last byte."""
     table = tables.reproducible_tables(trials)
     has_accuracies = any(row.test_accuracy is not None for row in table["trials"].data)
@@ -89,7 +89,7 @@ def reproducible_sections(trials: Trials) -> tuple[Section, ...]:
     return tuple(_without_empty_tables(section) for section in sections)
 
 
-def timing_sections(trials: Trials) -> tuple[Section, ...]:
+def timing_sections(trials: Run) -> tuple[Section, ...]:
     """All that may differ between two runs of one experiment."""
     timed = any(row.test_accuracy.value is not None for row in summaries.selection(trials)) and summaries.timings(
         trials
@@ -116,7 +116,7 @@ def _without_empty_tables(section: Section) -> Section:
     return Section(section.heading, section.paragraphs, section.figures, kept)
 
 
-def _statement(trials: Trials) -> tuple[str, ...]:
+def _statement(trials: Run) -> tuple[str, ...]:
     """What a repetition may be expected to give."""
     devices = sorted({record.trial.device for record in trials.all})
     if not devices:
@@ -137,7 +137,7 @@ def _statement(trials: Trials) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _findings(trials: Trials) -> tuple[str, ...]:
+def _findings(trials: Run) -> tuple[str, ...]:
     rows = {row.label: row for row in summaries.selection(trials)}
     if not trials.all:
         return ("There are no records.",)

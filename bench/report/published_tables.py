@@ -7,7 +7,7 @@ from opselect.bench.published.compare import Row, compare_with_published
 from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report.formatting import listed, mean_and_deviation
 from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table, number
-from opselect.bench.runs.trials import Trials
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean
 
 
@@ -48,7 +48,7 @@ class PublishedLine:
     citation: str
 
 
-def published_table(trials: Trials) -> Table:
+def published_table(trials: Run) -> Table:
     """What was published of the selectors on this space, beside what they reach here, one row a published number."""
     rows = compare_with_published(load_packaged(), trials)
     sources = {row.source.id: row.source.text for row in rows}

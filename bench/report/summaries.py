@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord
-from opselect.bench.runs.trials import Role, Trials
+from opselect.bench.runs.run import ORACLES, Role, Run
 from opselect.bench.statistics import (
     EdgeMean,
     Mean,
@@ -18,7 +18,6 @@ from opselect.bench.statistics import (
     paired_difference,
 )
 
-ORACLES = ("best-acc", "avg-acc")
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
 STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}
 SECONDS_A_DAY = 86_400
@@ -255,12 +254,12 @@ class TimingSummary:
     devices: str
 
 
-def selection(trials: Trials) -> list[SelectionSummary]:
+def selection(trials: Run) -> list[SelectionSummary]:
     """One row a label."""
     return [_selection_of(trials, label) for label in trials.labels]
 
 
-def _selection_of(trials: Trials, label: str) -> SelectionSummary:
+def _selection_of(trials: Run, label: str) -> SelectionSummary:
     results = trials.results(label).values()
     steps = [step for result in results for step in result.steps]
     scores = [score for step in steps for row in step.scores.values() for score in row]
@@ -283,7 +282,7 @@ def _selection_of(trials: Trials, label: str) -> SelectionSummary:
     )
 
 
-def every_trial(trials: Trials) -> list[TrialSummary]:
+def every_trial(trials: Run) -> list[TrialSummary]:
     """One row a record, by label and seed."""
     return [_trial_of(record) for record in trials.all]
 
@@ -306,7 +305,7 @@ def _trial_of(record: Record) -> TrialSummary:
     )
 
 
-def transfer(trials: Trials) -> list[TransferSummary]:
+def transfer(trials: Run) -> list[TransferSummary]:
     """One row a label; empty where the experiment reports one dataset only."""
     datasets = sorted({dataset for record in trials.all if record.trial.table for dataset in record.trial.table.also})
     if not datasets:
@@ -319,13 +318,13 @@ def transfer(trials: Trials) -> list[TransferSummary]:
     return rows
 
 
-def networks(trials: Trials) -> list[NetworkSummary]:
+def networks(trials: Run) -> list[NetworkSummary]:
     """One row a label of which a network was trained or should have been."""
     rows = [_networks_of(trials, label) for label in trials.labels]
     return [row for row in rows if row.trainings or row.failed]
 
 
-def _networks_of(trials: Trials, label: str) -> NetworkSummary:
+def _networks_of(trials: Run, label: str) -> NetworkSummary:
     results = trials.results(label).values()
     found = [trials.trainings(result) for result in results]
     chosen = {result.architecture for result in results} & trials.networks.keys()
@@ -348,7 +347,7 @@ def _error(accuracies: Sequence[float]) -> float | None:
     return 100 - sum(accuracies) / len(accuracies) if accuracies else None
 
 
-def collapse(trials: Trials) -> list[CollapseSummary]:
+def collapse(trials: Run) -> list[CollapseSummary]:
     """One row a label and type of cell, where the space has genotypes."""
     rows = []
     for label in trials.labels:
@@ -369,7 +368,7 @@ def collapse(trials: Trials) -> list[CollapseSummary]:
     return rows
 
 
-def papers(trials: Trials) -> list[PaperSummary]:
+def papers(trials: Run) -> list[PaperSummary]:
     """One row a label whose networks were trained."""
     costs = {row.label: row for row in timings(trials)}
     return [
@@ -394,12 +393,12 @@ def best_selector(rows: Sequence[SelectionSummary]) -> str | None:
     return max(known, key=lambda label: known[label]) if known else None
 
 
-def pairs(trials: Trials) -> list[PairSummary]:
+def pairs(trials: Run) -> list[PairSummary]:
     """Every label against every later one."""
     return [pair(trials, first, second) for first, second in itertools.combinations(trials.labels, 2)]
 
 
-def pair(trials: Trials, first: str, second: str) -> PairSummary:
+def pair(trials: Run, first: str, second: str) -> PairSummary:
     """One label against another."""
     paired = paired_difference(
         trials.values(first, lambda result: result.test_accuracy),
@@ -408,7 +407,7 @@ def pair(trials: Trials, first: str, second: str) -> PairSummary:
     return PairSummary(first, second, paired.difference, paired.p_value)
 
 
-def agreements(trials: Trials) -> list[AgreementSummary]:
+def agreements(trials: Run) -> list[AgreementSummary]:
     """One row a label, oracle and statistic, where anything was scored against a table."""
     return [
         _agreement_of(trials, label, oracle, statistic)
@@ -419,7 +418,7 @@ def agreements(trials: Trials) -> list[AgreementSummary]:
     ]
 
 
-def _agreement_of(trials: Trials, label: str, oracle: str, statistic: str) -> AgreementSummary:
+def _agreement_of(trials: Run, label: str, oracle: str, statistic: str) -> AgreementSummary:
     measured = [_agreement_at(result, 0, oracle, statistic) for result in trials.results(label).values()]
     return AgreementSummary(
         label=label,
@@ -432,7 +431,7 @@ def _agreement_of(trials: Trials, label: str, oracle: str, statistic: str) -> Ag
     )
 
 
-def along_the_steps(trials: Trials) -> list[StepSummary]:
+def along_the_steps(trials: Run) -> list[StepSummary]:
     """One row a label and step, where anything was scored against a table."""
     rows = []
     for label in trials.labels:
@@ -443,7 +442,7 @@ def along_the_steps(trials: Trials) -> list[StepSummary]:
     return rows
 
 
-def agreement_by_seed(trials: Trials, label: str) -> dict[int, list[float | None]]:
+def agreement_by_seed(trials: Run, label: str) -> dict[int, list[float | None]]:
     """Spearman with best-acc, mean over the open edges, at every step of every seed that has a table."""
     return {
         seed: [_agreement_at(result, number, "best-acc", "spearman").value for number in range(len(result.steps))]
@@ -452,7 +451,7 @@ def agreement_by_seed(trials: Trials, label: str) -> dict[int, list[float | None
     }
 
 
-def first_agreement_by_seed(trials: Trials, label: str) -> dict[int, float | None]:
+def first_agreement_by_seed(trials: Run, label: str) -> dict[int, float | None]:
     """The same at the first step alone."""
     return {
         seed: _agreement_at(result, 0, "best-acc", "spearman").value
@@ -475,7 +474,7 @@ def open_scores(steps: Sequence[StepRecord], number: int) -> dict[int, list[floa
     return {edge: scores for edge, scores in steps[number].scores.items() if edge not in decided}
 
 
-def correlations(trials: Trials) -> list[CorrelationSummary]:
+def correlations(trials: Run) -> list[CorrelationSummary]:
     """The first scores of the table's two oracles and of every competing selector, each pair of them once.
 
     A source without any first scores is left out.
@@ -487,7 +486,7 @@ def correlations(trials: Trials) -> list[CorrelationSummary]:
     ]
 
 
-def first_scores(trials: Trials) -> dict[str, dict[int, dict[int, list[float]]]]:
+def first_scores(trials: Run) -> dict[str, dict[int, dict[int, list[float]]]]:
     """Operation scores of the first step by source, seed and edge: first the table's oracles, then the selectors."""
     oracles = {
         f"{oracle} (test)": {
@@ -523,7 +522,7 @@ def _edge_mean(
     return agreement([first[edge] for edge in edges], [second[edge] for edge in edges])
 
 
-def typical_architectures(trials: Trials) -> list[ArchitectureSummary]:
+def typical_architectures(trials: Run) -> list[ArchitectureSummary]:
     """One row a label with a finished trial; of equally frequent architectures that of the smallest seed."""
     rows = []
     for label in trials.labels:
@@ -534,7 +533,7 @@ def typical_architectures(trials: Trials) -> list[ArchitectureSummary]:
     return rows
 
 
-def timings(trials: Trials) -> list[TimingSummary]:
+def timings(trials: Run) -> list[TimingSummary]:
     """One row a label with a finished trial."""
     rows = []
     for label in trials.labels:
@@ -544,7 +543,7 @@ def timings(trials: Trials) -> list[TimingSummary]:
     return rows
 
 
-def phases(trials: Trials) -> tuple[str, ...]:
+def phases(trials: Run) -> tuple[str, ...]:
     """The phases of the costs, then any others that a plug-in's selector reports."""
     met = {name for record in trials.all if record.cost is not None for name in record.cost.seconds}
     return (*PHASES, *sorted(met - set(PHASES)))

@@ -30,7 +30,7 @@ from opselect.bench.report.summaries import (
     TransferSummary,
 )
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.trials import Role, Trials
+from opselect.bench.runs.run import ORACLES, Role, Run
 from opselect.bench.statistics import spearman
 
 # What only a table of accuracies can fill.
@@ -60,7 +60,7 @@ class SettingsRow:
     supernet_training: str
 
 
-def reproducible_tables(trials: Trials) -> dict[str, Table]:
+def reproducible_tables(trials: Run) -> dict[str, Table]:
     """Every table that the same records determine to the last byte, by name; times are not among them.
 
     Those of published values, of trained networks and of genotypes are there only where there are any.
@@ -82,7 +82,7 @@ def reproducible_tables(trials: Trials) -> dict[str, Table]:
     return {table.name: table for table in tables}
 
 
-def selection_table(trials: Trials) -> Table:
+def selection_table(trials: Run) -> Table:
     """How good the selected architectures are, one row a selector."""
     rows = summaries.selection(trials)
     competing = [row for row in rows if row.role == "selector"]
@@ -140,7 +140,7 @@ def selection_table(trials: Trials) -> Table:
     return table if _has_table(trials) else without_columns(table, _OF_TABLES)
 
 
-def transfer_table(trials: Trials) -> Table:
+def transfer_table(trials: Run) -> Table:
     """How good the selected architectures are on other datasets, one row a selector."""
     rows = summaries.transfer(trials)
     datasets = tuple(rows[0].test_accuracy) if rows else ()
@@ -177,7 +177,7 @@ def transfer_table(trials: Trials) -> Table:
     )
 
 
-def _counted(trials: Trials) -> list[str]:
+def _counted(trials: Run) -> list[str]:
     seeds = trials.seeds
     runs = f"{len(trials.all)} trials over {len(seeds)} seeds ({listed(seeds)})"
     table = next((record.trial.table for record in trials.all), None)
@@ -196,7 +196,7 @@ def _counted(trials: Trials) -> list[str]:
     ]
 
 
-def _validation_against_test(trials: Trials) -> list[str]:
+def _validation_against_test(trials: Run) -> list[str]:
     results = {result.architecture: result for label in trials.labels for result in trials.results(label).values()}
     accuracies = [
         (result.valid_accuracy, result.test_accuracy)
@@ -220,7 +220,7 @@ def _trial_count(row: SelectionSummary) -> str:
     return f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials)
 
 
-def trials_table(trials: Trials) -> Table:
+def trials_table(trials: Run) -> Table:
     """Every trial."""
     rows = summaries.every_trial(trials)
 
@@ -265,11 +265,11 @@ def trials_table(trials: Trials) -> Table:
     return table if _has_table(trials) else without_columns(table, _OF_TABLES)
 
 
-def _has_table(trials: Trials) -> bool:
+def _has_table(trials: Run) -> bool:
     return not trials.all or any(record.trial.table is not None for record in trials.all)
 
 
-def failures_table(trials: Trials) -> Table:
+def failures_table(trials: Run) -> Table:
     """Every trial that failed, and why."""
     rows = [row for row in summaries.every_trial(trials) if row.reason]
     return Table(
@@ -281,7 +281,7 @@ def failures_table(trials: Trials) -> Table:
     )
 
 
-def paired_table(trials: Trials) -> Table:
+def paired_table(trials: Run) -> Table:
     """Every selector against magnitude and against the best selector; the data hold every pair."""
     best = summaries.best_selector(summaries.selection(trials))
     rivals = list(dict.fromkeys(label for label in (trials.baseline, best) if label is not None))
@@ -323,10 +323,10 @@ def _pair_cells(pair: PairSummary | None) -> list[Cell]:
     ]
 
 
-def agreement_table(trials: Trials) -> Table:
+def agreement_table(trials: Run) -> Table:
     """How the first operation scores agree with the oracles'."""
     rows = summaries.agreements(trials)
-    oracles = [oracle for oracle in summaries.ORACLES if any(row.oracle == oracle for row in rows)]
+    oracles = [oracle for oracle in ORACLES if any(row.oracle == oracle for row in rows)]
     measures = [(oracle, statistic) for oracle in oracles for statistic in summaries.STATISTICS]
     by_label = {(row.label, row.oracle, row.statistic): row for row in rows}
     marks = {
@@ -391,7 +391,7 @@ def agreement_table(trials: Trials) -> Table:
     )
 
 
-def _sizes_of_supernets(trials: Trials) -> list[str]:
+def _sizes_of_supernets(trials: Run) -> list[str]:
     """Which supernets were not of the space's own size, for nobody should take their numbers for the full ones."""
     sizes: dict[str, list[str]] = {}
     # In spaces with genotypes, stages have no number of cells of their own.
@@ -408,18 +408,18 @@ def _sizes_of_supernets(trials: Trials) -> list[str]:
     return [*notes, "All other supernets have the full size of the space."] if notes else []
 
 
-def _what_was_not_scored(trials: Trials) -> list[str]:
+def _what_was_not_scored(trials: Run) -> list[str]:
     if all(record.trial.observe for record in trials.all):
         return []
     return ["Some trials scored only the edge to decide at each step (observe = false): they rest on that edge alone."]
 
 
-def _labels_of(rows: Iterable[AgreementSummary], trials: Trials, *roles: Role) -> list[str]:
+def _labels_of(rows: Iterable[AgreementSummary], trials: Run, *roles: Role) -> list[str]:
     present = {row.label for row in rows}
     return [label for label in trials.in_role(*roles) if label in present]
 
 
-def steps_table(trials: Trials) -> Table:
+def steps_table(trials: Run) -> Table:
     """How the agreement with best-acc changes while edges are decided."""
     rows = summaries.along_the_steps(trials)
     by_step = {(row.label, row.step): row.agreement.value for row in rows}
@@ -448,7 +448,7 @@ def steps_table(trials: Trials) -> Table:
     )
 
 
-def correlations_table(trials: Trials) -> Table:
+def correlations_table(trials: Run) -> Table:
     """How the first operation scores of every two methods agree."""
     rows = summaries.correlations(trials)
     names = list(summaries.first_scores(trials))
@@ -482,7 +482,7 @@ def correlations_table(trials: Trials) -> Table:
     )
 
 
-def settings_table(trials: Trials) -> Table:
+def settings_table(trials: Run) -> Table:
     """The settings of every selector and of the supernet that it used."""
     rows = list(dict.fromkeys(_settings_of(record) for record in trials.all))
     return Table(
@@ -511,7 +511,7 @@ def _settings_of(record: Record) -> SettingsRow:
     return SettingsRow(record.label, trial.selector, assignments(trial.settings), training)
 
 
-def reproducibility_table(trials: Trials) -> Table:
+def reproducibility_table(trials: Run) -> Table:
     """What determines the outcome and is the same for all selectors."""
     described = [record.trial for record in trials.all]
     references = [trial.table for trial in described if trial.table is not None]
@@ -535,7 +535,7 @@ def reproducibility_table(trials: Trials) -> Table:
     )
 
 
-def environment_table(trials: Trials) -> Table:
+def environment_table(trials: Run) -> Table:
     """The machines, which may differ between two runs of one experiment."""
     environments = [_with_the_mark_told(record.environment) for record in trials.all]
     items = sorted({item for environment in environments for item in environment})
@@ -559,7 +559,7 @@ def _with_the_mark_told(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def timing_table(trials: Trials) -> Table:
+def timing_table(trials: Run) -> Table:
     """What the searches cost."""
     rows = summaries.timings(trials)
     phases = summaries.phases(trials)

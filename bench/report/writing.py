@@ -1,85 +1,67 @@
 """Records in, a folder of tables, figures and pages out."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from opselect.bench.evaluation.networks import TrainingRecord
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.overview import sections
 from opselect.bench.report.page import reproducible_sections, timing_sections, to_html, to_markdown
 from opselect.bench.report.render import Table, csv_text, file_name, latex
 from opselect.bench.report.tables import environment_table, reproducible_tables, timing_table
-from opselect.bench.runs.records import Record
-from opselect.bench.runs.run import StudyRun
-from opselect.bench.runs.trials import Trials, trials_of
+from opselect.bench.runs.run import Run, StudyRun
 from opselect.spaces import registry
 from opselect.spaces.files import atomic_write
 from opselect.spaces.space import Architecture, SearchSpace
 
 
-def write_report(
-    records: Sequence[Record],
-    labels: Sequence[str],
-    folder: Path,
-    title: str,
-    preface: Mapping[str, str] | None = None,
-    networks: Sequence[TrainingRecord] = (),
-) -> list[Path]:
+def write_report(run: Run, folder: Path) -> list[Path]:
     """Write everything: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
 
     Every selected genotype is drawn in a file of its own in `figures/cells`.
 
     Args:
-        records: of one experiment, in any order.
-        labels: the selectors in the order in which the report shows them.
-        folder: made if it is missing; files of an earlier report are replaced.
-        title: of the report.
-        preface: names and values that stand below the title; no times, since they would stand in `report.md`.
-        networks: trainings of the selected networks.
+        run: Run that the report is about.
+        folder: Folder that is made if it is missing; files of an earlier report are replaced.
 
     Returns:
         The files, in the order of their names.
-
-    Raises:
-        MixedRecords: the records belong to more than one experiment.
     """
     # The figures are the one part that needs seconds and a drawing library.
     from opselect.bench.report.figures import cells_drawn, draw
 
-    trials = trials_of(records, labels, networks)
-    sections = reproducible_sections(trials)
-    timed = timing_sections(trials)
-    papers = [table for table in [papers_table(trials)] if table.data]
+    sections = reproducible_sections(run)
+    timed = timing_sections(run)
+    papers = [table for table in [papers_table(run)] if table.data]
     figures = [figure.name for section in (*sections, *timed) for figure in section.figures]
     texts = {
-        **render_tables(records, labels, networks),
-        **table_files([*papers, timing_table(trials), environment_table(trials)]),
-        "report.md": to_markdown(title, preface or {}, sections),
-        "timing.md": to_markdown(f"{title}: times and machines", {}, timed),
+        **render_tables(run),
+        **table_files([*papers, timing_table(run), environment_table(run)]),
+        "report.md": to_markdown(run.title, {}, sections),
+        "timing.md": to_markdown(f"{run.title}: times and machines", {}, timed),
     }
     files = {name: text.encode() for name, text in texts.items()}
     images: dict[str, bytes] = {}
     for name in figures:
-        images[name], files[f"figures/{name}.pdf"] = draw(name, trials)
+        images[name], files[f"figures/{name}.pdf"] = draw(name, run)
         files[f"figures/{name}.png"] = images[name]
-    for name, space, architecture in _genotypes(trials):
+    for name, space, architecture in _genotypes(run):
         png, pdf = cells_drawn(space, architecture, ("png", "pdf"))
         files |= {f"figures/cells/{name}.png": png, f"figures/cells/{name}.pdf": pdf}
-    files["report.html"] = to_html(title, preface or {}, (*sections, *timed), images).encode()
+    files["report.html"] = to_html(run.title, {}, (*sections, *timed), images).encode()
     return [write_file(folder / name, files[name]) for name in sorted(files)]
 
 
-def _genotypes(trials: Trials) -> Iterator[tuple[str, SearchSpace, Architecture]]:
+def _genotypes(run: Run) -> Iterator[tuple[str, SearchSpace, Architecture]]:
     """Every selected genotype, under the name of its files: label and seed."""
     names: dict[str, str] = {}
-    for label in trials.labels:
+    for label in run.labels:
         name = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-") or "selector"
         # Labels that differ in other signs only have files of their own all the same.
         names[label] = name if name not in names.values() else f"{name}-{len(names) + 1}"
-        for seed, result in trials.results(label).items():
+        for seed, result in run.results(label).items():
             if result.cells:
-                space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
+                space: SearchSpace = registry.load("spaces", run.all[0].trial.space)
                 yield f"{names[label]}-{seed}", space, space.parse(result.architecture)
 
 
@@ -95,7 +77,7 @@ def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     """
     from opselect.bench.report.figures import errors_drawn
 
-    parts = [run.trials for run in study.runs.values()]
+    parts = list(study.runs.values())
     told = sections(parts)
     preface = {"Reports of the single runs": ", ".join(study.runs)}
     files = {name: text.encode() for name, text in table_files(table for part in told for table in part.tables).items()}
@@ -108,31 +90,14 @@ def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     return [write_file(folder / name, files[name]) for name in sorted(files)]
 
 
-def render_tables(
-    records: Sequence[Record], labels: Sequence[str], networks: Sequence[TrainingRecord] = ()
-) -> dict[str, str]:
-    """The text of every reproducible table file, by its name relative to the report's folder; no times.
-
-    Args:
-        records: of one experiment, in any order.
-        labels: the selectors in the order in which the report shows them.
-        networks: trainings of the selected networks.
-
-    Raises:
-        MixedRecords: the records belong to more than one experiment.
-    """
-    return table_files(reproducible_tables(trials_of(records, labels, networks)).values())
+def render_tables(run: Run) -> dict[str, str]:
+    """The text of every reproducible table file, by its name relative to the report's folder; no times."""
+    return table_files(reproducible_tables(run).values())
 
 
-def render_markdown(
-    records: Sequence[Record],
-    labels: Sequence[str],
-    title: str,
-    preface: Mapping[str, str] | None = None,
-    networks: Sequence[TrainingRecord] = (),
-) -> str:
-    """The text of `report.md`, without drawing anything; arguments as for `write_report`."""
-    return to_markdown(title, preface or {}, reproducible_sections(trials_of(records, labels, networks)))
+def render_markdown(run: Run) -> str:
+    """The text of `report.md`, without drawing anything."""
+    return to_markdown(run.title, {}, reproducible_sections(run))
 
 
 def table_files(tables: Iterable[Table]) -> dict[str, str]:

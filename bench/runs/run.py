@@ -1,60 +1,174 @@
-"""From folders to reports, and single selections: what the command line does beside running experiments."""
+"""The records of a run, in an order that does not depend on the order in which they were written."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from opselect.bench.evaluation.networks import TrainingRecord, trained
-from opselect.bench.experiment.file import (
-    Experiment,
-    InvalidExperiment,
-    SelectorEntry,
-    check_ingredients,
-    read,
-    selector_entry,
-)
+from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, trained
+from opselect.bench.experiment.file import Experiment, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
-from opselect.bench.report.formatting import listed
-from opselect.bench.report.summaries import ORACLES
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
-from opselect.bench.runs.trial import Trial, run_trial, train
-from opselect.bench.runs.trials import Trials, trials_of
-from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import check_writable
 from opselect.spaces.space import SearchSpace
 
+Role: TypeAlias = Literal["selector", "random", "oracle"]
+"""Selectors compete; a random choice and the oracles, which read the table, are what they are compared with."""
 
-class Run(NamedTuple):
-    """What a report is made of.
+ORACLES = ("best-acc", "avg-acc")
+ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
+BASELINE = "magnitude"
+
+
+class MixedRecords(UserError, ValueError):
+    """Records that do not belong into one report, because no mean over them makes sense."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The records of one experiment by label.
 
     Attributes:
-        records: of the trials.
-        experiment: that they belong to.
-        networks: trainings of the networks that they selected.
+        records: Records of every label, in the report's order and sorted by seed; a label may have none. Where
+            selected networks were trained, their test accuracies stand in the results.
+        networks: Trainings of selected networks by architecture, sorted by seed; failed ones are among them.
+        title: Title of the experiment.
     """
 
-    records: list[Record]
-    experiment: Experiment
-    networks: list[TrainingRecord]
+    records: Mapping[str, tuple[Record, ...]]
+    networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
+    title: str = ""
+
+    @classmethod
+    def of(
+        cls, records: Iterable[Record], labels: Sequence[str], networks: Iterable[TrainingRecord] = (), title: str = ""
+    ) -> "Run":
+        """Sort records by label and seed, and check that one report may hold them.
+
+        Args:
+            records: Records in any order.
+            labels: Labels in the order of the report; those that it lacks follow in alphabetical order.
+            networks: Trainings of selected networks in any order, all of them by one recipe.
+            title: Title of the experiment.
+
+        Raises:
+            MixedRecords: Two trials share label and seed, or spaces, images or tables differ.
+        """
+        trainings: dict[str, tuple[TrainingRecord, ...]] = {}
+        for training in sorted(networks, key=lambda training: (training.network.genotype, training.network.seed)):
+            genotype = training.network.genotype
+            trainings[genotype] = (*trainings.get(genotype, ()), training)
+        known = sorted(
+            (_with_accuracies(record, trainings) for record in records),
+            key=lambda record: (record.label, record.trial.seed, record.key),
+        )
+        _check_unmixed(known)
+        order = dict.fromkeys([*labels, *(record.label for record in known)])
+        by_label = {label: tuple(record for record in known if record.label == label) for label in order}
+        return cls(by_label, trainings, title)
 
     @property
-    def trials(self) -> Trials:
-        """The same, joined and sorted as summaries want it."""
-        return trials_of(self.records, self.experiment.labels, self.networks)
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the report's order."""
+        return tuple(self.records)
+
+    @property
+    def all(self) -> tuple[Record, ...]:
+        """All records, by label and seed."""
+        return tuple(record for records in self.records.values() for record in records)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of all trials, sorted."""
+        return tuple(sorted({record.trial.seed for record in self.all}))
+
+    @property
+    def baseline(self) -> str | None:
+        """The first label whose selector is magnitude, with which the field compares."""
+        return next((label for label in self.labels if self._selector(label) == BASELINE), None)
+
+    def results(self, label: str) -> dict[int, Result]:
+        """Result of every finished trial of a label, by seed."""
+        return {record.trial.seed: record.result for record in self.records[label] if record.result is not None}
+
+    @property
+    def all_results(self) -> tuple[Result, ...]:
+        """Results of all finished trials, by label and seed."""
+        return tuple(record.result for record in self.all if record.result is not None)
+
+    def values(self, label: str, value: Callable[[Result], float | None]) -> dict[int, float | None]:
+        """One number of every finished trial of a label, by seed."""
+        return {seed: value(result) for seed, result in self.results(label).items()}
+
+    def trainings(self, result: Result) -> list[TrainingResult]:
+        """Results of the finished trainings of the network that a trial selected, one per training seed."""
+        return _finished(self.networks.get(result.architecture, ()))
+
+    def only(self, label: str) -> "Run":
+        """The run with the trials of one label only."""
+        return Run({label: self.records[label]}, self.networks, self.title)
+
+    def role(self, label: str) -> Role:
+        """Whether a label competes or is compared with."""
+        return ROLES.get(self._selector(label), "selector")
+
+    def in_role(self, *roles: Role) -> tuple[str, ...]:
+        """The labels that have one of these roles."""
+        return tuple(label for label in self.labels if self.role(label) in roles)
+
+    def _selector(self, label: str) -> str:
+        return next((record.trial.selector for record in self.records[label]), label)
+
+
+def _finished(trainings: Iterable[TrainingRecord]) -> list[TrainingResult]:
+    return [training.result for training in trainings if training.result is not None]
+
+
+def _with_accuracies(record: Record, networks: Mapping[str, tuple[TrainingRecord, ...]]) -> Record:
+    """Give a record the test accuracies of its network after the last epoch, where the network was trained."""
+    if record.result is None or record.trial.table is not None:
+        return record
+    reached = [training.last for training in _finished(networks.get(record.result.architecture, ()))]
+    if not reached:
+        return record
+    accuracies = {"test_accuracy": sum(reached) / len(reached), "test_accuracies": reached}
+    return record.model_copy(update={"result": record.result.model_copy(update=accuracies)})
+
+
+def _check_unmixed(records: Sequence[Record]) -> None:
+    trials = Counter((record.label, record.trial.seed) for record in records)
+    for (label, seed), count in trials.items():
+        if count > 1:
+            raise MixedRecords(
+                f"selector {label!r}, seed {seed}: {count} records, expected one; "
+                "leave out the records of other settings or software versions"
+            )
+    problems = sorted({_problem(record) for record in records})
+    if len(problems) > 1:
+        raise MixedRecords(f"records of {len(problems)} problems in one report, expected one: {'; '.join(problems)}")
+
+
+def _problem(record: Record) -> str:
+    trial, table = record.trial, record.trial.table
+    measured = (
+        f"table {table.name}, {table.dataset}, {table.epochs} epochs, {table.fingerprint}" if table else "no table"
+    )
+    return f"space {trial.space}, images {trial.images} {trial.images_hash}, {measured}"
 
 
 def load_run(folder: Path) -> Run:
-    """The records of a run that its experiment file asks for, and the experiment.
+    """Read the records of a run that its experiment file asks for.
 
     A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
     longer has are left out, and of several for one label and seed the last one written counts.
 
     Raises:
-        InvalidRecords: the folder holds no records.
-        InvalidExperiment: its experiment file is absent or damaged.
+        InvalidRecords: The folder holds no records.
+        InvalidExperiment: Its experiment file is absent or damaged.
+        MixedRecords: The records are of several spaces, images or tables.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -78,7 +192,7 @@ def load_run(folder: Path) -> Run:
             raise InvalidRecords(
                 f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
             )
-    return Run(records, experiment, _networks(folder, experiment, records))
+    return Run.of(records, experiment.labels, _read_networks(folder, experiment, records), experiment.title)
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:
@@ -95,7 +209,7 @@ def _misfit(result: Result, space: SearchSpace) -> str:
             if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
                 return f"step {number} scores other edges or operations than those of {space.name}"
         if step.truth.keys() not in (set(), set(ORACLES)):
-            return f"step {number} has the oracles {listed(step.truth)}, expected {listed(ORACLES)} or none"
+            return f"step {number} has the oracles {', '.join(step.truth)}, expected {', '.join(ORACLES)} or none"
         if any(values.keys() != step.scores.keys() for values in step.truth.values()):
             return f"step {number} does not score the same edges by itself and by an oracle"
     accuracies = (result.valid_accuracy, result.test_accuracy, result.regret, result.percentile)
@@ -105,29 +219,8 @@ def _misfit(result: Result, space: SearchSpace) -> str:
     return ""
 
 
-class StudyRun(NamedTuple):
-    """What the overview of a study is made of: its title, and by folder what the report of each experiment is."""
-
-    title: str
-    runs: dict[str, Run]
-
-
-def load_study_run(folder: Path) -> StudyRun | None:
-    """The runs of a study's folder; None where the folder is of a single experiment.
-
-    Raises:
-        InvalidRecords: one of its experiments has no records.
-        InvalidExperiment: an experiment file is absent or damaged.
-    """
-    path = folder / STUDY_FILE
-    if not path.is_file():
-        return None
-    study = read_study(path)
-    return StudyRun(study.title, {name: load_run(folder / name) for name in study.experiments})
-
-
-def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:
-    """The trainings of the selected networks by the experiment's recipe, the last one written for each seed."""
+def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:
+    """Read the trainings of the selected networks by the experiment's recipe, the last one written for each seed."""
     choice = experiment.training
     if choice is None:
         return []
@@ -146,52 +239,22 @@ def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -
     return list(latest.values())
 
 
-def select_once(experiment: Experiment, name: str, seed: int, settings: list[str], supernets: Path) -> Record:
-    """Run one selector with one seed, with the experiment's space, images, table and supernet.
+class StudyRun(NamedTuple):
+    """The runs of a study by folder, and its title."""
 
-    Args:
-        experiment: where everything but the selector comes from.
-        name: a label of the experiment, a name that its selectors have, or any registered selector.
-        seed: the trial's.
-        settings: changes to the selector's settings, `KEY=VALUE`.
-        supernets: folder of trained supernets.
-
-    Raises:
-        InvalidExperiment: the selector or a setting is unknown or out of range.
-        NotWritten: the supernet that it needs cannot be kept.
-    """
-    entry = next(
-        (entry for entry in experiment.selectors if entry.label == name),
-        next((entry for entry in experiment.selectors if entry.name == name), None),
-    )
-    content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
-    content |= dict(parsed_setting(text, "proxy=synflow") for text in settings)
-    chosen: SelectorEntry = selector_entry(content, "select")
-    experiment = experiment.model_copy(update={"selectors": (chosen,)})
-    check_ingredients(experiment)
-    use_single_thread()
-    trial = Trial(experiment, chosen, seed, supernets)
-    if trial.supernet_job:
-        check_writable(supernets)
-    return run_trial(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
+    title: str
+    runs: dict[str, Run]
 
 
-def parsed_setting(text: str, example: str) -> tuple[str, object]:
-    """Name and value of a setting from the command line, the value a number where it looks like one.
-
-    Args:
-        text: `KEY=VALUE`.
-        example: of such a text, for the message.
+def load_study_run(folder: Path) -> StudyRun | None:
+    """Read the runs of a study's folder; None where the folder is of a single experiment.
 
     Raises:
-        InvalidExperiment: it is nothing of this form.
+        InvalidRecords: One of its experiments has no records.
+        InvalidExperiment: An experiment file is absent or damaged.
     """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InvalidExperiment(f"--set {text!r}: expected KEY=VALUE, for example {example}")
-    for number in (int, float):
-        try:
-            return key, number(value)
-        except ValueError:
-            continue
-    return key, value
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        return None
+    study = read_study(path)
+    return StudyRun(study.title, {name: load_run(folder / name) for name in study.experiments})

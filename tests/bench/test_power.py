@@ -9,18 +9,16 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from opselect.bench.power import CannotEstimate, power_of, sample_size, seeds_needed
-from opselect.bench.runs.run import load_run
-from opselect.bench.runs.trials import Trials, trials_of
+from opselect.bench.runs.run import Run, load_run
 
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
 RESULTS = Path(__file__).parents[2] / "results" / "digits201"
 
 
 @pytest.fixture(scope="module")
-def pilot() -> Trials:
+def pilot() -> Run:
     """The committed default report: five seeds."""
-    records, experiment, networks = load_run(RESULTS)
-    return trials_of(records, experiment.labels, networks)
+    return load_run(RESULTS)
 
 
 @pytest.mark.parametrize(("effect", "seeds"), [(0.0, 5), (0.5, 10), (1.0, 5), (1.5, 8)])
@@ -41,7 +39,7 @@ def test_the_fewest_seeds_have_the_power_and_one_less_has_not() -> None:
     assert seeds_needed(50.0, 0.8, 0.05) == 2
 
 
-def test_a_pilot_s_deviation_and_its_bound_are_planned_with(pilot: Trials) -> None:
+def test_a_pilot_s_deviation_and_its_bound_are_planned_with(pilot: Run) -> None:
     found = sample_size(pilot, "zero-cost-pt (nwot)", "darts-pt", difference=1.0)
     differences = [
         pilot.values("zero-cost-pt (nwot)", lambda result: result.test_accuracy)[seed]
@@ -65,14 +63,14 @@ def test_the_bound_holds_for_nineteen_of_twenty_pilots() -> None:
     assert held / 2000 == pytest.approx(0.95, abs=0.015)
 
 
-def test_what_cannot_be_planned_is_said(pilot: Trials) -> None:
+def test_what_cannot_be_planned_is_said(pilot: Run) -> None:
     with pytest.raises(CannotEstimate, match=r"no selector labelled 'x' in the pilot; it has magnitude, darts-pt"):
         sample_size(pilot, "x", "darts-pt", 1.0)
     with pytest.raises(CannotEstimate, match=r"5 common seed.* and always the same difference; expected at least two"):
         sample_size(pilot, "best-acc", "best-acc", 1.0)
 
 
-def test_the_command_says_it_in_a_sentence(opselect: CommandLine, pilot: Trials) -> None:
+def test_the_command_says_it_in_a_sentence(opselect: CommandLine, pilot: Run) -> None:
     labels = ("zero-cost-pt (nwot)", "darts-pt")
     status, out, error = opselect("plan", RESULTS, "--first", labels[0], "--second", labels[1], "--difference", 2)
     assert (status, error) == (0, "")

@@ -22,7 +22,8 @@ from opselect.bench.report.page import to_html
 from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import FILE_NAME, read_records
-from opselect.bench.runs.run import load_run, parsed_setting
+from opselect.bench.runs.run import load_run
+from opselect.bench.runs.select import parse_setting
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
@@ -112,7 +113,7 @@ def quiet(what: object, *numbers: object) -> None:
 
 
 def setting(content: bytes, _: Path) -> object:
-    key, value = parsed_setting(text_of(content), "proxy=synflow")
+    key, value = parse_setting(text_of(content), "proxy=synflow")
     return selector_entry({"name": "zero-cost-pt", key: value}, "select")
 
 
@@ -159,10 +160,9 @@ def report_of_run(content: bytes, folder: Path) -> object:
     """The tables and pages of a run's records."""
     (folder / FILE_NAME).write_bytes(content)
     (folder / "experiment.toml").write_text(seeds.RUN)
-    records, experiment, networks = load_run(folder)
-    render_tables(records, experiment.labels, networks)
-    text = render_markdown(records, experiment.labels, experiment.title, networks=networks)
-    return text.encode(), to_html(experiment.title, {}, (), {})
+    run = load_run(folder)
+    render_tables(run)
+    return render_markdown(run).encode(), to_html(run.title, {}, (), {})
 
 
 @functools.cache

@@ -115,10 +115,10 @@ def test_two_workers_against_one(turns: Turns, tmp_path: Path) -> None:
 
 
 def test_a_report_from_existing_records(benchmark: Callable[..., object], findings: Findings, tmp_path: Path) -> None:
-    records, run_experiment, networks = load_run(RESULTS)
+    run = load_run(RESULTS)
     started = time.perf_counter()
     benchmark.pedantic(  # type: ignore[attr-defined]
-        lambda: write_report(records, run_experiment.labels, tmp_path, run_experiment.title, networks=networks),
+        lambda: write_report(run, tmp_path),
         rounds=1,
     )
     findings.add("report of results/digits201 with all figures", f"{time.perf_counter() - started:.2f} s")

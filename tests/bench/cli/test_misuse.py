@@ -53,7 +53,7 @@ def test_a_report_holds_the_settings_of_its_experiment_file_and_no_later_ones(
     for batch_size in (8, 16, 8):
         Path("e.toml").write_text(HEAD + entry.format(batch_size))
         assert opselect("run", "e.toml", "-w", "1", "-o", "r")[0] == 0
-    (record,), _, _ = load_run(Path("r"))
+    (record,) = load_run(Path("r")).all
     assert record.trial.settings["batch_size"] == 8
 
 

@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 import pytest
 
 from opselect.bench.evaluation import networks as network_training
-from opselect.bench.evaluation.networks import NotTrainable
+from opselect.bench.evaluation.networks import NotTrainable, TrainingRecord
 from opselect.bench.experiment.file import InvalidExperiment, parse
 from opselect.bench.experiment.study import parse_study
 from opselect.bench.report import summaries
 from opselect.bench.report.writing import write_overview
 from opselect.bench.runs import runner
 from opselect.bench.runs.run import Run, load_run, load_study_run
-from opselect.bench.runs.trials import trials_of
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import cell_depth, parse_genotype, skip_connections
 from opselect.spaces.darts.space import darts_s3
@@ -73,13 +72,18 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_world: Any) -> Path:
     return folder
 
 
+def trainings_of(run: Run) -> list[TrainingRecord]:
+    return [training for trainings in run.networks.values() for training in trainings]
+
+
 def test_every_selected_network_is_trained_with_every_training_seed(chain: Path) -> None:
-    records, _, networks = load_run(chain)
-    assert [(record.label, record.trial.seed) for record in records] == [
+    run = load_run(chain)
+    networks = trainings_of(run)
+    assert [(record.label, record.trial.seed) for record in run.all] == [
         *(("magnitude", seed) for seed in (0, 1)),
         *(("random", seed) for seed in (0, 1, 2)),
     ]
-    selected = {record.result.architecture for record in records if record.result}
+    selected = {result.architecture for result in run.all_results}
     assert {(each.network.genotype, each.network.seed) for each in networks} == {
         (architecture, seed) for architecture in selected for seed in (0, 1)
     }
@@ -91,12 +95,13 @@ def test_every_selected_network_is_trained_with_every_training_seed(chain: Path)
 
 
 def test_the_report_averages_over_training_seeds_first_and_then_over_those_of_the_search(chain: Path) -> None:
-    records, experiment, networks = load_run(chain)
-    rows = {row.label: row for row in summaries.networks(trials_of(records, experiment.labels, networks))}
+    run = load_run(chain)
+    networks = trainings_of(run)
+    rows = {row.label: row for row in summaries.networks(run)}
     last = {(each.network.genotype, each.network.seed): each.result.last for each in networks if each.result}
     best = {(each.network.genotype, each.network.seed): each.result.best for each in networks if each.result}
     for label in ("magnitude", "random"):
-        chosen = [record.result.architecture for record in records if record.label == label and record.result]
+        chosen = [result.architecture for result in run.results(label).values()]
         errors = [100 - (last[architecture, 0] + last[architecture, 1]) / 2 for architecture in chosen]
         assert rows[label].error.value == pytest.approx(mean(errors))
         assert rows[label].error.deviation == pytest.approx(stdev(errors))
@@ -108,11 +113,10 @@ def test_the_report_averages_over_training_seeds_first_and_then_over_those_of_th
 
 
 def test_records_say_how_far_the_cells_have_collapsed(chain: Path) -> None:
-    for record in load_run(chain).records:
-        assert record.result is not None
-        genotype = parse_genotype(record.result.architecture)
-        assert list(record.result.cells) == ["normal", "reduce"]
-        for cell, found in record.result.cells.items():
+    for result in load_run(chain).all_results:
+        genotype = parse_genotype(result.architecture)
+        assert list(result.cells) == ["normal", "reduce"]
+        for cell, found in result.cells.items():
             text = str(genotype.pairs(cell))  # type: ignore[arg-type]
             assert found.skip_connections == text.count("skip_connect") == skip_connections(genotype, cell)  # type: ignore[arg-type]
             assert found.parameter_free_share == pytest.approx(1 - text.count("sep_conv") / 8)
@@ -133,7 +137,7 @@ def test_a_second_run_trains_nothing_and_a_changed_recipe_only_the_networks(
     assert other.resumed == 5
     assert {each.network.seed for each in other.networks} == {5}
     # The report takes those of the recipe that stands in the folder's file.
-    assert {each.network.training["epochs"] for each in load_run(tmp_path).networks} == {1}
+    assert {each.network.training["epochs"] for each in trainings_of(load_run(tmp_path))} == {1}
 
 
 def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
@@ -142,7 +146,7 @@ def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
     for name in ("records.jsonl", "experiment.toml"):
         (tmp_path / name).write_bytes((chain / name).read_bytes())
     really = network_training.train_network
-    unlucky = load_run(chain).networks[0].network
+    unlucky = trainings_of(load_run(chain))[0].network
 
     def sometimes(network: Any, data: Any, training: Any, seed: int, checkpoint: Path, *rest: Any) -> Any:
         if checkpoint.stem == unlucky.key:
@@ -153,11 +157,10 @@ def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
     arguments = ("run", tmp_path / "experiment.toml", "--output", tmp_path, "--workers", 1)
     status, out, error = opselect(*arguments)
     assert status == 1
-    total = len(load_run(chain).networks)
+    total = len(trainings_of(load_run(chain)))
     assert f"{total - 1} of {total} networks trained" in out
     assert f"seed {unlucky.seed}: the memory does not hold a batch; set a smaller batch_size" in error
-    records, experiment, networks = load_run(tmp_path)
-    (row,) = [row for row in summaries.networks(trials_of(records, experiment.labels, networks)) if row.failed]
+    (row,) = [row for row in summaries.networks(load_run(tmp_path)) if row.failed]
     assert row.failed == 1
     monkeypatch.setattr(network_training, "train_network", really)
     status, out, _ = opselect(*arguments)
@@ -226,14 +229,10 @@ def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLi
 
 def _mean_error(run: Run, label: str) -> float:
     last: dict[str, list[float]] = {}
-    for each in run.networks:
+    for each in trainings_of(run):
         if each.result is not None:
             last.setdefault(each.network.genotype, []).append(each.result.last)
-    return mean(
-        100 - mean(last[record.result.architecture])
-        for record in run.records
-        if record.label == label and record.result is not None
-    )
+    return mean(100 - mean(last[result.architecture]) for result in run.results(label).values())
 
 
 @pytest.mark.parametrize(

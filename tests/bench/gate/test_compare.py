@@ -16,8 +16,7 @@ from opselect.bench.gate.compare import CannotCompare, Verdict, check, markdown,
 from opselect.bench.report.render import escape_markdown
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
-from opselect.bench.runs.run import load_run
-from opselect.bench.runs.trials import Trials, trials_of
+from opselect.bench.runs.run import Run, load_run
 from opselect.bench.statistics import holm, t_test
 from opselect.selectors import methods as catalog
 from opselect.selectors.methods import ZeroCostPT
@@ -26,14 +25,9 @@ from opselect.selectors.scores import alpha_strength
 CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
-def trials_in(folder: Path) -> Trials:
-    records, experiment, networks = load_run(folder)
-    return trials_of(records, experiment.labels, networks)
-
-
-def changed(trials: Trials, label: str, change: Callable[[Record], Record]) -> Trials:
+def changed(trials: Run, label: str, change: Callable[[Record], Record]) -> Run:
     """The trials with other records of one label."""
-    return Trials({name: tuple(map(change, each)) if name == label else each for name, each in trials.records.items()})
+    return Run({name: tuple(map(change, each)) if name == label else each for name, each in trials.records.items()})
 
 
 def with_result(**fields: Any) -> Callable[[Record], Record]:
@@ -49,7 +43,7 @@ def elsewhere(record: Record) -> Record:
     return record.model_copy(update={"environment": record.environment | {"processor": "another one"}})
 
 
-def shifted(trials: Trials, label: str, shift: Callable[[int], float]) -> Trials:
+def shifted(trials: Run, label: str, shift: Callable[[int], float]) -> Run:
     """Test accuracies of a label moved by some points for each seed, on another machine."""
 
     def change(record: Record) -> Record:
@@ -57,7 +51,7 @@ def shifted(trials: Trials, label: str, shift: Callable[[int], float]) -> Trials
         moved = record.result.test_accuracy + shift(record.trial.seed)
         return elsewhere(with_result(test_accuracy=moved)(record))
 
-    other = Trials({name: tuple(map(elsewhere, each)) for name, each in trials.records.items()})
+    other = Run({name: tuple(map(elsewhere, each)) for name, each in trials.records.items()})
     return changed(other, label, change)
 
 
@@ -65,23 +59,23 @@ RESULTS = Path(__file__).parents[3] / "results" / "digits201"
 
 
 @pytest.fixture(scope="module")
-def committed() -> Trials:
+def committed() -> Run:
     """The committed default report: nine selectors, five seeds."""
-    return trials_in(RESULTS)
+    return load_run(RESULTS)
 
 
-def verdicts(run: Trials, baseline: Trials, **options: Any) -> dict[str, str]:
+def verdicts(run: Run, baseline: Run, **options: Any) -> dict[str, str]:
     return {finding.label: finding.verdict.text for finding in check(run, baseline, **options)}
 
 
-def test_a_run_is_the_same_as_itself(committed: Trials) -> None:
+def test_a_run_is_the_same_as_itself(committed: Run) -> None:
     findings = check(committed, committed)
     assert {finding.verdict.text for finding in findings} == {"same"}
     assert status_of(findings) == 0
     assert all((finding.equal, finding.exact, finding.cost_ratio) == (5, 5, 1.0) for finding in findings)
 
 
-def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make_one(committed: Trials) -> None:
+def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make_one(committed: Run) -> None:
     def last_bit(record: Record) -> Record:
         assert record.result is not None
         step = record.result.steps[2]
@@ -113,7 +107,7 @@ def test_verdicts_are_ordered_by_severity_and_spelt_in_words() -> None:
     ]  # fmt: skip
 
 
-def test_a_drop_is_told_from_noise_by_its_size_and_spread(committed: Trials) -> None:
+def test_a_drop_is_told_from_noise_by_its_size_and_spread(committed: Run) -> None:
     label = "zero-cost-pt (nwot)"
     drop = shifted(committed, label, lambda seed: -10 - 0.5 * seed)
     found = {finding.label: finding for finding in check(drop, committed)}
@@ -127,11 +121,11 @@ def test_a_drop_is_told_from_noise_by_its_size_and_spread(committed: Trials) -> 
     # What would be a finding alone may be chance among eleven selectors with two measures each.
     weak = shifted(committed, label, lambda seed: (-6.0, -2.0, -7.0, -3.0, -5.0)[seed])
     assert verdicts(weak, committed)[label] == "no difference"
-    alone = [Trials({label: each.records[label]}) for each in (weak, committed)]
+    alone = [Run({label: each.records[label]}) for each in (weak, committed)]
     assert verdicts(*alone)[label] == "worse"
 
 
-def test_a_slower_search_and_failed_trials_are_regressions(committed: Trials) -> None:
+def test_a_slower_search_and_failed_trials_are_regressions(committed: Run) -> None:
     def slow(record: Record) -> Record:
         assert record.cost is not None
         cost = record.cost.model_copy(update={"search_seconds": 3 * record.cost.search_seconds, "evaluations": 60})
@@ -156,8 +150,8 @@ def test_a_slower_search_and_failed_trials_are_regressions(committed: Trials) ->
     assert (found.verdict.text, found.reasons) == ("failed", ("1 of 5 trials failed: it broke",))
 
 
-def test_what_cannot_be_compared_is_said(committed: Trials) -> None:
-    missing = Trials({label: each for label, each in committed.records.items() if label != "random"})
+def test_what_cannot_be_compared_is_said(committed: Run) -> None:
+    missing = Run({label: each for label, each in committed.records.items() if label != "random"})
     findings = check(missing, committed)
     assert status_of(findings) == 2
     assert [(f.label, f.reasons) for f in findings if f.verdict.text == "not comparable"] == [
@@ -170,16 +164,16 @@ def test_what_cannot_be_compared_is_said(committed: Trials) -> None:
         return record.model_copy(update={"trial": record.trial.model_copy(update={"images_hash": "other"})})
 
     with pytest.raises(CannotCompare, match=r"hash of the images: other in the run, \w+ in the baseline"):
-        check(Trials({"random": tuple(map(other_images, committed.records["random"]))}), committed)
+        check(Run({"random": tuple(map(other_images, committed.records["random"]))}), committed)
     with pytest.raises(CannotCompare, match="the run has the selectors new, the baseline magnitude, darts-pt"):
-        check(Trials({"new": committed.records["random"]}), committed)
+        check(Run({"new": committed.records["random"]}), committed)
 
 
-def test_other_seeds_are_compared_as_two_samples(committed: Trials) -> None:
+def test_other_seeds_are_compared_as_two_samples(committed: Run) -> None:
     def later(record: Record) -> Record:
         return record.model_copy(update={"trial": record.trial.model_copy(update={"seed": record.trial.seed + 100})})
 
-    run = Trials({label: tuple(map(later, each)) for label, each in committed.records.items()})
+    run = Run({label: tuple(map(later, each)) for label, each in committed.records.items()})
     findings = check(run, committed)
     assert {finding.seeds for finding in findings} == {0}
     assert {each.comparison.test for finding in findings for each in finding.judgements} == {"Welch"}
@@ -255,10 +249,10 @@ def experiment(seeds: range) -> Experiment:
     )
 
 
-def ran(folder: Path, seeds: range) -> Trials:
+def ran(folder: Path, seeds: range) -> Run:
     summary = runner.run(experiment(seeds), folder, 1, lambda *_: None)
     assert summary.failed == ()
-    return trials_of(summary.records, [])
+    return Run.of(summary.records, [])
 
 
 def wrong_sign(self: ZeroCostPT, question: Any) -> Any:

@@ -33,7 +33,7 @@ from opselect.bench.published.numbers import (
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.writing import render_markdown, render_tables
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
-from opselect.bench.runs.trials import trials_of
+from opselect.bench.runs.run import Run
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces import registry
@@ -191,7 +191,7 @@ def step(edges: int, of: int, shift: int = 0) -> list[StepRecord]:
 
 def rows_of(published: Published, *records: Record) -> list[Row]:
     """The comparison with one run and no table."""
-    runs = {"runs/mine": trials_of(records, [])} if records else {}
+    runs = {"runs/mine": Run.of(records, [])} if records else {}
     return compare(published, runs, {"nasbench201": "no table", "digits201": "no table"}, {})
 
 
@@ -382,10 +382,8 @@ def test_a_mean_beyond_the_tolerance_differs_and_says_if_chance_explains_it(numb
 
 def test_every_label_and_run_that_fits_has_a_row(numbers: Callable[..., Published]) -> None:
     published = numbers(LOGGED)
-    first = trials_of(
-        [record(94.0, label="a"), record(94.1, label="b", settings={"proxy": "nwot_reference"})], ["a", "b"]
-    )
-    second = trials_of([record(90.0, label="a"), record(94.0, label="c", settings={"candidates": 10})], [])
+    first = Run.of([record(94.0, label="a"), record(94.1, label="b", settings={"proxy": "nwot_reference"})], ["a", "b"])
+    second = Run.of([record(90.0, label="a"), record(94.0, label="c", settings={"candidates": 10})], [])
     rows = compare(published, {"one": first, "two": second}, {}, {})
     assert [(row.origin, row.verdict, row.reason) for row in rows] == [
         ("a of one", "reproduced", "proxy = nwot"),
@@ -576,8 +574,8 @@ def test_a_report_shows_published_values_beside_ours() -> None:
     records = [record(94.0 + seed / 10, seed, steps=steps, others=others) for seed in range(4)]
     records += [record(88.0, seed, "dart|s", "darts-pt", training=TRAINING | {"epochs": 20}) for seed in range(4)]
     records += [record(50.0, seed, "luck", "random") for seed in range(4)]
-    table = render_tables(records, ["mine", "dart|s", "luck"])["tables/published.csv"]
-    text = render_markdown(records, ["mine", "dart|s", "luck"], "t")
+    table = render_tables(Run.of(records, ["mine", "dart|s", "luck"]))["tables/published.csv"]
+    text = render_markdown(Run.of(records, ["mine", "dart|s", "luck"], title="t"))
     assert text.index("**Beside published values**") < text.index("## Operation scores")
     assert "| *test accuracy, cifar10 (%)* |" in text and "| *first-step Spearman, cifar10* |" in text
     assert "| mine | 94.15 ± 0.13 | 4 | 94.00 ± 0.47 (4) | 0.50 | – | ZC-PT lookups | reproduced |" in text
@@ -599,14 +597,14 @@ def test_a_report_shows_published_values_beside_ours() -> None:
     assert "- ZC-PT logs: logs of the code zerocost\\_operation\\_score, commit 55fc52b" in text
     shuffled = records.copy()
     random.Random(1).shuffle(shuffled)
-    assert render_tables(shuffled, ["mine", "dart|s", "luck"])["tables/published.csv"] == table
+    assert render_tables(Run.of(shuffled, ["mine", "dart|s", "luck"]))["tables/published.csv"] == table
 
 
 def test_a_report_of_another_space_has_no_such_table() -> None:
     records = [record(80.0, seed, space="digits201", images="digits", dataset="digits") for seed in range(2)]
-    assert not [name for name in render_tables(records, ["mine"]) if "published" in name]
-    assert "published" not in render_markdown(records, ["mine"], "t")
-    assert compare_with_published(load_packaged(), trials_of(records, [])) == []
+    assert not [name for name in render_tables(Run.of(records, ["mine"])) if "published" in name]
+    assert "published" not in render_markdown(Run.of(records, ["mine"], title="t"))
+    assert compare_with_published(load_packaged(), Run.of(records, [])) == []
 
 
 def trained_record(seed: int, last: float, best: float, images: str = "cifar10", **changes: Any) -> tuple[Any, Any]:
@@ -643,7 +641,7 @@ def trained_record(seed: int, last: float, best: float, images: str = "cifar10",
 def published_row(*pairs: tuple[Any, Any]) -> Row:
     """What is said beside the published error of DARTS-PT on S2, CIFAR-10, 2.79 %."""
     records, networks = zip(*pairs, strict=True)
-    (row,) = compare_with_published(load_packaged(), trials_of(records, [], networks))
+    (row,) = compare_with_published(load_packaged(), Run.of(records, [], networks))
     assert (row.number.space, row.number.dataset, row.number.value) == ("darts-s2", ("cifar10",), 97.21)
     return row
 
@@ -680,7 +678,7 @@ def test_a_dataset_is_told_by_its_name_and_not_by_how_that_begins() -> None:
 
 def test_the_papers_table_has_published_errors_and_costs_in_columns_of_their_own() -> None:
     records, networks = zip(trained_record(0, 97.0, 97.1), trained_record(1, 96.0, 97.3), strict=True)
-    table = papers_table(trials_of(records, [], networks))
+    table = papers_table(Run.of(records, [], networks))
     (row,) = table.blocks[0].rows
     assert [cell.text for cell in row] == ["pt", "3.50 ± 0.71", "3.000 ± 0.000", "0.0007", "cpu", "2.79", "–"]
 

@@ -16,7 +16,7 @@ from opselect.bench.report import summaries
 from opselect.bench.report.render import escape_latex, escape_markdown, number
 from opselect.bench.report.writing import render_markdown, render_tables, write_report
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
-from opselect.bench.runs.trials import MixedRecords, trials_of
+from opselect.bench.runs.run import MixedRecords, Run
 from opselect.spaces.nasbench201.space import digits201
 
 EDGES, OPERATIONS = 6, 5
@@ -175,19 +175,19 @@ def test_the_order_of_records_changes_no_byte() -> None:
     shuffled = records.copy()
     random.Random(3).shuffle(shuffled)
     assert shuffled != records
-    assert render_tables(shuffled, LABELS) == render_tables(records, LABELS)
-    assert render_markdown(shuffled, LABELS, "t") == render_markdown(records, LABELS, "t")
+    assert render_tables(Run.of(shuffled, LABELS)) == render_tables(Run.of(records, LABELS))
+    assert render_markdown(Run.of(shuffled, LABELS, title="t")) == render_markdown(Run.of(records, LABELS, title="t"))
 
 
 def test_labels_come_in_the_order_given_and_then_by_name() -> None:
     records = accuracies("z", "darts-pt", [1.0]) + accuracies("m", "magnitude", [1.0]) + accuracies("a", "x", [1.0])
-    assert trials_of(records, ["m", "missing"]).labels == ("m", "missing", "a", "z")
+    assert Run.of(records, ["m", "missing"]).labels == ("m", "missing", "a", "z")
 
 
 def test_what_readers_must_know_of_sizes_and_epochs_stands_below_the_tables() -> None:
     records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("zero-cost-pt", "zero-cost-pt", [40])
     labels = ["magnitude", "zero-cost-pt"]
-    plain = render_markdown(records, labels, "full size")
+    plain = render_markdown(Run.of(records, labels, title="full size"))
     assert "supernets of" not in plain
     assert "validation accuracies:" not in plain
     changed = []
@@ -196,7 +196,7 @@ def test_what_readers_must_know_of_sizes_and_epochs_stands_below_the_tables() ->
         table = TABLE.model_copy(update={"valid_epochs": 3})
         trial = record.trial.model_copy(update={"training": training, "table": table})
         changed.append(record.model_copy(update={"trial": trial, "key": trial.key}))
-    text = render_markdown(changed, labels, "small")
+    text = render_markdown(Run.of(changed, labels, title="small"))
     small = (
         "The trained supernets of magnitude are small: 4 channel(s) in the first stage, 1 cell(s) a stage, 20 epochs."
     )
@@ -207,18 +207,18 @@ def test_what_readers_must_know_of_sizes_and_epochs_stands_below_the_tables() ->
 
 def test_other_datasets_have_a_table_of_their_own() -> None:
     records = accuracies("magnitude", "magnitude", [50, 60]) + accuracies("random", "random", [40])
-    assert "transfer" not in render_markdown(records, ["magnitude", "random"], "one dataset")
+    assert "transfer" not in render_markdown(Run.of(records, ["magnitude", "random"], title="one dataset"))
     wider = []
     for record, letters in zip(records, (30.0, 34.0, 20.0), strict=True):
         trial = record.trial.model_copy(update={"table": TABLE.model_copy(update={"also": ("letters",)})})
         assert record.result is not None
         result = record.result.model_copy(update={"other_test_accuracies": {"letters": letters}})
         wider.append(record.model_copy(update={"trial": trial, "key": trial.key, "result": result}))
-    text = render_markdown(wider, ["magnitude", "random"], "two datasets")
+    text = render_markdown(Run.of(wider, ["magnitude", "random"], title="two datasets"))
     assert "| magnitude | 2 | 32.00 ± 2.83 | \\[6.59, 57.41\\] |" in text
     assert "| random | 1 | 20.00 | – |" in text
     assert "letters test accuracy (%) ↑" in text
-    (line, _) = lines_of(render_tables(wider, ["magnitude", "random"]), "transfer")
+    (line, _) = lines_of(render_tables(Run.of(wider, ["magnitude", "random"])), "transfer")
     assert float(line["test_accuracy_letters_value"]) == 32
 
 
@@ -226,7 +226,7 @@ def test_selection_by_hand() -> None:
     records = accuracies("magnitude", "magnitude", [70.0, 80.0, 90.0]) + accuracies(
         "darts-pt", "darts-pt", [60.0, 61.0]
     )
-    files = render_tables(records, ["magnitude", "darts-pt"])
+    files = render_tables(Run.of(records, ["magnitude", "darts-pt"]))
     first, second = lines_of(files, "selection")
     # Student's t for 95 % and 2 degrees of freedom is 4.3027; the deviation is 10.
     half = 4.302653 * 10 / math.sqrt(3)
@@ -237,7 +237,7 @@ def test_selection_by_hand() -> None:
     assert second["regret_value"] == "29.5"
     row = next(line for line in files["tables/selection.tex"].splitlines() if line.startswith("magnitude"))
     assert r"\textbf{80.00 $\pm$ 10.00} & {[55.16, 104.84]} & \textbf{81.00} & \textbf{10.00}" in row
-    report = render_markdown(records, ["magnitude", "darts-pt"], "t")
+    report = render_markdown(Run.of(records, ["magnitude", "darts-pt"], title="t"))
     assert (
         "| magnitude | 3 | **80.00 ± 10.00** | \\[55.16, 104.84\\] | **81.00** | **10.00** | **80.0** | 1 |" in report
     )
@@ -247,7 +247,7 @@ def test_selection_by_hand() -> None:
 def test_random_choice_and_oracles_do_not_compete() -> None:
     records = accuracies("magnitude", "magnitude", [50.0, 51.0]) + accuracies("darts-pt", "darts-pt", [40.0, 41.0])
     records += accuracies("the ceiling", "best-acc", [90.0, 89.0]) + accuracies("luck", "random", [70.0, 70.0])
-    report = render_markdown(records, ["the ceiling", "luck", "magnitude", "darts-pt"], "t")
+    report = render_markdown(Run.of(records, ["the ceiling", "luck", "magnitude", "darts-pt"], title="t"))
     assert "| magnitude | 2 | **50.50" in report and "| darts-pt | 2 | <u>40.50" in report
     assert "| the ceiling | 2 | 89.50" in report and "| luck | 2 | 70.00" in report
     assert "Highest mean test accuracy: magnitude" in report
@@ -259,18 +259,18 @@ def test_what_is_printed_alike_is_marked_alike() -> None:
         for label, value in (("a", 50.001), ("b", 50.002), ("c", 49.0), ("d", 48.0))
         for record in accuracies(label, "darts-pt", [value, value])
     ]
-    report = render_markdown(records, list("abcd"), "t")
+    report = render_markdown(Run.of(records, list("abcd"), title="t"))
     assert re.findall(r"^\| (\w) \| 2 \| \*\*50\.00", report, re.MULTILINE) == ["a", "b"]
     assert "<u>49.00" not in report
 
 
 def test_failed_trials_are_counted_and_give_their_reason() -> None:
     records = [*accuracies("m", "magnitude", [50.0, 52.0]), failed("m", "magnitude", 2, "it\nbroke | badly")]
-    files = render_tables(records, ["m"])
+    files = render_tables(Run.of(records, ["m"]))
     (row,) = lines_of(files, "selection")
     assert (row["trials"], row["failed"], row["test_accuracy_n"], row["test_accuracy_value"]) == ("3", "1", "2", "51")
     assert lines_of(files, "failures")[0]["reason"] == "it broke | badly"
-    report = render_markdown(records, ["m"], "t")
+    report = render_markdown(Run.of(records, ["m"], title="t"))
     assert "| m | 3 (1 failed) |" in report and "| m | 2 | it broke \\| badly |" in report
     assert "| m | 2 | failed | – |" in report
 
@@ -278,9 +278,9 @@ def test_failed_trials_are_counted_and_give_their_reason() -> None:
 def test_ties_and_non_finite_scores_are_counted() -> None:
     steps = (one_step([[1, math.nan, 3]], [[1, 2, 3]], tied=2), one_step([[math.inf, -math.inf, 3]], [[1, 2, 3]]))
     result = measured(50.0, steps=steps, candidates=[("a", 1.0), ("b", math.nan), ("a", 1.0)])
-    (row,) = summaries.selection(trials_of([finished("m", "magnitude", 0, result)], []))
+    (row,) = summaries.selection(Run.of([finished("m", "magnitude", 0, result)], []))
     assert (row.decisions, row.tied_decisions, row.scores, row.nonfinite_scores) == (2, 1, 9, 4)
-    (trial,) = summaries.every_trial(trials_of([finished("m", "magnitude", 0, result)], []))
+    (trial,) = summaries.every_trial(Run.of([finished("m", "magnitude", 0, result)], []))
     assert (trial.candidates, trial.distinct_candidates) == (3, 2)
 
 
@@ -292,7 +292,7 @@ def test_agreement_by_hand() -> None:
     records = [
         finished("m", "magnitude", seed, measured(50.0, steps=(step,))) for seed, step in enumerate((first, second))
     ]
-    spearman, kendall = summaries.agreements(trials_of(records, []))[:2]
+    spearman, kendall = summaries.agreements(Run.of(records, []))[:2]
     assert spearman.agreement.value == pytest.approx((0 + 0.95) / 2)
     assert kendall.agreement.value == pytest.approx((0 + 0.9) / 2)
     assert (spearman.edges, spearman.undefined_edges, spearman.dropped_pairs) == (4, 2, 3)
@@ -303,9 +303,7 @@ def test_edges_decided_before_a_step_are_not_in_its_agreement() -> None:
     truth = [[1.0, 2, 3], [1.0, 2, 3]]
     first = one_step([[3, 2, 1], [1, 2, 3]], truth)
     second = StepRecord(edge=1, operation=2, tied=0, scores=first.scores, truth=first.truth)
-    rows = summaries.along_the_steps(
-        trials_of([finished("m", "magnitude", 0, measured(50.0, steps=(first, second)))], [])
-    )
+    rows = summaries.along_the_steps(Run.of([finished("m", "magnitude", 0, measured(50.0, steps=(first, second)))], []))
     assert [row.step for row in rows] == [1, 2]
     assert [row.agreement.value for row in rows] == pytest.approx([0, 1])
 
@@ -314,8 +312,8 @@ def test_scores_of_one_edge_only_are_said_to_be_that() -> None:
     step = one_step([[1, 2, 3]], [[1.0, 2, 3]])
     record = finished("m", "magnitude", 0, measured(50.0, steps=(step,)))
     unobserved = record.model_copy(update={"trial": record.trial.model_copy(update={"observe": False})})
-    assert "observe = false" not in render_markdown([record], ["m"], "t")
-    assert render_markdown([unobserved], ["m"], "t").count("observe = false") == 3
+    assert "observe = false" not in render_markdown(Run.of([record], ["m"], title="t"))
+    assert render_markdown(Run.of([unobserved], ["m"], title="t")).count("observe = false") == 3
 
 
 def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
@@ -324,7 +322,7 @@ def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
     records = [finished("a", "magnitude", seed, measured(50.0, steps=(up,))) for seed in (0, 1)]
     records += [finished("b", "darts-pt", seed, measured(50.0, steps=(down,))) for seed in (1, 2)]
     records += [finished("luck", "random", 1, measured(50.0, steps=(up,)))]
-    rows = summaries.correlations(trials_of(records, ["a", "b", "luck"]))
+    rows = summaries.correlations(Run.of(records, ["a", "b", "luck"]))
     found = {(row.first, row.second): (row.agreement.value, row.agreement.n) for row in rows}
     assert found == {
         ("best-acc (test)", "avg-acc (test)"): (1, 3),
@@ -338,25 +336,25 @@ def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
 
 def test_paired_differences_use_common_seeds() -> None:
     records = accuracies("m", "magnitude", [50.0, 52.0, 54.0]) + accuracies("d", "darts-pt", [51.0, 54.0])
-    files = render_tables(records, ["m", "d"])
+    files = render_tables(Run.of(records, ["m", "d"]))
     (row,) = lines_of(files, "paired")
     # 50 - 51 and 52 - 54; of the four sign patterns two are as far from zero.
     assert (row["first"], row["second"], row["difference_value"], row["difference_n"]) == ("m", "d", "-1.5", "2")
     assert row["p_value"] == "0.5"
-    report = render_markdown(records, ["m", "d"], "t")
+    report = render_markdown(Run.of(records, ["m", "d"], title="t"))
     assert "minus m (pp) ↑" in report and "minus d (pp) ↑" in report
     # t for 95 % and one degree of freedom is 12.706, the deviation sqrt(1/2): 12.706 * 0.7071 / sqrt(2) = 6.35.
     assert "| d | 1.50 | \\[−4.85, 7.85\\] | 2 | 0.5000 |  |  |  |  |" in report
 
 
 def test_one_seed_has_no_interval() -> None:
-    report = render_markdown(example(seeds=1), LABELS, "t")
+    report = render_markdown(Run.of(example(seeds=1), LABELS, title="t"))
     row = next(line for line in report.splitlines() if line.startswith("| magnitude | 1 |"))
     assert re.match(r"\| magnitude \| 1 \| \**\d\d\.\d\d\** \| – \|", row)
 
 
 def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path) -> None:
-    report = render_markdown([], ["magnitude"], "t")
+    report = render_markdown(Run.of([], ["magnitude"], title="t"))
     assert "There are no records." in report and "| magnitude | 0 | – | – | – | – | – | 0 |" in report
     nothing: dict[str, Any] = {
         "valid_accuracy": None,
@@ -366,14 +364,17 @@ def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path
         "test_accuracies": [],
     }
     bare = [finished("m", "magnitude", 0, measured(50.0).model_copy(update=nothing), table=None)]
-    report = render_markdown(bare, ["m"], "t")
+    report = render_markdown(Run.of(bare, ["m"], title="t"))
     assert "no table of accuracies" in report and "figures/accuracy.png" not in report
     assert "| m | 1 | – | – | 1 |" in report and "Regret" not in report
-    assert {path.name for path in write_report([], [], tmp_path, "t") if path.suffix == ".png"} == set()
+    assert {path.name for path in write_report(Run.of([], []), tmp_path) if path.suffix == ".png"} == set()
 
 
 def test_every_version_is_reported_under_its_own_name() -> None:
-    facts = {row["item"]: row["value"] for row in lines_of(render_tables(example(seeds=1), LABELS), "reproducibility")}
+    facts = {
+        row["item"]: row["value"]
+        for row in lines_of(render_tables(Run.of(example(seeds=1), LABELS)), "reproducibility")
+    }
     assert (facts["Version of opselect"], facts["Version of torch"]) == ("0.1.0", "2.5.1")
     assert (facts["Seeds"], facts["Table, fingerprint"], facts["Images, hash"]) == ("0", "f1e2d3c4", "abc123")
 
@@ -383,10 +384,10 @@ def test_records_of_two_problems_or_two_versions_are_refused() -> None:
     other_table = TABLE.model_copy(update={"epochs": 200})
     other = finished("m", "magnitude", 1, measured(50.0), table=other_table)
     with pytest.raises(MixedRecords, match=r"2 problems.*10 epochs.*200 epochs"):
-        render_tables([first, other], ["m"])
+        render_tables(Run.of([first, other], ["m"]))
     again = first.model_copy(update={"trial": first.trial.model_copy(update={"software": {"torch": "9"}})})
     with pytest.raises(MixedRecords, match=r"'m', seed 0: 2 records, expected one"):
-        render_tables([first, again], ["m"])
+        render_tables(Run.of([first, again], ["m"]))
 
 
 def test_times_stand_in_no_reproducible_file() -> None:
@@ -400,8 +401,8 @@ def test_times_stand_in_no_reproducible_file() -> None:
         )
         for record in records
     ]
-    assert render_tables(slower, LABELS) == render_tables(records, LABELS)
-    assert render_markdown(slower, LABELS, "t") == render_markdown(records, LABELS, "t")
+    assert render_tables(Run.of(slower, LABELS)) == render_tables(Run.of(records, LABELS))
+    assert render_markdown(Run.of(slower, LABELS, title="t")) == render_markdown(Run.of(records, LABELS, title="t"))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +417,7 @@ def test_names_are_escaped_in_latex() -> None:
         r"a\_b \& 5 \% \$x\$ \#1 \{y\} "
         r"\textasciitilde{} \textasciicircum{} \textbackslash{}z \textless{} \textgreater{}"
     )
-    table = render_tables(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY])["tables/selection.tex"]
+    table = render_tables(Run.of(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY]))["tables/selection.tex"]
     row = next(line for line in table.splitlines() if line.startswith(r"a\_b"))
     assert row.startswith(escape_latex(NASTY))
     # Nine column separators beside the escaped ampersand of the name.
@@ -425,7 +426,7 @@ def test_names_are_escaped_in_latex() -> None:
 
 def test_names_are_escaped_in_markdown() -> None:
     assert escape_markdown("a|b_*<c>") == r"a\|b\_\*\<c\>"
-    report = render_markdown(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY], NASTY, {NASTY: NASTY})
+    report = render_markdown(Run.of(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY], title=NASTY))
     rows = [line for line in report.splitlines() if line.startswith(f"| {escape_markdown(NASTY)} | 2 |")]
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 11
     assert report.startswith(f"# {escape_markdown(NASTY)}\n")
@@ -457,8 +458,8 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
     nasty = [record.model_copy(update={"label": NASTY}) for record in records if record.label == "magnitude"]
     records = [record for record in records if record.label != "magnitude"] + nasty
     labels = [NASTY, "darts-pt", "random", "best-acc"]
-    first = write_report(records, labels, tmp_path / "first", NASTY, {"Experiment": NASTY})
-    second = write_report(records[::-1], labels, tmp_path / "second", NASTY, {"Experiment": NASTY})
+    first = write_report(Run.of(records, labels, title=NASTY), tmp_path / "first")
+    second = write_report(Run.of(records[::-1], labels, title=NASTY), tmp_path / "second")
     contents = {path.relative_to(tmp_path / "first").as_posix(): path.read_bytes() for path in first}
     assert contents == {path.relative_to(tmp_path / "second").as_posix(): path.read_bytes() for path in second}
 
@@ -466,9 +467,9 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("pdf", "png")}
     assert {name for name in contents if name.startswith("figures/")} == expected
     assert {"report.md", "report.html", "timing.md", "tables/timing.csv", "tables/timing.tex"} <= set(contents)
-    tables = render_tables(records, labels)
+    tables = render_tables(Run.of(records, labels))
     assert {name: contents[name].decode() for name in tables} == tables
-    assert contents["report.md"].decode() == render_markdown(records, labels, NASTY, {"Experiment": NASTY})
+    assert contents["report.md"].decode() == render_markdown(Run.of(records, labels, title=NASTY))
     assert b"CreationDate" not in contents["figures/accuracy.pdf"]
 
     page = Page(contents["report.html"].decode())

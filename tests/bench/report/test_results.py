@@ -17,12 +17,11 @@ def test_there_are_committed_results() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_committed_tables_are_remade_byte_for_byte(name: str) -> None:
-    records, experiment, networks = load_run(RESULTS / name)
-    tables = render_tables(records, experiment.labels, networks)
+    run = load_run(RESULTS / name)
+    tables = render_tables(run)
     assert tables
     for file, text in tables.items():
         assert (RESULTS / name / file).read_bytes() == text.encode(), file
-    markdown = render_markdown(records, experiment.labels, experiment.title, networks=networks)
-    assert (RESULTS / name / "report.md").read_bytes() == markdown.encode()
-    assert all(record.status == "done" for record in records)
-    assert all(network.result for network in networks)
+    assert (RESULTS / name / "report.md").read_bytes() == render_markdown(run).encode()
+    assert all(record.status == "done" for record in run.all)
+    assert all(training.result for trainings in run.networks.values() for training in trainings)

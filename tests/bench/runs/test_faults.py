@@ -17,7 +17,7 @@ from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, open_for_append, read_records
-from opselect.bench.runs.run import select_once
+from opselect.bench.runs.select import select_once
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.tables import digits201 as table_building
 from opselect.spaces.files import InUse, NotWritten

@@ -97,11 +97,11 @@ def comes_out(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str], 
     assert len(path.read_bytes().splitlines()) == len(records)
     assert not list(folder.rglob(".*"))
     assert {each.name for each in folder.iterdir()} <= {"records.jsonl", "experiment.toml", "supernets"}
-    found, experiment, _ = load_run(folder)
+    run = load_run(folder)
     return (
         {record.key: outcome(record) for record in records},
-        render_tables(found, experiment.labels),
-        render_markdown(found, experiment.labels, "killed"),
+        render_tables(run),
+        render_markdown(run),
     )
 
 

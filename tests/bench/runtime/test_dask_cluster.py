@@ -22,6 +22,7 @@ from opselect.bench.experiment.file import Experiment, NetworkChoice, parse
 from opselect.bench.report.writing import render_tables
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, read_records
+from opselect.bench.runs.run import Run
 from opselect.bench.runtime import dask_cluster as module
 from opselect.bench.runtime.dask_cluster import Cluster, UnusableCluster, connected
 from opselect.bench.runtime.parallel import Workers, in_parallel
@@ -176,7 +177,7 @@ def test_a_cluster_gives_the_records_and_tables_of_this_machine(
     near = runner.run(wanted, Path("near"), 1, quietly)
     assert far.failed == ()
     assert [outcome(record) for record in far.records] == [outcome(record) for record in near.records]
-    assert render_tables(far.records, wanted.labels) == render_tables(near.records, wanted.labels)
+    assert render_tables(Run.of(far.records, wanted.labels)) == render_tables(Run.of(near.records, wanted.labels))
     assert sorted(in_file(Path("far"))) == sorted(record.key for record in far.records)
     assert {record.environment["torch threads"] for record in far.records} == {1}
     assert [path.name for path in sorted(Path("far/supernets").iterdir())] == [
@@ -198,7 +199,7 @@ def test_a_trial_whose_worker_is_killed_is_run_by_another_one(dask: Processes, p
     assert sorted(in_file(tmp_path / "far")) == sorted(record.key for record in far.records)
     near = runner.run(wanted, tmp_path / "near", 1, quietly)
     assert [outcome(record) for record in far.records] == [outcome(record) for record in near.records]
-    assert render_tables(far.records, wanted.labels) == render_tables(near.records, wanted.labels)
+    assert render_tables(Run.of(far.records, wanted.labels)) == render_tables(Run.of(near.records, wanted.labels))
 
 
 def test_a_trial_that_kills_every_worker_fails_with_its_reason_and_alone(dask: Processes, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Running one selector with one seed, outside of a run."""
+
+from pathlib import Path
+
+from opselect.bench.experiment.file import (
+    Experiment,
+    InvalidExperiment,
+    SelectorEntry,
+    check_ingredients,
+    selector_entry,
+)
+from opselect.bench.runs.records import Record
+from opselect.bench.runs.trial import Trial, run_trial, train
+from opselect.bench.runtime.parallel import use_single_thread
+from opselect.spaces.files import check_writable
+
+
+def select_once(experiment: Experiment, name: str, seed: int, settings: list[str], supernets: Path) -> Record:
+    """Run one selector with one seed, with the experiment's space, images, table and supernet.
+
+    Args:
+        experiment: Experiment that everything but the selector comes from.
+        name: A label of the experiment, a name that its selectors have, or any registered selector.
+        seed: Seed of the trial.
+        settings: Changes to the selector's settings, each as `KEY=VALUE`.
+        supernets: Folder of trained supernets.
+
+    Raises:
+        InvalidExperiment: The selector or a setting is unknown or out of range.
+        NotWritten: The supernet that it needs cannot be stored.
+    """
+    entry = next(
+        (entry for entry in experiment.selectors if entry.label == name),
+        next((entry for entry in experiment.selectors if entry.name == name), None),
+    )
+    content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
+    content |= dict(parse_setting(text, "proxy=synflow") for text in settings)
+    chosen: SelectorEntry = selector_entry(content, "select")
+    experiment = experiment.model_copy(update={"selectors": (chosen,)})
+    check_ingredients(experiment)
+    use_single_thread()
+    trial = Trial(experiment, chosen, seed, supernets)
+    if trial.supernet_job:
+        check_writable(supernets)
+    return run_trial(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
+
+
+def parse_setting(text: str, example: str) -> tuple[str, object]:
+    """Split a setting of the command line into its name and its value, a number where it looks like one.
+
+    Args:
+        text: The setting as `KEY=VALUE`.
+        example: A text of this form, for the message.
+
+    Raises:
+        InvalidExperiment: The text does not have this form.
+
+    Example:
+        >>> parse_setting("batch_size=64", "proxy=synflow")
+        ('batch_size', 64)
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidExperiment(f"--set {text!r}: expected KEY=VALUE, for example {example}")
+    for number in (int, float):
+        try:
+            return key, number(value)
+        except ValueError:
+            continue
+    return key, value

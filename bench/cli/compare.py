@@ -105,14 +105,14 @@ def published(
     """
     from opselect.bench.published.compare import compare, supernets_for, tables_for
     from opselect.bench.published.numbers import load_packaged
-    from opselect.bench.report import published as printing
+    from opselect.bench.report.sections.published import print_comparison, row_data, verdict_counts
 
     numbers = load_packaged()
     rows = compare(numbers, _runs(folders), tables_for(numbers), supernets_for(numbers))
     if as_json:
-        print_json({"rows": [printing.plain(row) for row in rows], "verdicts": printing.count(rows)})
+        print_json({"rows": [row_data(row) for row in rows], "verdicts": verdict_counts(rows)})
     else:
-        printing.show(rows, page_console())
+        print_comparison(rows, page_console())
 
 
 def _runs(folders: list[Path] | None) -> "dict[str, Run]":

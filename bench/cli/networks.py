@@ -40,7 +40,7 @@ def proxies(
     Example: `opselect proxies --space digits201 --images digits --table digits201 --sample 500 --output runs/proxies`
     """
     from opselect.bench import proxy_study
-    from opselect.bench.report.proxies import write_proxy_report
+    from opselect.bench.report.page import write_proxy_report
     from opselect.spaces import registry
 
     names = tuple(dict.fromkeys(proxy or registry.names("proxies")))
@@ -142,13 +142,13 @@ def draw(
     Example: `opselect draw DARTS_V2 --output darts_v2.pdf`
     """
     from opselect.bench.evaluation.networks import architecture_named
-    from opselect.bench.report.figures import cells_drawn
-    from opselect.bench.report.writing import write_file
+    from opselect.bench.report.figures import draw_cells
+    from opselect.bench.report.page import write_file
     from opselect.spaces.registry import UnknownName, did_you_mean, load
 
     kind, kinds = output.suffix.removeprefix("."), ("pdf", "png", "svg")
     if kind not in kinds:
         raise UnknownName(f"{output}: a file of kind {kind!r}{did_you_mean(kind, kinds)}")
     loaded = load("spaces", space)
-    (content,) = cells_drawn(loaded, architecture_named(architecture, loaded), (kind,), title)
+    (content,) = draw_cells(loaded, architecture_named(architecture, loaded), (kind,), title)
     print(f"figure: {write_file(output, content)}")

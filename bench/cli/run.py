@@ -83,7 +83,7 @@ def report(
 
     Example: `opselect report runs/digits201`
     """
-    from opselect.bench.report.writing import write_overview, write_report
+    from opselect.bench.report.page import write_overview, write_report
     from opselect.bench.runs.run import load_run, load_study_run
     from opselect.spaces.files import check_writable
 

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
-from opselect.bench.report import summaries
-from opselect.bench.report.render import UNDEFINED, escape_markdown, number
+from opselect.bench.report.formatting import UNDEFINED, number
+from opselect.bench.report.render import escape_markdown
+from opselect.bench.report.sections.scores import first_agreement_by_seed
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Comparison, holm, t_test
@@ -193,7 +194,7 @@ def _measures(run: Run, baseline: Run, label: str) -> dict[str, Comparison]:
     """Comparison of run and baseline by measure, for the measures that both have."""
     comparisons = {}
     accuracies = [trials.values(label, lambda result: result.test_accuracy) for trials in (run, baseline)]
-    agreements = [summaries.first_agreement_by_seed(trials, label) for trials in (run, baseline)]
+    agreements = [first_agreement_by_seed(trials, label) for trials in (run, baseline)]
     for name, (ours, theirs) in (
         ("test accuracy", accuracies),
         ("first-step Spearman with best-acc", agreements),

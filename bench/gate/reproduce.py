@@ -6,8 +6,8 @@ from pathlib import Path
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, read
 from opselect.bench.gate.compare import DECISIVE, change_between, is_same_outcome
-from opselect.bench.report.formatting import listed, plain
-from opselect.bench.report.writing import render_tables
+from opselect.bench.report.formatting import listing, value_text
+from opselect.bench.report.page import render_tables
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run, load_run, load_study_run
 from opselect.bench.runs.runner import Progress
@@ -105,7 +105,7 @@ def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int
     ):
         for each in asked:
             if each not in known:
-                raise InvalidExperiment(f"{where}: has no {what} {each!r}; expected one of {listed(known)}")
+                raise InvalidExperiment(f"{where}: has no {what} {each!r}; expected one of {listing(known)}")
     selectors = tuple(
         entry.model_copy(update={"seeds": chosen})
         for entry in experiment.selectors
@@ -162,7 +162,7 @@ def _explanations(before: Record, now: Record) -> tuple[str, ...]:
         for record in (before, now)
     ]
     found = [
-        f"{what}: {plain(facts[0].get(what))} before, {plain(value)} now"
+        f"{what}: {value_text(facts[0].get(what))} before, {value_text(value)} now"
         for what, value in facts[1].items()
         if facts[0].get(what) != value
     ]
@@ -179,7 +179,7 @@ def summary_text(found: Mapping[str, Reproduction]) -> str:
         lines += [f"{name}:"] if name else []
         lines.append(f"{len(equal)} of {len(each.trials)} trials are equal to the last bit")
         tables = len(each.equal_tables) + len(each.other_tables)
-        others = f"; others: {listed(each.other_tables)}" if each.other_tables else ""
+        others = f"; others: {listing(each.other_tables)}" if each.other_tables else ""
         lines.append(f"{len(each.equal_tables)} of {tables} table files are equal byte for byte{others}")
         for trial in each.trials:
             if trial.difference is not None:

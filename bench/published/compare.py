@@ -22,7 +22,8 @@ from opselect.bench.published.numbers import (
     Scalar,
     Source,
 )
-from opselect.bench.report import summaries
+from opselect.bench.report.sections.costs import timings
+from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
@@ -361,7 +362,7 @@ def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
     if not datasets <= set(number.dataset):
         return f"best-acc is that of {', '.join(sorted(datasets))}, published {number.dataset[0]}"
     found = [
-        row.agreement for row in summaries.agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")
+        row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")
     ]
     if not found or found[0].value is None:
         return _unfinished(trials) or "no first scores whose rank correlation is defined"
@@ -369,14 +370,14 @@ def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
 
 
 def _search_time(number: Number, trials: Run) -> Mean | str:
-    timings = summaries.timings(trials)
-    return timings[0].search if timings else _unfinished(trials)
+    rows = timings(trials)
+    return rows[0].search if rows else _unfinished(trials)
 
 
 def _time_of_a_score(number: Number, trials: Run) -> Mean | str:
-    timings = summaries.timings(trials)
-    if timings and timings[0].seconds_per_evaluation.value is not None:
-        return timings[0].seconds_per_evaluation
+    rows = timings(trials)
+    if rows and rows[0].seconds_per_evaluation.value is not None:
+        return rows[0].seconds_per_evaluation
     return _unfinished(trials) or "no score evaluations"
 
 

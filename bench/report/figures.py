@@ -1,6 +1,6 @@
-"""The figures of a report, as PNG and PDF files that the same trials determine to the last byte.
+"""The figures of a report, as PNG and PDF files that the same records determine to the last byte.
 
-Importing this module imports matplotlib, networkx and seaborn; `writing` does it only when it draws.
+Importing this module imports matplotlib, networkx and seaborn; `page` does it only when it draws.
 """
 
 import io
@@ -23,10 +23,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
-from opselect.bench.report import summaries
 from opselect.bench.report.drawing.cells import cell_figure, overview_figure
-from opselect.bench.report.render import UNDEFINED, number
-from opselect.bench.report.summaries import SelectionSummary
+from opselect.bench.report.formatting import UNDEFINED, number
+from opselect.bench.report.sections.scores import agreement_by_seed, correlations, first_scores, step_agreements
+from opselect.bench.report.sections.selection import SelectionSummary, selection, typical_architectures
 from opselect.bench.runs.run import Run
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
@@ -66,47 +66,47 @@ DASHED = (0, (4, 3))
 LONGEST_LABEL = 32
 
 
-def draw(name: str, trials: Run) -> tuple[bytes, bytes]:
+def draw(name: str, run: Run) -> tuple[bytes, bytes]:
     """One figure as a PNG and a PDF file.
 
     Args:
-        name: of a `document.Figure`.
-        trials: that have something to show in it.
+        name: Name of a `render.Figure`.
+        run: Run that has something to show in it.
     """
     drawings: Mapping[str, Callable[[Run], Figure]] = {
         "accuracy": draw_accuracy,
         "accuracy_against_time": draw_accuracy_against_time,
-        "cells": draw_cells,
+        "cells": draw_typical_cells,
         "correlations": draw_correlations,
         "steps": draw_steps,
     }
     with _style():
-        figure = drawings[name](trials)
+        figure = drawings[name](run)
         return _saved(figure, "png"), _saved(figure, "pdf")
 
 
-def errors_drawn(parts: Sequence[Run]) -> tuple[bytes, bytes]:
+def draw_overview(runs: Sequence[Run]) -> tuple[bytes, bytes]:
     """The figure of a study's overview as a PNG and a PDF file."""
     with _style():
-        figure = draw_errors(parts)
+        figure = draw_errors(runs)
         return _saved(figure, "png"), _saved(figure, "pdf")
 
 
-def draw_errors(parts: Sequence[Run]) -> Figure:
+def draw_errors(runs: Sequence[Run]) -> Figure:
     """Test error by space: a panel a set of images, a group a space, a column a selector, a dot a seed."""
-    every_image = list(dict.fromkeys(trials.all[0].trial.images for trials in parts))
-    labels = list(dict.fromkeys(label for trials in parts for label in trials.labels))
-    colors = {label: color for trials in parts for label, color in _colors(trials).items()}
+    every_image = list(dict.fromkeys(run.all[0].trial.images for run in runs))
+    labels = list(dict.fromkeys(label for run in runs for label in run.labels))
+    colors = {label: color for run in runs for label, color in _colors(run).items()}
     markers = dict(zip(labels, itertools.cycle(MARKERS), strict=False))
     figure = Figure(figsize=(WIDTH, 0.6 + 2.3 * len(every_image)), layout="constrained")
     panels = figure.subplots(len(every_image), squeeze=False)[:, 0]
     for axes, images in zip(panels, every_image, strict=True):
-        shown = [trials for trials in parts if trials.all[0].trial.images == images]
-        for place, trials in enumerate(shown):
+        shown = [run for run in runs if run.all[0].trial.images == images]
+        for place, run in enumerate(shown):
             for column, label in enumerate(labels):
                 found = [
                     100 - result.test_accuracy
-                    for result in (trials.results(label).values() if label in trials.labels else ())
+                    for result in (run.results(label).values() if label in run.labels else ())
                     if result.test_accuracy is not None
                 ]
                 if not found:
@@ -115,7 +115,7 @@ def draw_errors(parts: Sequence[Run]) -> Figure:
                 axes.plot([across] * len(found), found, markers[label], ms=4, mew=0, alpha=0.55, color=colors[label])
                 mean = sum(found) / len(found)
                 axes.plot([across - 0.05, across + 0.05], [mean, mean], color=colors[label], lw=2)
-        axes.set_xticks(range(len(shown)), [trials.all[0].trial.space for trials in shown])
+        axes.set_xticks(range(len(shown)), [run.all[0].trial.space for run in shown])
         axes.tick_params(axis="x", length=0)
         axes.set_xlim(-0.5, len(shown) - 0.5)
         for border in range(1, len(shown)):
@@ -146,24 +146,24 @@ def _saved(figure: Figure, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def draw_accuracy(trials: Run) -> Figure:
+def draw_accuracy(run: Run) -> Figure:
     """Test accuracy by selector: a dot a seed, the mean with its interval, the table's best as a line."""
-    rows = {row.label: row for row in summaries.selection(trials) if row.test_accuracy.value is not None}
-    labels = [label for label in trials.in_role("selector") + trials.in_role("random", "oracle") if label in rows]
-    colors = _colors(trials)
+    rows = {row.label: row for row in selection(run) if row.test_accuracy.value is not None}
+    labels = [label for label in run.in_role("selector") + run.in_role("random", "oracle") if label in rows]
+    colors = _colors(run)
     figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(labels)), layout="constrained")
     axes = figure.subplots()
     for height, label in enumerate(labels):
-        values = [value for value in trials.values(label, lambda result: result.test_accuracy).values() if value]
+        values = [value for value in run.values(label, lambda result: result.test_accuracy).values() if value]
         # The dots lie below the mean, so that neither hides the other.
         axes.plot(values, [height + 0.2] * len(values), "o", ms=4, mew=0, alpha=0.55, color=colors[label])
         _draw_mean(axes, rows[label], height - 0.12, colors[label])
-    best = _best_of_table(trials)
+    best = _best_of_table(run)
     if best is not None:
         axes.axvline(best, color="0.35", lw=0.8, ls=DASHED, zorder=1)
         across = axes.get_xaxis_transform()
         axes.text(best, 1.01, "best of the table", transform=across, ha="right", fontsize=7, color="0.35")
-    competing = sum(trials.role(label) == "selector" for label in labels)
+    competing = sum(run.role(label) == "selector" for label in labels)
     if 0 < competing < len(labels):
         axes.axhline(competing - 0.5, color="0.6", lw=0.6)
     axes.set_yticks(range(len(labels)), [_short(label) for label in labels], fontsize=8)
@@ -185,20 +185,20 @@ def _draw_mean(axes: Axes, row: SelectionSummary, height: float, color: str) -> 
         axes.plot([mean.value], [height], "D", ms=5, mfc=color, mec="white", mew=0.6)
 
 
-def _best_of_table(trials: Run) -> float | None:
+def _best_of_table(run: Run) -> float | None:
     """Test accuracy of the table's best architecture, which every regret is measured from."""
-    results = (result for label in trials.labels for result in trials.results(label).values())
     return next(
-        (r.test_accuracy + r.regret for r in results if r.test_accuracy is not None and r.regret is not None), None
+        (r.test_accuracy + r.regret for r in run.all_results if r.test_accuracy is not None and r.regret is not None),
+        None,
     )
 
 
-def draw_accuracy_against_time(trials: Run) -> Figure:
+def draw_accuracy_against_time(run: Run) -> Figure:
     """Test accuracy against search seconds, labelled in place; references, which search nothing, are lines."""
-    colors = _colors(trials)
-    markers = dict(zip(trials.in_role("selector"), itertools.cycle(MARKERS), strict=False))
-    points = {label: found for label in markers if (found := _seconds_and_accuracy(trials, label))}
-    means = {row.label: row.test_accuracy.value for row in summaries.selection(trials) if row.role != "selector"}
+    colors = _colors(run)
+    markers = dict(zip(run.in_role("selector"), itertools.cycle(MARKERS), strict=False))
+    points = {label: found for label in markers if (found := _seconds_and_accuracy(run, label))}
+    means = {row.label: row.test_accuracy.value for row in selection(run) if row.role != "selector"}
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     for label, found in points.items():
@@ -213,11 +213,11 @@ def draw_accuracy_against_time(trials: Run) -> Figure:
     return figure
 
 
-def _seconds_and_accuracy(trials: Run, label: str) -> list[tuple[float, float]]:
+def _seconds_and_accuracy(run: Run, label: str) -> list[tuple[float, float]]:
     # A logarithmic axis has no zero: less than a millisecond is shown as one.
     return [
         (max(1e-3, record.cost.search_seconds), record.result.test_accuracy)
-        for record in trials.records[label]
+        for record in run.records[label]
         if record.cost is not None and record.result is not None and record.result.test_accuracy is not None
     ]
 
@@ -330,10 +330,10 @@ def _free_place(
     return _Place(tuple(anchors[0]), tuple(anchors[0]), 0.0)
 
 
-def draw_correlations(trials: Run) -> Figure:
+def draw_correlations(run: Run) -> Figure:
     """The rank correlations between operation scores as a triangle of coloured, numbered squares."""
-    names = list(summaries.first_scores(trials))
-    values = {(row.second, row.first): row.agreement.value for row in summaries.correlations(trials)}
+    names = list(first_scores(run))
+    values = {(row.second, row.first): row.agreement.value for row in correlations(run)}
     rows, columns = names[1:], names[:-1]
     known = [[values.get((row, column)) for column in columns] for row in rows]
     texts = [[number(values[row, column]) if (row, column) in values else "" for column in columns] for row in rows]
@@ -364,18 +364,18 @@ def draw_correlations(trials: Run) -> Figure:
     return figure
 
 
-def draw_steps(trials: Run) -> Figure:
+def draw_steps(run: Run) -> Figure:
     """Agreement with best-acc along the selection: a panel a selector, a thin line a seed, the mean bold."""
     means = {
         label: [(row.step, row.agreement.value) for row in rows]
-        for label, rows in itertools.groupby(summaries.along_the_steps(trials), key=lambda row: row.label)
+        for label, rows in itertools.groupby(step_agreements(run), key=lambda row: row.label)
     }
-    labels = [label for label in trials.in_role("selector") + trials.in_role("random", "oracle") if label in means]
-    colors = _colors(trials)
+    labels = [label for label in run.in_role("selector") + run.in_role("random", "oracle") if label in means]
+    colors = _colors(run)
     figure, panels = _panels(len(labels), 4, 1.45, shared=True)
     for axes, label in zip(panels, labels, strict=True):
         axes.axhline(0, color="0.6", lw=0.6)
-        for values in summaries.agreement_by_seed(trials, label).values():
+        for values in agreement_by_seed(run, label).values():
             axes.plot(range(1, len(values) + 1), _gaps(values), color=colors[label], lw=0.7, alpha=0.45)
         steps, values_of_mean = zip(*means[label], strict=True)
         axes.plot(steps, _gaps(values_of_mean), "o-", color=colors[label], lw=1.8, ms=3.5)
@@ -393,18 +393,18 @@ def _gaps(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def draw_cells(trials: Run) -> Figure:
+def draw_typical_cells(run: Run) -> Figure:
     """The architecture that each selector chose most often, operations by colour and line style."""
     rows = []
-    space: SearchSpace = registry.load("spaces", trials.all[0].trial.space)
-    for row in summaries.typical_architectures(trials):
+    space: SearchSpace = registry.load("spaces", run.all[0].trial.space)
+    for row in typical_architectures(run):
         accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)}\u00a0%"
         below = f"{row.times} of {row.trials} seeds{accuracy}"
         rows.append((_short(row.label), below, space.parse(row.architecture)))
     return overview_figure(space, rows)
 
 
-def cells_drawn(space: SearchSpace, architecture: Architecture, kinds: Sequence[str], title: str = "") -> list[bytes]:
+def draw_cells(space: SearchSpace, architecture: Architecture, kinds: Sequence[str], title: str = "") -> list[bytes]:
     """All cells of an architecture with the names of operations, as files of the given kinds: `png`, `pdf`, `svg`."""
     with _style():
         figure = cell_figure(space, architecture, printable(" ".join(title.split())))
@@ -424,9 +424,9 @@ def _panels(count: int, columns: int, height: float, shared: bool = False) -> tu
     return figure, every[:count]
 
 
-def _colors(trials: Run) -> dict[str, str]:
-    selectors = dict(zip(trials.in_role("selector"), itertools.cycle(COLORS), strict=False))
-    return dict.fromkeys(trials.labels, REFERENCE_COLOR) | selectors
+def _colors(run: Run) -> dict[str, str]:
+    selectors = dict(zip(run.in_role("selector"), itertools.cycle(COLORS), strict=False))
+    return dict.fromkeys(run.labels, REFERENCE_COLOR) | selectors
 
 
 def _wrapped(label: str) -> str:

@@ -1,160 +1,76 @@
-"""What a report says, in order: sections of tables and figures, and their Markdown and HTML forms."""
+"""Reports: their sections in order, the sections' Markdown and HTML forms, and the files that are written."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from opselect.bench.report import summaries, tables
-from opselect.bench.report.formatting import mean_and_deviation
-from opselect.bench.report.network_tables import papers_table
-from opselect.bench.report.render import Table, escape_markdown, markdown, number
-from opselect.bench.runs.run import Run
+from opselect.bench.proxy_study import Scores
+from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, latex, markdown
+from opselect.bench.report.sections import costs, networks, overview, proxies, published, scores, selection, settings
+from opselect.bench.runs.run import Run, StudyRun
+from opselect.spaces import registry
 from opselect.spaces.errors import printable
+from opselect.spaces.files import atomic_write
+from opselect.spaces.space import Architecture, SearchSpace
+from opselect.spaces.table import Table as AccuracyTable
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure: the name of its files, and what it shows."""
-
-    name: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report.
-
-    Attributes:
-        heading: of the section.
-        paragraphs: what it says first.
-        figures: shown before the tables.
-        tables: shown last.
-    """
-
-    heading: str
-    paragraphs: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-
-
-def reproducible_sections(trials: Run) -> tuple[Section, ...]:
-    """All that the same records determine to the last byte."""
-    table = tables.reproducible_tables(trials)
-    has_accuracies = any(row.test_accuracy is not None for row in table["trials"].data)
-    has_results = any(row.status == "done" for row in table["trials"].data)
-    sections = [
+def reproducible_sections(run: Run) -> tuple[Section, ...]:
+    """Declare, in order, all that the same records determine to the last byte."""
+    return (
         Section(
             "Selected architectures",
-            _findings(trials),
-            (
-                *_figure(
-                    has_accuracies,
-                    "accuracy",
-                    "Test accuracy of the selected architectures: a dot a seed, the mean with its 95 % interval.",
-                ),
-                *_figure(
-                    has_results,
-                    "cells",
-                    "The architecture that each selector chose most often. Edges with the operation none are left out.",
-                ),
-            ),
-            tuple(
-                table[name]
-                for name in ("selection", "networks", "transfer", "published", "paired", "collapse")
-                if name in table
+            paragraphs=selection.findings(run),
+            figures=selection.figures(run),
+            tables=(
+                selection.selection_table(run),
+                networks.networks_table(run),
+                selection.transfer_table(run),
+                published.published_table(run),
+                selection.paired_table(run),
+                networks.collapse_table(run),
             ),
         ),
         Section(
             "Operation scores",
-            figures=(
-                *_figure(
-                    bool(table["correlations"].data),
-                    "correlations",
-                    "Spearman between operation scores before anything is decided, mean over edges, then over seeds.",
-                ),
-                *_figure(
-                    bool(table["steps"].data),
-                    "steps",
-                    "Spearman with best-acc over the open edges at every step: a thin line a seed, the mean bold.",
-                ),
+            figures=scores.figures(run),
+            tables=(scores.agreement_table(run), scores.steps_table(run), scores.correlations_table(run)),
+        ),
+        Section("Every trial", tables=(selection.trials_table(run), selection.failures_table(run))),
+        Section(
+            "Reproducibility",
+            paragraphs=settings.repetition(run),
+            tables=(settings.reproducibility_table(run), settings.settings_table(run)),
+        ),
+    )
+
+
+def timing_sections(run: Run) -> tuple[Section, ...]:
+    """Declare all that may differ between two runs of one experiment."""
+    return (
+        Section(
+            "Times and machines",
+            paragraphs=(
+                "Only times, memory and machines may differ when the experiment is repeated, and they all stand here.",
             ),
-            tables=(table["agreement"], table["steps"], table["correlations"]),
+            figures=costs.figures(run),
+            tables=(networks.papers_table(run), costs.timing_table(run), settings.environment_table(run)),
         ),
-        Section("Every trial", tables=(table["trials"], table["failures"])),
-        Section("Reproducibility", _statement(trials), tables=(table["reproducibility"], table["settings"])),
-    ]
-    return tuple(_without_empty_tables(section) for section in sections)
-
-
-def timing_sections(trials: Run) -> tuple[Section, ...]:
-    """All that may differ between two runs of one experiment."""
-    timed = any(row.test_accuracy.value is not None for row in summaries.selection(trials)) and summaries.timings(
-        trials
     )
-    section = Section(
-        "Times and machines",
-        ("Only times, memory and machines may differ when the experiment is repeated, and they all stand here.",),
-        _figure(
-            bool(timed),
-            "accuracy_against_time",
-            "Test accuracy against search time: a point a trial. Random choice and oracles search nothing: lines.",
-        ),
-        (papers_table(trials), tables.timing_table(trials), tables.environment_table(trials)),
-    )
-    return (_without_empty_tables(section),)
-
-
-def _figure(shown: bool, name: str, caption: str) -> tuple[Figure, ...]:
-    return (Figure(name, caption),) if shown else ()
-
-
-def _without_empty_tables(section: Section) -> Section:
-    kept = tuple(table for table in section.tables if table.shown_blocks)
-    return Section(section.heading, section.paragraphs, section.figures, kept)
-
-
-def _statement(trials: Run) -> tuple[str, ...]:
-    """What a repetition may be expected to give."""
-    devices = sorted({record.trial.device for record in trials.all})
-    if not devices:
-        return ()
-    said = [
-        "Every random number comes from a stream that the trial's seed and its purpose determine. The same code, "
-        "settings, data, versions and kind of processor give all of this report again, byte for byte, but times, "
-        "memory and machines, which stand in a section of their own.",
-        "Not determined: on another kind of processor, with another number of threads or with other versions, sums may "
-        "differ in their last bits; training amplifies that, so architectures and accuracies may differ as well.",
-    ]
-    if devices != ["cpu"]:
-        said.append(
-            f"Trials ran on {' and '.join(devices)}: on a GPU sums have no fixed order, so not even a repetition on "
-            "the same machine is sure to give the same bits."
-        )
-    said.append("'opselect reproduce FOLDER' runs the experiment of a folder again and says what came out equal.")
-    return tuple(said)
-
-
-def _findings(trials: Run) -> tuple[str, ...]:
-    rows = {row.label: row for row in summaries.selection(trials)}
-    if not trials.all:
-        return ("There are no records.",)
-    failed = sum(row.failed for row in rows.values())
-    found = [f"{len(trials.all)} trials, {failed} failed."]
-    best = summaries.best_selector(list(rows.values()))
-    if best is not None:
-        regret = rows[best].regret.value
-        below = "" if regret is None else f", {number(regret)} percentage points below the table's best architecture"
-        found.append(
-            f"Highest mean test accuracy: {best} with {mean_and_deviation(rows[best].test_accuracy)} %{below}."
-        )
-    return (" ".join(found),)
 
 
 def to_markdown(title: str, preface: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """The report as Markdown; figures are links to files beside it."""
+    """Write sections as Markdown; figures are links to files in the folder `figures`.
+
+    Args:
+        title: Title of the page.
+        preface: Names and values below the title.
+        sections: Sections in order.
+    """
     parts = [f"# {escape_markdown(title)}"]
     if preface:
         parts.append("\n".join(f"- {escape_markdown(k)}: {escape_markdown(str(v))}" for k, v in preface.items()))
@@ -163,24 +79,20 @@ def to_markdown(title: str, preface: Mapping[str, str], sections: Sequence[Secti
         parts.extend(escape_markdown(paragraph) for paragraph in section.paragraphs)
         parts.extend(
             f"![{escape_markdown(figure.caption)}](figures/{figure.name}.png)\n\n*{escape_markdown(figure.caption)}*"
-            for figure in section.figures
+            for figure in section.shown_figures
         )
-        parts.extend(markdown(table).rstrip("\n") for table in section.tables)
+        parts.extend(markdown(table).rstrip("\n") for table in section.shown_tables)
     return "\n\n".join(parts) + "\n"
 
 
-def _printable(value: object) -> object:
-    return printable(value) if isinstance(value, str) else value
-
-
 def to_html(title: str, preface: Mapping[str, str], sections: Sequence[Section], images: Mapping[str, bytes]) -> str:
-    """The report as one page that needs no other file and no script.
+    """Write sections as one page that needs no other file and no script.
 
     Args:
-        title: of the page.
-        preface: names and values below the title.
-        sections: in order.
-        images: the PNG file of every figure, by name.
+        title: Title of the page.
+        preface: Names and values below the title.
+        sections: Sections in order.
+        images: PNG file of every figure, by name.
     """
     # Not importlib.resources: before Python 3.13 it cannot read from a namespace package in an editable install.
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
@@ -190,3 +102,140 @@ def to_html(title: str, preface: Mapping[str, str], sections: Sequence[Section],
     encoded = {name: base64.b64encode(image).decode() for name, image in images.items()}
     page = environment.from_string(template)
     return page.render(title=title, preface=preface, sections=sections, images=encoded) + "\n"
+
+
+def _printable(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
+
+
+def render_markdown(run: Run) -> str:
+    """Write the text of `report.md`, without drawing anything."""
+    return to_markdown(run.title, {}, reproducible_sections(run))
+
+
+def render_tables(run: Run) -> dict[str, str]:
+    """Write the text of every reproducible table file, by its name relative to the report's folder; no times."""
+    return table_files(_tables_of(reproducible_sections(run)))
+
+
+def _tables_of(sections: Iterable[Section]) -> list[Table[Any]]:
+    """The tables that have files."""
+    return [table for section in sections for table in section.tables if table.data or not table.optional]
+
+
+def table_files(tables: Iterable[Table[Any]]) -> dict[str, str]:
+    """Write the text of the CSV and LaTeX files of tables, by name relative to the report's folder."""
+    files = {}
+    for table in tables:
+        files[f"tables/{file_name(table.name)}.csv"] = csv_text(table)
+        files[f"tables/{file_name(table.name)}.tex"] = latex(table)
+    return files
+
+
+def write_report(run: Run, folder: Path) -> list[Path]:
+    """Write a whole report: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
+
+    Every selected genotype is drawn in a file of its own in `figures/cells`.
+
+    Args:
+        run: Run that the report is about.
+        folder: Folder that is made if it is missing; files of an earlier report are replaced.
+
+    Returns:
+        The files, in the order of their names.
+    """
+    # The figures are the one part that needs seconds and a drawing library.
+    from opselect.bench.report.figures import draw, draw_cells
+
+    sections, timed = reproducible_sections(run), timing_sections(run)
+    everything = (*sections, *timed)
+    texts = {
+        **table_files(_tables_of(everything)),
+        "report.md": to_markdown(run.title, {}, sections),
+        "timing.md": to_markdown(f"{run.title}: times and machines", {}, timed),
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    images: dict[str, bytes] = {}
+    for figure in (figure for section in everything for figure in section.shown_figures):
+        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw(figure.name, run)
+        files[f"figures/{figure.name}.png"] = images[figure.name]
+    for name, space, architecture in _genotypes(run):
+        png, pdf = draw_cells(space, architecture, ("png", "pdf"))
+        files |= {f"figures/cells/{name}.png": png, f"figures/cells/{name}.pdf": pdf}
+    files["report.html"] = to_html(run.title, {}, everything, images).encode()
+    return _write_files(folder, files)
+
+
+def _genotypes(run: Run) -> Iterator[tuple[str, SearchSpace, Architecture]]:
+    """Every selected genotype, under the name of its files: label and seed."""
+    names: dict[str, str] = {}
+    for label in run.labels:
+        name = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-") or "selector"
+        # Labels that differ in other signs only have files of their own all the same.
+        names[label] = name if name not in names.values() else f"{name}-{len(names) + 1}"
+        for seed, result in run.results(label).items():
+            if result.cells:
+                space: SearchSpace = registry.load("spaces", run.all[0].trial.space)
+                yield f"{names[label]}-{seed}", space, space.parse(result.architecture)
+
+
+def write_overview(study: StudyRun, folder: Path) -> list[Path]:
+    """Write `overview.md`, `overview.html`, and what belongs to them in the folders `tables` and `figures`.
+
+    Args:
+        study: Study with at least one run.
+        folder: Folder that is made if it is missing; files of an earlier overview are replaced.
+
+    Returns:
+        The files, in the order of their names.
+    """
+    from opselect.bench.report.figures import draw_overview
+
+    runs = list(study.runs.values())
+    sections = overview.overview_sections(runs)
+    preface = {"Reports of the single runs": ", ".join(study.runs)}
+    files = {name: text.encode() for name, text in table_files(_tables_of(sections)).items()}
+    files["overview.md"] = to_markdown(study.title, preface, sections).encode()
+    images: dict[str, bytes] = {}
+    for figure in (figure for section in sections for figure in section.shown_figures):
+        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw_overview(runs)
+        files[f"figures/{figure.name}.png"] = images[figure.name]
+    files["overview.html"] = to_html(study.title, preface, sections, images).encode()
+    return _write_files(folder, files)
+
+
+def write_proxy_report(study_scores: Scores, accuracies: AccuracyTable, folder: Path) -> list[Path]:
+    """Write `proxies.md`, `proxies.html`, `timing.md` and the folder `tables`; times stand in `timing.md` alone.
+
+    Args:
+        study_scores: Scores of a proxy study.
+        accuracies: Table of the accuracies with which they are compared.
+        folder: Folder that is made if it is missing; files of an earlier report are replaced.
+
+    Returns:
+        The files, in the order of their names.
+    """
+    preface = proxies.preface(study_scores, accuracies)
+    title = f"Zero-cost proxies on {study_scores.study.space}"
+    agreement = Section("Agreement with accuracies", tables=proxies.proxy_tables(study_scores, accuracies))
+    undefined = Section("Undefined scores", tables=(proxies.failure_table(study_scores),))
+    costs = Section("What a score costs", tables=(proxies.cost_table(study_scores),))
+    sections = (agreement, undefined) if undefined.shown_tables else (agreement,)
+    texts = {
+        "proxies.md": to_markdown(title, preface, sections),
+        "proxies.html": to_html(title, preface, (*sections, costs), {}),
+        "timing.md": to_markdown(f"{title}: times", {}, (costs,)),
+        **table_files(_tables_of((agreement, undefined, costs))),
+    }
+    return _write_files(folder, {name: text.encode() for name, text in texts.items()})
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    return [write_file(folder / name, files[name]) for name in sorted(files)]
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file completely or not at all, and return its path."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+    return path

@@ -12,7 +12,8 @@ from torch import nn
 
 from opselect.bench import proxy_study
 from opselect.bench.proxy_study import Scores, StudyDescription, sampled, score_architectures
-from opselect.bench.report.proxies import proxy_row, proxy_tables, top_precision, with_combinations, write_proxy_report
+from opselect.bench.report.page import write_proxy_report
+from opselect.bench.report.sections.proxies import proxy_row, proxy_tables, top_precision, with_combinations
 from opselect.bench.runs.records import InvalidRecords
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces import registry

@@ -18,8 +18,7 @@ from opselect.bench.evaluation.training import NetworkTraining, train_network
 from opselect.bench.experiment import study
 from opselect.bench.experiment.file import parse, selector_entry
 from opselect.bench.published import numbers as published
-from opselect.bench.report.page import to_html
-from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.report.page import render_markdown, render_tables, to_html
 from opselect.bench.runs import trial as trials
 from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import load_run

@@ -5,16 +5,19 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from opselect.bench.report.page import Figure, Section, to_html, to_markdown
+from opselect.bench.report.page import table_files, to_html, to_markdown
 from opselect.bench.report.render import (
     Block,
     Cell,
     Column,
+    Figure,
+    Section,
     Table,
     csv_text,
     escape_latex,
@@ -23,7 +26,6 @@ from opselect.bench.report.render import (
     latex,
     markdown,
 )
-from opselect.bench.report.writing import table_files
 from opselect.spaces.errors import printable
 
 NASTY = (
@@ -47,13 +49,16 @@ class Line:
     value: float
 
 
-def table_of(name: str) -> Table:
+def table_of(name: str) -> Table[Any]:
     """A table in which a name stands wherever one can."""
     return Table(
         name=name,
         title=name,
-        columns=(Column(name, numeric=False), Column("Regret", name, "↓")),
-        blocks=(Block(name, ((Cell(name), Cell("1.50", "best")), (Cell(name, "runner-up"), Cell(name)))),),
+        columns=(
+            Column(name, show=lambda row: row[0], numeric=False),
+            Column("Regret", name, "↓", show=lambda row: row[1]),
+        ),
+        blocks=(Block(name, ((name, Cell("1.50", "best")), (Cell(name, "runner-up"), name))),),
         notes=(name,),
         data=[Line(name, -1.5)],
     )
@@ -175,8 +180,8 @@ def test_no_name_leads_out_of_the_folder_of_a_report(name: str) -> None:
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([name for name in NASTY if name.strip() and "\ud800" not in name]))
 def test_figures_show_any_label_as_it_is(name: str) -> None:
-    from opselect.bench.report.figures import cells_drawn
+    from opselect.bench.report.figures import draw_cells
     from opselect.spaces.nasbench201.space import digits201
 
-    png, pdf = cells_drawn(digits201, digits201.at(9000), ("png", "pdf"), name)
+    png, pdf = draw_cells(digits201, digits201.at(9000), ("png", "pdf"), name)
     assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")

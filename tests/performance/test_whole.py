@@ -13,7 +13,7 @@ import torch
 
 from opselect.bench import proxy_study
 from opselect.bench.experiment.file import Experiment, parse
-from opselect.bench.report.writing import write_report
+from opselect.bench.report.page import write_report
 from opselect.bench.runs import runner
 from opselect.bench.runs.run import load_run
 from opselect.bench.runtime.parallel import available_cores

@@ -13,8 +13,8 @@ from opselect.bench.evaluation import networks as network_training
 from opselect.bench.evaluation.networks import NotTrainable, TrainingRecord
 from opselect.bench.experiment.file import InvalidExperiment, parse
 from opselect.bench.experiment.study import parse_study
-from opselect.bench.report import summaries
-from opselect.bench.report.writing import write_overview
+from opselect.bench.report.page import write_overview
+from opselect.bench.report.sections.networks import networks
 from opselect.bench.runs import runner
 from opselect.bench.runs.run import Run, load_run, load_study_run
 from opselect.spaces import registry
@@ -78,17 +78,17 @@ def trainings_of(run: Run) -> list[TrainingRecord]:
 
 def test_every_selected_network_is_trained_with_every_training_seed(chain: Path) -> None:
     run = load_run(chain)
-    networks = trainings_of(run)
+    trainings = trainings_of(run)
     assert [(record.label, record.trial.seed) for record in run.all] == [
         *(("magnitude", seed) for seed in (0, 1)),
         *(("random", seed) for seed in (0, 1, 2)),
     ]
     selected = {result.architecture for result in run.all_results}
-    assert {(each.network.genotype, each.network.seed) for each in networks} == {
+    assert {(each.network.genotype, each.network.seed) for each in trainings} == {
         (architecture, seed) for architecture in selected for seed in (0, 1)
     }
     small = darts_s3.resized(4, 3)
-    for each in networks:
+    for each in trainings:
         network = small.network(small.parse(each.network.genotype), 1, 10, 0)
         assert each.result is not None
         assert each.result.parameters == sum(parameter.numel() for parameter in network.parameters())
@@ -96,10 +96,10 @@ def test_every_selected_network_is_trained_with_every_training_seed(chain: Path)
 
 def test_the_report_averages_over_training_seeds_first_and_then_over_those_of_the_search(chain: Path) -> None:
     run = load_run(chain)
-    networks = trainings_of(run)
-    rows = {row.label: row for row in summaries.networks(run)}
-    last = {(each.network.genotype, each.network.seed): each.result.last for each in networks if each.result}
-    best = {(each.network.genotype, each.network.seed): each.result.best for each in networks if each.result}
+    trainings = trainings_of(run)
+    rows = {row.label: row for row in networks(run)}
+    last = {(each.network.genotype, each.network.seed): each.result.last for each in trainings if each.result}
+    best = {(each.network.genotype, each.network.seed): each.result.best for each in trainings if each.result}
     for label in ("magnitude", "random"):
         chosen = [result.architecture for result in run.results(label).values()]
         errors = [100 - (last[architecture, 0] + last[architecture, 1]) / 2 for architecture in chosen]
@@ -160,7 +160,7 @@ def test_a_failed_training_is_recorded_and_tried_again_and_the_others_stay(
     total = len(trainings_of(load_run(chain)))
     assert f"{total - 1} of {total} networks trained" in out
     assert f"seed {unlucky.seed}: the memory does not hold a batch; set a smaller batch_size" in error
-    (row,) = [row for row in summaries.networks(load_run(tmp_path)) if row.failed]
+    (row,) = [row for row in networks(load_run(tmp_path)) if row.failed]
     assert row.failed == 1
     monkeypatch.setattr(network_training, "train_network", really)
     status, out, _ = opselect(*arguments)

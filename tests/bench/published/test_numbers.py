@@ -30,8 +30,8 @@ from opselect.bench.published.numbers import (
     load_packaged,
     read,
 )
-from opselect.bench.report.network_tables import papers_table
-from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.report.page import render_markdown, render_tables
+from opselect.bench.report.sections.networks import papers_table
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.tables.importers.plain_csv import read_csv
@@ -679,7 +679,7 @@ def test_a_dataset_is_told_by_its_name_and_not_by_how_that_begins() -> None:
 def test_the_papers_table_has_published_errors_and_costs_in_columns_of_their_own() -> None:
     records, networks = zip(trained_record(0, 97.0, 97.1), trained_record(1, 96.0, 97.3), strict=True)
     table = papers_table(Run.of(records, [], networks))
-    (row,) = table.blocks[0].rows
+    (row,) = table.shown_blocks[0].rows
     assert [cell.text for cell in row] == ["pt", "3.50 ± 0.71", "3.000 ± 0.000", "0.0007", "cpu", "2.79", "–"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.runs.run import load_run
 
 RESULTS = Path(__file__).parents[3] / "results"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from opselect.bench.report.writing import render_markdown, render_tables
+from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.runs.records import Record, read_records
 from opselect.bench.runs.run import load_run
 

@@ -19,7 +19,7 @@ import pytest
 from opselect.bench.evaluation import networks as network_training
 from opselect.bench.evaluation.networks import TrainingResult
 from opselect.bench.experiment.file import Experiment, NetworkChoice, parse
-from opselect.bench.report.writing import render_tables
+from opselect.bench.report.page import render_tables
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, read_records
 from opselect.bench.runs.run import Run

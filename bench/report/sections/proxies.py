@@ -1,17 +1,14 @@
-"""The report of a proxy study: how scores and accuracies agree, column by column of a table."""
+"""The report of a proxy study: how scores and accuracies agree, column by column of a table of accuracies."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from opselect.bench.proxy_study import Scores
-from opselect.bench.report.formatting import best_marks, interval
-from opselect.bench.report.page import Section, to_html, to_markdown
-from opselect.bench.report.render import Block, Cell, Column, Table, number
-from opselect.bench.report.writing import table_files, write_file
+from opselect.bench.report.formatting import interval, number
+from opselect.bench.report.render import Block, Column, Table, number_column
 from opselect.bench.statistics import RankCorrelation, kendall, spearman
 from opselect.selectors.proxies.interface import Combination
 from opselect.spaces import registry
@@ -25,12 +22,12 @@ class ProxyRow:
     """One proxy in one column of accuracies.
 
     Attributes:
-        proxy: its name.
-        spearman: with the accuracies; n counts architectures with both.
-        kendall: tau-b.
-        undefined: architectures without a finite score.
-        top_precision: percent of the best tenth by accuracy that is in the best tenth by score.
-        best: accuracy of the architecture with the highest score, percent.
+        proxy: Name of the proxy.
+        spearman: Spearman with the accuracies; n counts architectures with both.
+        kendall: Kendall's tau-b with the accuracies.
+        undefined: Number of architectures without a finite score.
+        top_precision: Percent of the best tenth by accuracy that is in the best tenth by score.
+        best: Accuracy of the architecture with the highest score, percent.
     """
 
     proxy: str
@@ -39,23 +36,6 @@ class ProxyRow:
     undefined: int
     top_precision: float | None
     best: float | None
-
-
-@dataclass(frozen=True)
-class CostRow:
-    """What a proxy costs: mean milliseconds for one network."""
-
-    proxy: str
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class FailureRow:
-    """Why a proxy has no score."""
-
-    proxy: str
-    reason: str
-    classes: int
 
 
 def with_combinations(scores: Scores) -> dict[str, np.ndarray]:
@@ -86,8 +66,12 @@ def proxy_row(name: str, scores: np.ndarray, accuracies: np.ndarray) -> ProxyRow
 def top_precision(scores: np.ndarray, accuracies: np.ndarray) -> float | None:
     """Percent of the best tenth by accuracy that is in the best tenth by score.
 
-    Architectures that tie at the border of a tenth share its remaining places, so the order of the sample is no
+    Architectures that tie at the border of a tenth share its remaining places, so that the order of the sample does not
     matter: each counts with the probability that a random choice among them takes it.
+
+    Example:
+        >>> top_precision(np.arange(20.0), np.arange(20.0))
+        100.0
     """
     size = math.floor(TOP * len(scores))
     if size == 0:
@@ -102,8 +86,8 @@ def _share(values: np.ndarray, size: int) -> np.ndarray:
     return above + level * (size - above.sum()) / level.sum()
 
 
-def proxy_tables(scores: Scores, accuracies: AccuracyTable) -> list[Table]:
-    """One table a test column of the accuracies; those without an accuracy for the sample are left out."""
+def proxy_tables(scores: Scores, accuracies: AccuracyTable) -> list[Table[ProxyRow]]:
+    """One table per test column of the accuracies; those without an accuracy for the sample are left out."""
     values = with_combinations(scores)
     places = [accuracies.positions[text] for text in scores.architectures]
     tables = []
@@ -116,41 +100,28 @@ def proxy_tables(scores: Scores, accuracies: AccuracyTable) -> list[Table]:
     return tables
 
 
-def _proxy_table(title: str, rows: Sequence[ProxyRow], name: str) -> Table:
-    best = {
-        "spearman": best_marks({row.proxy: row.spearman.value for row in rows}),
-        "kendall": best_marks({row.proxy: row.kendall.value for row in rows}),
-        "top": best_marks({row.proxy: row.top_precision for row in rows}),
-    }
-
-    def cells(row: ProxyRow) -> tuple[Cell, ...]:
-        return (
-            Cell(row.proxy),
-            Cell(number(row.spearman.value), best["spearman"].get(row.proxy, "")),
-            Cell(interval(row.spearman)),
-            Cell(number(row.kendall.value), best["kendall"].get(row.proxy, "")),
-            Cell(interval(row.kendall)),
-            Cell(number(row.top_precision, 1), best["top"].get(row.proxy, "")),
-            Cell(number(row.best)),
-            Cell(str(row.spearman.n)),
-            Cell(str(row.undefined)),
-        )
-
+def _proxy_table(title: str, rows: Sequence[ProxyRow], name: str) -> Table[ProxyRow]:
     return Table(
         name=f"proxies-{name}",
         title=f"Proxies and {title}",
         columns=(
-            Column("Proxy", numeric=False),
-            Column("Spearman", better="↑"),
-            Column("95 %"),
-            Column("Kendall", better="↑"),
-            Column("95 %"),
-            Column("Top-tenth precision", "%", "↑"),
-            Column("Best by score", "%", "↑"),
-            Column("n"),
-            Column("Undefined"),
+            Column("Proxy", show=lambda row: row.proxy, numeric=False),
+            number_column("Spearman", "", "↑", lambda row: row.spearman.value),
+            Column("95 %", show=lambda row: interval(row.spearman)),
+            number_column("Kendall", "", "↑", lambda row: row.kendall.value),
+            Column("95 %", show=lambda row: interval(row.kendall)),
+            Column(
+                "Top-tenth precision",
+                "%",
+                "↑",
+                show=lambda row: number(row.top_precision, 1),
+                rank=lambda row: row.top_precision,
+            ),
+            Column("Best by score", "%", "↑", show=lambda row: number(row.best)),
+            Column("n", show=lambda row: str(row.spearman.n)),
+            Column("Undefined", show=lambda row: str(row.undefined)),
         ),
-        blocks=(Block("", tuple(cells(row) for row in rows)),),
+        blocks=[Block("", rows)],
         notes=(
             "Intervals are 95 % percentile bootstrap intervals over architectures; equal ones share one score.",
             "Top-tenth precision: percent of the best tenth by accuracy that is in the best tenth by score.",
@@ -160,7 +131,15 @@ def _proxy_table(title: str, rows: Sequence[ProxyRow], name: str) -> Table:
     )
 
 
-def cost_table(scores: Scores) -> Table:
+@dataclass(frozen=True)
+class CostRow:
+    """What a proxy costs: mean milliseconds for one network."""
+
+    proxy: str
+    milliseconds: float
+
+
+def cost_table(scores: Scores) -> Table[CostRow]:
     """What every proxy costs."""
     rows = sorted(
         (CostRow(name, 1000 * seconds) for name, seconds in scores.seconds.items()), key=lambda row: row.milliseconds
@@ -168,30 +147,45 @@ def cost_table(scores: Scores) -> Table:
     return Table(
         name="proxy-costs",
         title="What a score costs",
-        columns=(Column("Proxy", numeric=False), Column("Time per network", "ms", "↓")),
-        blocks=(Block("", tuple((Cell(row.proxy), Cell(number(row.milliseconds, 1))) for row in rows)),),
+        columns=(
+            Column("Proxy", show=lambda row: row.proxy, numeric=False),
+            Column("Time per network", "ms", "↓", show=lambda row: number(row.milliseconds, 1)),
+        ),
+        blocks=[Block("", rows)],
         notes=("Mean wall time on one thread; networks are built outside of it.",),
         data=rows,
     )
 
 
-def failure_table(scores: Scores) -> Table:
+@dataclass(frozen=True)
+class FailureRow:
+    """Why a proxy has no score."""
+
+    proxy: str
+    reason: str
+    classes: int
+
+
+def failure_table(scores: Scores) -> Table[FailureRow]:
     """Why some scores are undefined."""
     rows = [FailureRow(name, reason, count) for (name, reason), count in sorted(scores.failures.items())]
     return Table(
         name="proxy-failures",
         title="Undefined scores",
-        columns=(Column("Proxy", numeric=False), Column("Reason", numeric=False), Column("Classes")),
-        blocks=(Block("", tuple((Cell(row.proxy), Cell(row.reason), Cell(str(row.classes))) for row in rows)),),
+        columns=(
+            Column("Proxy", show=lambda row: row.proxy, numeric=False),
+            Column("Reason", show=lambda row: row.reason, numeric=False),
+            Column("Classes", show=lambda row: str(row.classes)),
+        ),
+        blocks=[Block("", rows)],
         data=rows,
     )
 
 
-def write_proxy_report(scores: Scores, accuracies: AccuracyTable, folder: Path) -> list[Path]:
-    """Write `proxies.md`, `proxies.html`, `timing.md` and the folder `tables`; times stand in `timing.md` alone."""
-    tables = proxy_tables(scores, accuracies)
+def preface(scores: Scores, accuracies: AccuracyTable) -> dict[str, str]:
+    """What was scored, by name."""
     study = scores.study
-    preface = {
+    return {
         "Space": study.space,
         "Architectures": f"{len(scores.architectures)}, of which {scores.classes} differ",
         "Images": f"{study.images} (hash {study.images_hash}), one batch of {study.batch_size}",
@@ -199,16 +193,3 @@ def write_proxy_report(scores: Scores, accuracies: AccuracyTable, folder: Path) 
         "Accuracies": f"{accuracies.provenance.get('source', accuracies.space.name)} ({accuracies.fingerprint})",
         "Versions": ", ".join(f"{name} {version}" for name, version in sorted(study.software.items())),
     }
-    title = f"Zero-cost proxies on {study.space}"
-    failures = failure_table(scores)
-    sections = [Section("Agreement with accuracies", tables=tuple(tables))]
-    if failures.shown_blocks:
-        sections.append(Section("Undefined scores", tables=(failures,)))
-    costs = Section("What a score costs", tables=(cost_table(scores),))
-    files: Mapping[str, str] = {
-        "proxies.md": to_markdown(title, preface, sections),
-        "proxies.html": to_html(title, preface, [*sections, costs], {}),
-        "timing.md": to_markdown(f"{title}: times", {}, [costs]),
-        **table_files([*tables, failures, cost_table(scores)]),
-    }
-    return [write_file(folder / name, files[name].encode()) for name in sorted(files)]

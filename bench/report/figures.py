@@ -67,7 +67,7 @@ LONGEST_LABEL = 32
 
 
 def draw(name: str, run: Run) -> tuple[bytes, bytes]:
-    """One figure as a PNG and a PDF file.
+    """Draw one figure as a PNG and a PDF file.
 
     Args:
         name: Name of a `render.Figure`.
@@ -82,18 +82,18 @@ def draw(name: str, run: Run) -> tuple[bytes, bytes]:
     }
     with _style():
         figure = drawings[name](run)
-        return _saved(figure, "png"), _saved(figure, "pdf")
+        return _save(figure, "png"), _save(figure, "pdf")
 
 
 def draw_overview(runs: Sequence[Run]) -> tuple[bytes, bytes]:
-    """The figure of a study's overview as a PNG and a PDF file."""
+    """Draw the figure of a study's overview as a PNG and a PDF file."""
     with _style():
         figure = draw_errors(runs)
-        return _saved(figure, "png"), _saved(figure, "pdf")
+        return _save(figure, "png"), _save(figure, "pdf")
 
 
 def draw_errors(runs: Sequence[Run]) -> Figure:
-    """Test error by space: a panel a set of images, a group a space, a column a selector, a dot a seed."""
+    """Test error by space: one panel per set of images, in it one group of columns per space, one dot per seed."""
     every_image = list(dict.fromkeys(run.all[0].trial.images for run in runs))
     labels = list(dict.fromkeys(label for run in runs for label in run.labels))
     colors = {label: color for run in runs for label, color in _colors(run).items()}
@@ -124,7 +124,8 @@ def draw_errors(runs: Sequence[Run]) -> Figure:
         axes.set_title(printable(images))
         axes.grid(axis="y")
     handles = [
-        Line2D([], [], ls="", marker=markers[label], ms=5, color=colors[label], label=_short(label)) for label in labels
+        Line2D([], [], ls="", marker=markers[label], ms=5, color=colors[label], label=_shorten(label))
+        for label in labels
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(labels)), frameon=False)
     return figure
@@ -133,13 +134,13 @@ def draw_errors(runs: Sequence[Run]) -> Figure:
 @contextmanager
 def _style() -> Iterator[None]:
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}), warnings.catch_warnings():
-        # A sign that the font has not is drawn as a box, which says it.
+        # A sign that the font lacks is drawn as a box, which is warning enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
-def _saved(figure: Figure, kind: str) -> bytes:
-    """The figure as a file that holds no date and no version, so that the same figure gives the same bytes."""
+def _save(figure: Figure, kind: str) -> bytes:
+    """Save the figure without date and version, so that the same figure gives the same bytes."""
     metadata: dict[str, None] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}.get(kind, {"Date": None})
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, metadata=metadata)
@@ -147,7 +148,7 @@ def _saved(figure: Figure, kind: str) -> bytes:
 
 
 def draw_accuracy(run: Run) -> Figure:
-    """Test accuracy by selector: a dot a seed, the mean with its interval, the table's best as a line."""
+    """Test accuracy by selector: one dot per seed, the mean with its interval, the table's best as a line."""
     rows = {row.label: row for row in selection(run) if row.test_accuracy.value is not None}
     labels = [label for label in run.in_role("selector") + run.in_role("random", "oracle") if label in rows]
     colors = _colors(run)
@@ -166,7 +167,7 @@ def draw_accuracy(run: Run) -> Figure:
     competing = sum(run.role(label) == "selector" for label in labels)
     if 0 < competing < len(labels):
         axes.axhline(competing - 0.5, color="0.6", lw=0.6)
-    axes.set_yticks(range(len(labels)), [_short(label) for label in labels], fontsize=8)
+    axes.set_yticks(range(len(labels)), [_shorten(label) for label in labels], fontsize=8)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("Test accuracy (%) →")
     # With very few seeds an interval may leave the range that an accuracy can have.
@@ -239,7 +240,7 @@ def _draw_reference_lines(axes: Axes, heights: Mapping[str, float]) -> None:
     labels = sorted(heights, key=lambda label: heights[label])
     for label, height in zip(labels, spread([heights[label] for label in labels], (high - low) / 22), strict=True):
         axes.annotate(
-            _short(label),
+            _shorten(label),
             (1, heights[label]),
             (1.03, height),
             axes.get_yaxis_transform(),
@@ -252,7 +253,12 @@ def _draw_reference_lines(axes: Axes, heights: Mapping[str, float]) -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Sorted heights, moved as little as a single pass can so that neighbours are at least `gap` apart."""
+    """Move sorted heights as little as a single pass can so that neighbours are at least `gap` apart.
+
+    Example:
+        >>> spread([2.0, 2.0, 2.0], 1.0)
+        [1.0, 2.0, 3.0]
+    """
     moved: list[float] = []
     for height in heights:
         moved.append(max(height, moved[-1] + gap) if moved else height)
@@ -268,7 +274,7 @@ def _label_in_place(
     to_data = axes.transData.inverted().transform
     taken = [box for line in axes.lines for box in _boxes(line, margin=figure.dpi / 18)]
     for label, found in sorted(points.items(), key=lambda item: list(item[1])):
-        text = axes.text(0, 0, _short(label), ha="center", va="center", transform=IdentityTransform())
+        text = axes.text(0, 0, _shorten(label), ha="center", va="center", transform=IdentityTransform())
         size = text.get_window_extent()
         text.remove()
         anchors = axes.transData.transform(found)
@@ -277,7 +283,7 @@ def _label_in_place(
         # A label that all but touches the point that it was placed by needs no leader to it.
         leader = {"arrowstyle": "-", "lw": 0.6, "color": colors[label], "shrinkA": 0, "shrinkB": 3}
         note = axes.annotate(
-            _short(label),
+            _shorten(label),
             tuple(to_data(place.anchor)),
             tuple(to_data(place.position)),
             ha="center",
@@ -311,22 +317,22 @@ def _free_place(
     """The free place nearest to any of the anchors; the first anchor itself if nothing is free.
 
     Args:
-        size: the label's box around the origin.
-        anchors: points that the label belongs to.
-        inside: what the label must not leave.
-        taken: what it must not cover.
-        step: of the grid of places that are tried.
+        size: Box of the label around the origin, in pixels.
+        anchors: Points that the label belongs to, in pixels.
+        inside: Box that the label must not leave.
+        taken: Boxes that it must not cover.
+        step: Distance of the grid of places that are tried.
     """
     offsets = step * np.array(list(itertools.product(range(-60, 61), range(-40, 41))))
     gaps = np.hypot(*np.maximum(0, np.abs(offsets) - [size.width / 2, size.height / 2]).T)
     # Of places that are equally near, the one whose middle is nearest.
-    for number_of_offset in np.lexsort((np.hypot(*offsets.T), gaps)):
+    for place in np.lexsort((np.hypot(*offsets.T), gaps)):
         for anchor in anchors:
-            position = anchor + offsets[number_of_offset]
+            position = anchor + offsets[place]
             box = size.translated(*position)
             within = inside.fully_contains(box.x0, box.y0) and inside.fully_contains(box.x1, box.y1)
             if within and not box.count_overlaps(taken):
-                return _Place(tuple(position), tuple(anchor), float(gaps[number_of_offset]))
+                return _Place(tuple(position), tuple(anchor), float(gaps[place]))
     return _Place(tuple(anchors[0]), tuple(anchors[0]), 0.0)
 
 
@@ -350,8 +356,8 @@ def draw_correlations(run: Run) -> Figure:
         fmt="",
         annot_kws={"fontsize": 7},
         linewidths=1.5,
-        xticklabels=[_short(name) for name in columns],
-        yticklabels=[_short(name) for name in rows],
+        xticklabels=[_shorten(name) for name in columns],
+        yticklabels=[_shorten(name) for name in rows],
         cbar_kws={"label": "Spearman", "shrink": 0.7, "aspect": 25},
     )
     # seaborn writes nothing where there is no number.
@@ -365,7 +371,7 @@ def draw_correlations(run: Run) -> Figure:
 
 
 def draw_steps(run: Run) -> Figure:
-    """Agreement with best-acc along the selection: a panel a selector, a thin line a seed, the mean bold."""
+    """Agreement with best-acc along the selection: one panel per selector, one thin line per seed, the mean bold."""
     means = {
         label: [(row.step, row.agreement.value) for row in rows]
         for label, rows in itertools.groupby(step_agreements(run), key=lambda row: row.label)
@@ -379,7 +385,7 @@ def draw_steps(run: Run) -> Figure:
             axes.plot(range(1, len(values) + 1), _gaps(values), color=colors[label], lw=0.7, alpha=0.45)
         steps, values_of_mean = zip(*means[label], strict=True)
         axes.plot(steps, _gaps(values_of_mean), "o-", color=colors[label], lw=1.8, ms=3.5)
-        axes.set_title(_wrapped(label))
+        axes.set_title(_wrap(label))
         axes.set_ylim(-1.08, 1.08)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -400,15 +406,25 @@ def draw_typical_cells(run: Run) -> Figure:
     for row in typical_architectures(run):
         accuracy = "" if row.test_accuracy is None else f", test {number(row.test_accuracy)}\u00a0%"
         below = f"{row.times} of {row.trials} seeds{accuracy}"
-        rows.append((_short(row.label), below, space.parse(row.architecture)))
+        rows.append((_shorten(row.label), below, space.parse(row.architecture)))
     return overview_figure(space, rows)
 
 
 def draw_cells(space: SearchSpace, architecture: Architecture, kinds: Sequence[str], title: str = "") -> list[bytes]:
-    """All cells of an architecture with the names of operations, as files of the given kinds: `png`, `pdf`, `svg`."""
+    """Draw all cells of an architecture with the names of operations.
+
+    Args:
+        space: Space of the architecture.
+        architecture: The architecture.
+        kinds: Kinds of files: `png`, `pdf` or `svg`.
+        title: Title above the cells, none where it is empty.
+
+    Returns:
+        The content of a file per kind.
+    """
     with _style():
         figure = cell_figure(space, architecture, printable(" ".join(title.split())))
-        return [_saved(figure, kind) for kind in kinds]
+        return [_save(figure, kind) for kind in kinds]
 
 
 def _panels(count: int, columns: int, height: float, shared: bool = False) -> tuple[Figure, list[Axes]]:
@@ -429,12 +445,12 @@ def _colors(run: Run) -> dict[str, str]:
     return dict.fromkeys(run.labels, REFERENCE_COLOR) | selectors
 
 
-def _wrapped(label: str) -> str:
-    """A label as the title of a narrow panel."""
-    return textwrap.fill(_short(label), 24)
+def _wrap(label: str) -> str:
+    """Break a label into lines that fit a narrow panel."""
+    return textwrap.fill(_shorten(label), 24)
 
 
-def _short(label: str) -> str:
-    """A label on one line that leaves room for the figure."""
+def _shorten(label: str) -> str:
+    """Shorten a label to one line that leaves room for the figure."""
     line = printable(" ".join(label.split()))
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"

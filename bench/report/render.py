@@ -285,7 +285,7 @@ def best_marks(values: Iterable[float | None], better: Direction, decimals: int 
 
 
 def markdown(table: Table[Any]) -> str:
-    """The table in GitHub's Markdown, with its title above and its notes below."""
+    """Write the table in GitHub's Markdown, with its title above and its notes below."""
     lines = [f"**{escape_markdown(table.title)}**", ""]
     lines.append(_markdown_row([escape_markdown(column.title) for column in table.shown_columns]))
     lines.append(_markdown_row(["---:" if column.numeric else ":---" for column in table.shown_columns]))
@@ -308,13 +308,13 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text on one line that Markdown shows as it is."""
+    """Escape text so that Markdown shows it as it is, on one line."""
     line = _MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text).replace("&", "&amp;"))
     return _MARKDOWN_BEGINNING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
 
 
 def latex(table: Table[Any]) -> str:
-    r"""The table in LaTeX's booktabs style: a float, or a longtable where it is too long for a page.
+    r"""Write the table in LaTeX's booktabs style: a float, or a longtable where it is too long for a page.
 
     It needs `\usepackage{booktabs}`, and `\usepackage{longtable}` for long ones.
     """
@@ -337,7 +337,7 @@ def latex(table: Table[Any]) -> str:
 
 
 def _latex_rows(table: Table[Any]) -> list[str]:
-    """The blocks, each after a rule of its own."""
+    """Lines of the blocks, each block after a rule of its own."""
     lines = []
     for block in table.shown_blocks:
         lines.append(r"\midrule")
@@ -357,7 +357,7 @@ def _latex_alignment(table: Table[Any], place: int) -> str:
 
 def _latex_heading(column: Column[Any]) -> str:
     words = textwrap.wrap(column.heading, HEADING_WIDTH, break_on_hyphens=False, break_long_words=False)
-    lines = [_after_a_break(escape_latex(line)) for line in (*words, column.measure) if line]
+    lines = [_protect_line_start(escape_latex(line)) for line in (*words, column.measure) if line]
     if len(lines) < 2:
         return "".join(lines)
     return rf"\shortstack[{'r' if column.numeric else 'l'}]{{" + r" \\ ".join(lines) + "}"
@@ -368,30 +368,35 @@ def _latex_row(texts: Sequence[str]) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = _after_a_break(escape_latex(cell.text))
+    text = _protect_line_start(escape_latex(cell.text))
     # An arch string holds no space at which a line could end.
     if len(cell.text) > LONG_TEXT:
         text = re.sub(r"(\+|\\textbar\{\})", r"\1\\allowbreak{}", text)
     return {"": text, "best": rf"\textbf{{{text}}}", "runner-up": rf"\underline{{{text}}}"}[cell.mark]
 
 
-def _after_a_break(text: str) -> str:
-    """Text that may follow a line break, which would take "[" for its optional argument and "*" for a part of it."""
+def _protect_line_start(text: str) -> str:
+    """Protect text after a line break, which would take "[" for its optional argument and "*" for a part of it."""
     return f"{{{text}}}" if text.startswith(("[", "*")) else text
 
 
 def escape_latex(text: str) -> str:
-    """Text on one line that LaTeX prints as it is."""
+    """Escape text so that LaTeX prints it as it is, on one line."""
     return "".join(_LATEX_SPECIAL.get(character, character) for character in _one_line(text))
 
 
 def file_name(text: str) -> str:
-    """The text as the name of a file in any folder: of a-z, A-Z, 0-9, "_", "." and "-", not hidden and not long."""
+    """Turn text into the name of a file: of a-z, A-Z, 0-9, "_", "." and "-", not hidden and not long.
+
+    Example:
+        >>> file_name("zero-cost-pt (nwot)")
+        'zero-cost-pt-nwot'
+    """
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:LONGEST_FILE_NAME] or "unnamed"
 
 
 def terminal(table: Table[Any]) -> RichTable:
-    """The table for a terminal, without title, blocks and notes; without a heading where no column has one."""
+    """Lay the table out for a terminal, without title, blocks and notes; without a heading where no column has one."""
     has_headings = any(column.heading for column in table.shown_columns)
     grid = RichTable(
         box=box.SIMPLE_HEAD if has_headings else None, show_header=has_headings, show_edge=False, pad_edge=False
@@ -406,11 +411,11 @@ def terminal(table: Table[Any]) -> RichTable:
 
 
 def csv_text(table: Table[Any]) -> str:
-    """The numbers behind the table, one line a row; what is undefined is empty.
+    """Write the numbers behind the table, one line per row; what is undefined is empty.
 
     Texts that a spreadsheet would take for a formula begin with an apostrophe, by which it takes them for texts.
     """
-    lines = [_flat(row) for row in table.data]
+    lines = [_flatten(row) for row in table.data]
     stream = io.StringIO()
     writer = csv.DictWriter(
         stream, list(lines[0]) if lines else [column.title for column in table.shown_columns], lineterminator="\n"
@@ -420,21 +425,21 @@ def csv_text(table: Table[Any]) -> str:
     return stream.getvalue()
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """The fields of nested dataclasses and mappings as one level of columns, `test_accuracy_low` for example."""
+def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
+    """Flatten nested dataclasses and mappings to one level of columns, for example `test_accuracy_low`."""
     if dataclasses.is_dataclass(value):
         parts: Mapping[str, Any] = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
     elif isinstance(value, Mapping):
         parts = value
     else:
-        return {prefix: _plain(value)}
+        return {prefix: _csv_value(value)}
     columns: dict[str, str] = {}
     for name, part in parts.items():
-        columns |= _flat(part, f"{prefix}_{name}".strip("_").replace(" ", "_"))
+        columns |= _flatten(part, f"{prefix}_{name}".strip("_").replace(" ", "_"))
     return columns
 
 
-def _plain(value: object) -> str:
+def _csv_value(value: object) -> str:
     # Eight digits say more than is known and are the same on every machine.
     if isinstance(value, float):
         return f"{value:.8g}"

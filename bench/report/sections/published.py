@@ -76,7 +76,7 @@ def published_table(run: Run) -> Table[Row]:
             Column("Source", show=lambda row: row.source.id, numeric=False),
             Column("Verdict", show=lambda row: row.verdict, numeric=False),
         ),
-        blocks=[Block(name, group) for name, group in _grouped(rows, lambda row: published_measure(row.number))],
+        blocks=[Block(name, group) for name, group in _group(rows, lambda row: published_measure(row.number))],
         notes=(
             "Published values were measured by others and stand in a column of their own: value ± standard "
             "deviation over seeds, where it is known (number of seeds).",
@@ -154,13 +154,13 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
         rows: Rows in the order of the file of numbers.
         console: Console to print on; lines are as long as it is wide.
     """
-    for space, of_space in _grouped(rows, lambda row: row.number.space):
+    for space, of_space in _group(rows, lambda row: row.number.space):
         console.print(Text(f"{space}\n", "bold"))
-        for source, of_source in _grouped(of_space, lambda row: row.source.id):
+        for source, of_source in _group(of_space, lambda row: row.source.id):
             console.print(Text.assemble((source, "bold"), f": {of_source[0].source.text}"))
             if compared := [row for row in of_source if row.ours is not None]:
                 console.print(terminal(Table("", "", COMPARED_COLUMNS, [Block("", compared)])))
-            for reason, not_run in _grouped([row for row in of_source if row.ours is None], lambda row: row.reason):
+            for reason, not_run in _group([row for row in of_source if row.ours is None], lambda row: row.reason):
                 console.print(Text.assemble(("not run", STYLES["not run"]), f": {reason}"))
                 console.print(terminal(Table("", "", NOT_RUN_COLUMNS, [Block("", not_run)])))
             console.print()
@@ -214,8 +214,8 @@ def row_data(row: Row) -> dict[str, Any]:
     }
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> list[tuple[str, list[Row]]]:
-    """The rows by key, both in order of first appearance."""
+def _group(rows: Iterable[Row], key: Callable[[Row], str]) -> list[tuple[str, list[Row]]]:
+    """Group rows by key, both in order of first appearance."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)

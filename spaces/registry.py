@@ -14,6 +14,7 @@ SINGULAR = {
     "images": "images",
     "tables": "table",
     "selectors": "selector",
+    "supernets": "supernet training",
     "scores": "score",
     "proxies": "proxy",
     "combinations": "combination",

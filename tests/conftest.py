@@ -15,7 +15,7 @@ import pytest
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
@@ -51,7 +51,7 @@ def task() -> Task:
         classes=10,
         seed=0,
         supernet=digits201.supernet(1, 10, seed=0),
-        training=SupernetTraining(epochs=1, batch_size=32),
+        training=DARTS(epochs=1, batch_size=32),
     )
 
 

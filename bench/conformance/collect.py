@@ -103,7 +103,7 @@ def _selector_checks(subject: str, component: Any, settings: dict[str, Any]) -> 
     }
     selector = component(**(small | settings))
     _expect_kind(subject, selector, Selector)
-    fixture = search_promises.SelectorFixture(selector, lambda: small_task(selector.supernet_state))
+    fixture = search_promises.SelectorFixture(selector, lambda: small_task(selector.needs))
     extra = (search_promises.settings_survive_a_file, *search_promises.PERMUTED_AND_PLANTED)
     return checks_of(subject, selector, fixture, (*search_promises.SELECTOR_PROMISES, *extra))
 

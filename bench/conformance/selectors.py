@@ -23,7 +23,7 @@ from opselect.bench.conformance.check import (
 from opselect.bench.conformance.proxies import expect_unchanged, snapshot
 from opselect.bench.conformance.tasks import Permutation, planted_task, sealed, small_task
 from opselect.selectors.methods import Settings, initial_state
-from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
+from opselect.selectors.task import INITIAL_SUPERNET, Needs, RegisteredScore, SearchState, Selection, Selector, Task
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import NONE
 
@@ -45,9 +45,9 @@ class ScoreFixture:
     score: RegisteredScore
 
     @property
-    def supernet_state(self) -> SupernetState:
+    def needs(self) -> Needs:
         """What the score needs."""
-        return self.score.supernet_state
+        return self.score.needs
 
     @property
     def oracle(self) -> bool:
@@ -57,14 +57,14 @@ class ScoreFixture:
     def states(self, seed: int = 5) -> dict[str, SearchState]:
         """The start of a search, and a state in the middle of one; each with a task of its own."""
         return {
-            "at the start": initial_state(small_task(self.supernet_state, seed)),
-            "half-way": initial_state(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
+            "at the start": initial_state(small_task(self.needs, seed)),
+            "half-way": initial_state(small_task(self.needs, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
         }
 
     @cached_property
     def original_scores(self) -> Scores:
         """What permuted scores are compared with."""
-        return self.first_scores(small_task(self.supernet_state))
+        return self.first_scores(small_task(self.needs))
 
     def first_scores(self, task: Task) -> Scores:
         """Of all edges while nothing is decided."""
@@ -112,7 +112,7 @@ def scoring_leaves_everything(fixture: ScoreFixture) -> None:
 
 def score_reads_its_task_only(fixture: ScoreFixture) -> None:
     """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    task = small_task(fixture.supernet_state)
+    task = small_task(fixture.needs)
     reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
     with sealed() as asked:
         scores = _unless_missing(lambda: fixture.first_scores(reduced))
@@ -188,9 +188,9 @@ class SelectorFixture:
     make_task: Callable[[], Task]
 
     @property
-    def supernet_state(self) -> SupernetState:
+    def needs(self) -> Needs:
         """What the selector needs."""
-        return self.selector.supernet_state
+        return self.selector.needs
 
     @property
     def oracle(self) -> bool:
@@ -394,7 +394,7 @@ def _expect_sealed(asked: list[str]) -> None:
 def permuted_operations(fixture: SelectorFixture | ScoreFixture) -> None:
     """Operations in another order have the scores that they had, and the same ones are chosen."""
     permutation = Permutation.of_operations(digits201)
-    task = permutation.task(small_task(fixture.supernet_state, record_all_scores=True))
+    task = permutation.task(small_task(fixture.needs, record_all_scores=True))
     if isinstance(fixture, ScoreFixture):
         _check_permuted_scores(fixture, permutation, fixture.first_scores(task), "the operations of every edge")
         return
@@ -406,7 +406,7 @@ def permuted_operations(fixture: SelectorFixture | ScoreFixture) -> None:
 def permuted_edges(fixture: SelectorFixture | ScoreFixture) -> None:
     """Edges in another order have the scores that they had."""
     permutation = Permutation.of_edges(digits201)
-    permuted = fixture.first_scores(permutation.task(small_task(fixture.supernet_state)))
+    permuted = fixture.first_scores(permutation.task(small_task(fixture.needs)))
     _check_permuted_scores(fixture, permutation, permuted, "the edges")
 
 
@@ -427,7 +427,7 @@ def _check_permuted_scores(
         raise NotApplicable("its first step shows no edge that is also shown in the other order")
     if agreement >= MOSTLY_EQUAL:
         return
-    by_seed = _agreement(fixture.original_scores, fixture.first_scores(small_task(fixture.supernet_state, seed=6)))
+    by_seed = _agreement(fixture.original_scores, fixture.first_scores(small_task(fixture.needs, seed=6)))
     drawn = by_seed is not None and by_seed < MOSTLY_EQUAL
     expect(
         drawn and by_seed is not None and agreement >= by_seed - CHANCE,
@@ -473,9 +473,9 @@ SECOND_PLAN = (3, 4, 1, 2, 3, 4)
 
 def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
     """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
-    if fixture.supernet_state == "initial":
+    if fixture.needs == INITIAL_SUPERNET:
         raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
-    tasks = [planted_task(fixture.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
+    tasks = [planted_task(fixture.needs, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
     if isinstance(fixture, ScoreFixture):
         scores = [fixture.first_scores(task) for task in tasks]
         own, foreign = (

@@ -11,8 +11,8 @@ import torch
 
 from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
+from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import FORMAT_VERSION, Value, open_for_append, read_lines
-from opselect.bench.runs.trial import environment, reason_of, software
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype

@@ -465,7 +465,7 @@ def _against_runs(published: Published, number: Number, runs: Sequence[Run]) -> 
 
 def _is_of(number: Number, one: Trials) -> bool:
     """Whether the records of a label are of the number's selector on its space."""
-    found = {(record.trial.selector, record.trial.space) for record in one.all}
+    found = {(record.trial.method, record.trial.space) for record in one.all}
     return found == {(number.method, number.space)}
 
 

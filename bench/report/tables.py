@@ -508,7 +508,7 @@ def settings_table(trials: Trials) -> Table:
 def _settings_of(record: Record) -> SettingsRow:
     trial = record.trial
     training = "not trained" if trial.training is None else assignments(trial.training)
-    return SettingsRow(record.label, trial.selector, assignments(trial.settings), training)
+    return SettingsRow(record.label, trial.method, assignments(trial.settings), training)
 
 
 def reproducibility_table(trials: Trials) -> Table:

@@ -9,17 +9,17 @@ from opselect.bench.evaluation.networks import TrainingRecord, trained
 from opselect.bench.experiment.file import (
     Experiment,
     InvalidExperiment,
-    SelectorEntry,
-    check_ingredients,
+    entry_on,
     read,
-    selector_entry,
 )
+from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.report.formatting import listed
 from opselect.bench.report.summaries import ORACLES
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
-from opselect.bench.runs.trial import Trial, run_trial, train
+from opselect.bench.runs.supernets import train
+from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.errors import UserError
@@ -60,11 +60,14 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")
-    settings = {entry.label: (entry.name, entry.settings.model_dump(mode="json")) for entry in experiment.selectors}
+    settings = {
+        entry.label: (entry.name, entry.settings.model_dump(mode="json"), entry.recorded_supernet)
+        for entry in experiment.selectors
+    }
     latest = {
         (record.label, record.trial.seed): record
         for record in read_records(path)
-        if settings.get(record.label) == (record.trial.selector, record.trial.settings)
+        if settings.get(record.label) == (record.trial.selector, record.trial.settings, record.trial.supernet)
     }
     wanted = [(entry.label, seed) for entry, seed in experiment.runs]
     records = [latest[key] for key in wanted if key in latest]
@@ -165,8 +168,10 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
         next((entry for entry in experiment.selectors if entry.name == name), None),
     )
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
+    if entry is not None and entry.supernet is not None:
+        content["supernets"] = [entry.supernet.name]
     content |= dict(parsed_setting(text, "proxy=synflow") for text in settings)
-    chosen: SelectorEntry = selector_entry(content, "select")
+    chosen = entry_on(experiment.supernets, content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)
     use_single_thread()

@@ -78,7 +78,7 @@ class Trials:
         return tuple(label for label in self.labels if self.role(label) in roles)
 
     def _selector(self, label: str) -> str:
-        return next((record.trial.selector for record in self.records[label]), label)
+        return next((record.trial.method for record in self.records[label]), label)
 
 
 def trials_of(records: Iterable[Record], labels: Sequence[str], networks: Iterable[TrainingRecord] = ()) -> Trials:

@@ -19,7 +19,7 @@ from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.proxies.nwot import NASWOT, nwot
 from opselect.selectors.pruning import best_operation
 from opselect.selectors.scores import alpha_strength, best_accuracy, perturbation, validation_accuracy
-from opselect.selectors.task import RegisteredScore, SearchState, Selection, SupernetState, Task
+from opselect.selectors.task import TRAINED_SUPERNET, Needs, RegisteredScore, SearchState, Selection, Task
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
@@ -180,7 +180,7 @@ class ChangesWhenObserved(Magnitude):
 class Mutable(Settings):
     """Its setting does not survive a record."""
 
-    supernet_state: ClassVar[SupernetState] = "trained"
+    needs: ClassVar[Needs] = TRAINED_SUPERNET
 
     share: float = 0.5
 
@@ -428,7 +428,7 @@ def test_by_score_is_the_catalog_s_selector_of_the_same_score() -> None:
         if "edge_order" in type(selector).model_fields:
             selector = selector.model_copy(update={"edge_order": "fixed"})
         assert by_score(small_task("none")) == selector(small_task("none"))
-        assert (by_score.supernet_state, by_score.oracle) == (selector.supernet_state, selector.oracle)
+        assert (by_score.needs, by_score.oracle) == (selector.needs, selector.oracle)
 
 
 def test_slow_settings_are_made_small_unless_they_are_given(registered: Callable[[str, object], str]) -> None:

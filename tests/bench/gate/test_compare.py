@@ -18,7 +18,7 @@ from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.trials import Trials, trials_of
-from opselect.bench.statistics import t_test, holm
+from opselect.bench.statistics import holm, t_test
 from opselect.selectors import methods as catalog
 from opselect.selectors.methods import ZeroCostPT
 from opselect.selectors.scores import alpha_strength

@@ -141,6 +141,7 @@ CHANGES: dict[str, Any] = {
     "device": "cuda",
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
     "training_images": 2000,
+    "supernet": "sdarts-rs",
 }
 
 
@@ -449,3 +450,20 @@ def test_a_file_damaged_anywhere_is_read_or_refused(
         assert "\n" not in str(error)
     else:
         assert len(records) <= 2 + damage.count(b"\n")
+
+
+def test_a_record_whose_selector_had_its_supernet_training_in_its_name_is_read(path: Path) -> None:
+    former = TRIAL.model_copy(update={"selector": "sdarts-rs-pt"})
+    line = json.loads(record(trial=TRIAL, key=TRIAL.key).model_dump_json())
+    line |= {"trial": json.loads(former.model_dump_json(exclude={"supernet"})), "key": former.key}
+    path.write_text(json.dumps(line) + "\n")
+    (read,) = read_records(path)
+    assert (read.trial.selector, read.trial.supernet, read.trial.method) == (
+        "darts-pt",
+        "sdarts-rs",
+        "darts-pt on sdarts-rs",
+    )
+    assert read.key == TRIAL.model_copy(update={"selector": "darts-pt", "supernet": "sdarts-rs"}).key
+    path.write_text(json.dumps(line | {"key": "0" * 16}) + "\n")
+    with pytest.raises(InvalidRecords, match="is not that of the trial"):
+        read_records(path)

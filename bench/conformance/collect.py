@@ -20,14 +20,8 @@ from torch import Tensor, nn
 from opselect.bench.conformance import proxies as proxy_promises
 from opselect.bench.conformance import selectors as search_promises
 from opselect.bench.conformance.check import Check, CheckFailed, NotApplicable, checks_of
-from opselect.bench.conformance.spaces import (
-    IMAGES_CHECKS,
-    SPACE_CHECKS,
-    TABLE_CHECKS,
-    ImagesFixture,
-    SpaceFixture,
-    TableFixture,
-)
+from opselect.bench.conformance.spaces import SPACE_CHECKS, SpaceFixture
+from opselect.bench.conformance.tables import IMAGES_CHECKS, TABLE_CHECKS, ImagesFixture, TableFixture
 from opselect.bench.conformance.tasks import small_task
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.selectors.decisions import Decisions, without

@@ -166,7 +166,7 @@ def scores_together_are_those_of_each(fixture: ProxyFixture) -> None:
     )
 
 
-PROXY_PROMISES: tuple[Callable[[ProxyFixture], None], ...] = (
+PROXY_CHECKS: tuple[Callable[[ProxyFixture], None], ...] = (
     answer_is_a_number,
     network_untouched,
     global_random_state_untouched,
@@ -281,7 +281,7 @@ def undefined_members_stand_aside(fixture: CombinationFixture) -> None:
         )
 
 
-COMBINATION_PROMISES: tuple[Callable[[CombinationFixture], None], ...] = (
+COMBINATION_CHECKS: tuple[Callable[[CombinationFixture], None], ...] = (
     names_registered_proxies,
     one_score_a_member,
     permuted_members,

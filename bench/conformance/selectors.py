@@ -124,7 +124,7 @@ def score_reads_its_task_only(fixture: ScoreFixture) -> None:
         )
 
 
-SCORE_PROMISES: tuple[Callable[[ScoreFixture], None], ...] = (
+SCORE_CHECKS: tuple[Callable[[ScoreFixture], None], ...] = (
     one_number_an_operation,
     same_scores_again,
     scoring_leaves_everything,
@@ -348,7 +348,7 @@ def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     )
 
 
-SELECTOR_PROMISES: tuple[Callable[[SelectorFixture], None], ...] = (
+SELECTOR_CHECKS: tuple[Callable[[SelectorFixture], None], ...] = (
     valid_architecture,
     every_edge_decided_once,
     best_score_is_chosen,

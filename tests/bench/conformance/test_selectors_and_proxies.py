@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.bench.conformance.collect import Check, CheckFailed, NotApplicable, checks
+from opselect.bench.conformance.run import Check, CheckFailed, NotApplicable, checks
 from opselect.bench.conformance.proxies import CombinationFixture, names_registered_proxies
 from opselect.bench.conformance.tasks import Permutation, PermutedSpace, planted_task, small_task
 from opselect.selectors.decisions import without

@@ -1,4 +1,4 @@
-"""The promises of proxies and of their combinations: one small function each, whose first line is the promise."""
+"""The checks of proxies and of their combinations: one small function each, whose first line says what is checked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[st
 
 
 def expect_unchanged(what: str, before: dict[str, object], after: dict[str, object]) -> None:
+    """Raise `CheckFailed` unless two snapshots are the same."""
     changed = [name for name in before if not same(before[name], after[name])]
     expect(
         not changed,
@@ -59,18 +60,18 @@ class Scored:
     """One network that was scored.
 
     Attributes:
-        what: the network, as messages call it.
-        score: the answer.
-        again: the answer to the same question once more.
-        reordered: the answer for the images in another order.
-        before: everything about the network that scoring it must not change.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
+        what: The network, as messages call it.
+        score: Score of the network.
+        again: Score of the same network and images, computed again.
+        reordered: Score for the images in reverse order.
+        before: Everything about the network that scoring it must not change.
+        after: The same after scoring.
+        random_before: Global random states before scoring.
+        random_after: The same after scoring.
     """
 
     what: str
-    # Whatever a proxy may answer: that it is a float is what is checked.
+    # Any value: a check below observes whether it is a float.
     score: Any
     again: Any
     reordered: Any
@@ -82,14 +83,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class ProxyFixture:
-    """A proxy and what it is asked about.
+    """A proxy and the networks and images that it scores.
 
     Attributes:
-        proxy: what is checked.
-        network: a stand-alone network.
-        supernet: of any space.
-        weights: for the supernet; at least one operation has weight zero.
-        batch: a few images.
+        proxy: Proxy to check.
+        network: Stand-alone network.
+        supernet: Supernet of any space.
+        weights: Weights for the supernet; at least one operation has weight zero.
+        batch: A few images.
     """
 
     proxy: Proxy
@@ -217,7 +218,7 @@ class CombinationFixture:
     """A combination and made-up scores.
 
     Attributes:
-        combination: what is checked.
+        combination: Combination to check.
     """
 
     combination: Combination

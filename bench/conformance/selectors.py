@@ -1,10 +1,10 @@
-"""The promises of selectors and of scores: one small function each, whose first line is the promise."""
+"""The checks of selectors and of scores: one small function each, whose first line says what is checked."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -28,7 +28,9 @@ from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import NONE
 
 Scores = dict[int, tuple[float, ...]]
-"""By edge number, one score an operation."""
+"""By edge number, one score per operation."""
+
+Answer = TypeVar("Answer")
 
 
 # --- scores
@@ -39,7 +41,7 @@ class ScoreFixture:
     """A registered score.
 
     Attributes:
-        score: what is checked.
+        score: Score to check.
     """
 
     score: RegisteredScore
@@ -140,13 +142,13 @@ class Run:
     """One call of a selector.
 
     Attributes:
-        task: what it was given, as it left it.
-        selection: what it selected.
-        seconds: how long it took.
-        before: alpha, images and accuracies of the task, before.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
+        task: Task that it was given, as it left it.
+        selection: Selection that it returned.
+        seconds: Duration in seconds.
+        before: Alpha, images and accuracies of the task before the call.
+        after: The same after the call.
+        random_before: Global random states before the call.
+        random_after: The same after the call.
     """
 
     task: Task
@@ -180,8 +182,8 @@ class SelectorFixture:
     """A selector and a way to make its task.
 
     Attributes:
-        selector: what is checked.
-        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
+        selector: Selector to check.
+        make_task: Builds the same task, with a supernet of its own, on every call; the task records no further scores.
     """
 
     selector: Selector
@@ -204,12 +206,12 @@ class SelectorFixture:
 
     @cached_property
     def again(self) -> Run:
-        """A second call with the same task, built anew; it is the timed one, since by then everything is loaded."""
+        """A second call with the same task, built again; it is the timed one, since by then everything is loaded."""
         return _run(self.selector, self.make_task())
 
     @cached_property
     def observed(self) -> Run:
-        """A call whose task observes all scores."""
+        """A call whose task records all scores."""
         return _run(self.selector, replace(self.make_task(), record_all_scores=True))
 
     @property
@@ -218,7 +220,7 @@ class SelectorFixture:
         return self.observed.selection.steps[0].scores
 
     def first_scores(self, task: Task) -> Scores:
-        """What the first step shows: of all open edges, if the selector observes them."""
+        """Scores of the first step: of all open edges, if the selector records them."""
         return self.selector(replace(task, record_all_scores=True)).steps[0].scores
 
 
@@ -376,7 +378,7 @@ def settings_survive_a_file(fixture: SelectorFixture) -> None:
 
 
 def _unless_missing(attempt: Callable[[], Any]) -> Any:
-    """The answer; None where a seal or a missing ingredient prevented it, whatever the part makes of that."""
+    """The answer; None where a seal or a missing ingredient prevented it, whatever the component makes of that."""
     try:
         return attempt()
     except Exception:
@@ -472,28 +474,23 @@ SECOND_PLAN = (3, 4, 1, 2, 3, 4)
 
 
 def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
-    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
+    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another.
+
+    Two tasks differ in one thing: each has another planted best operation on every edge, of which supernet, alpha and
+    accuracies agree that it is the best one. The planted operation must do better in its own task than in the other
+    task, where another one is planted. Comparing an operation with itself cancels what a method prefers anyway, such as
+    skip connections, and leaves the sign: with the wrong one, the planted operation does better in the other task.
+    """
     if fixture.supernet_state == "initial":
         raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
-    tasks = [planted_task(fixture.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
+    first, second = (planted_task(fixture.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN))
     if isinstance(fixture, ScoreFixture):
-        scores = [fixture.first_scores(task) for task in tasks]
-        own, foreign = (
-            sum(_rank(scores[which], edge, plan[edge]) for which, plan in pairs for edge in range(len(plan)))
-            for pairs in (
-                ((0, FIRST_PLAN), (1, SECOND_PLAN)),
-                ((1, FIRST_PLAN), (0, SECOND_PLAN)),
-            )
-        )
+        own, foreign, alike = _counts(rank_sum, fixture.first_scores(first), fixture.first_scores(second))
         observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
     else:
-        operations = digits201.edges[0].operations
-        chosen = [[operations.index(name) for name in fixture.selector(task).architecture.operations] for task in tasks]
-        own = sum(map(int.__eq__, chosen[0], FIRST_PLAN)) + sum(map(int.__eq__, chosen[1], SECOND_PLAN))
-        foreign = sum(map(int.__eq__, chosen[1], FIRST_PLAN)) + sum(map(int.__eq__, chosen[0], SECOND_PLAN))
+        own, foreign, alike = _counts(hits, _chosen(fixture.selector(first)), _chosen(fixture.selector(second)))
         observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
-        scores = [dict(enumerate((float(number),) for number in each)) for each in chosen]
-    if own == foreign and scores[0] == scores[1]:
+    if own == foreign and alike:
         raise NotApplicable("it does not depend on supernet, alpha or accuracies")
     expect(
         own > foreign,
@@ -501,10 +498,30 @@ def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
     )
 
 
-def _rank(scores: Scores, edge: int, operation: int) -> float:
-    """How many operations of the edge are worse, ties half."""
-    mine, others = scores[edge][operation], np.array(scores[edge])
-    return float((others < mine).sum() + 0.5 * ((others == mine).sum() - 1))
+def _counts(count: Callable[[Answer, Sequence[int]], float], first: Answer, second: Answer) -> tuple[float, float, bool]:
+    """What two answers have of their own plans, what they have of each other's, and whether they are the same."""
+    own = count(first, FIRST_PLAN) + count(second, SECOND_PLAN)
+    foreign = count(second, FIRST_PLAN) + count(first, SECOND_PLAN)
+    return own, foreign, first == second
+
+
+def _chosen(selection: Selection) -> tuple[int, ...]:
+    """The number of the selected operation of every edge."""
+    return tuple(map(digits201.edges[0].operations.index, selection.architecture.operations))
+
+
+def hits(chosen: Sequence[int], plan: Sequence[int]) -> int:
+    """How many edges have the operation that a plan says is best."""
+    return sum(map(int.__eq__, chosen, plan))
+
+
+def rank_sum(scores: Scores, plan: Sequence[int]) -> float:
+    """How many operations score worse than the one that a plan says is best, over all edges; ties count half."""
+    total = 0.0
+    for edge, best in enumerate(plan):
+        own, all_scores = scores[edge][best], np.array(scores[edge])
+        total += float((all_scores < own).sum() + 0.5 * ((all_scores == own).sum() - 1))
+    return total
 
 
 PERMUTED_AND_PLANTED: tuple[Callable[[SelectorFixture | ScoreFixture], None], ...] = (
@@ -512,4 +529,4 @@ PERMUTED_AND_PLANTED: tuple[Callable[[SelectorFixture | ScoreFixture], None], ..
     permuted_edges,
     larger_is_better,
 )
-"""What selectors and scores promise on tasks that are told in another order, or have a planted answer."""
+"""Checks of selectors and scores on tasks in another order, or with a planted best operation."""

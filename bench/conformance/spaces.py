@@ -1,4 +1,4 @@
-"""The promises of spaces, tables and images: one small function each, whose first line is the promise."""
+"""The checks of spaces: one small function each, whose first line says what is checked."""
 
 import itertools
 import math
@@ -33,8 +33,8 @@ class SpaceFixture:
     """A space with what its checks share.
 
     Attributes:
-        space: what is checked.
-        name: its registered name, or None where it is not registered.
+        space: Space to check.
+        name: Its registered name, or None where it is not registered.
     """
 
     space: SearchSpace

@@ -1,4 +1,4 @@
-"""The promises of tables and images: one small function each, whose first line is the promise."""
+"""The checks of tables and images: one small function each, whose first line says what is checked."""
 
 import itertools
 import tempfile
@@ -23,11 +23,11 @@ MOST_DRAWN = 2000
 
 @dataclass(frozen=True)
 class TableFixture:
-    """A table, and how to get it once more.
+    """A table, and how to load it again.
 
     Attributes:
-        table: what is checked.
-        load: gives it again, from the same source.
+        table: Table to check.
+        load: Gives it again, from the same source.
     """
 
     table: Table
@@ -159,11 +159,11 @@ TABLE_CHECKS: tuple[Callable[[TableFixture], None], ...] = (
 
 @dataclass(frozen=True)
 class ImagesFixture:
-    """Images, and how to get them once more.
+    """Images, and how to load them again.
 
     Attributes:
-        data: what is checked.
-        load: gives them again, from the same source.
+        data: Images to check.
+        load: Gives them again, from the same source.
     """
 
     data: ImageData

@@ -27,7 +27,7 @@ TRAINING = SupernetTraining(epochs=1, batch_size=16)
 def small_task(supernet_state: SupernetState, seed: int = 5, record_all_scores: bool = False) -> Task:
     """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
 
-    What a selector gets depends on the state that it asks for, as in a trial: nothing, an untrained supernet, or one
+    What a selector gets depends on the state that it needs, as in a trial: nothing, an untrained supernet, or one
     with an alpha too. Training is replaced by an alpha that differs clearly between operations.
     """
     train, trained = digits().train, supernet_state.startswith("trained")
@@ -72,7 +72,7 @@ class Permutation:
         return cls(edges, tuple(tuple(range(len(space.edges[edge].operations))) for edge in edges))
 
     def task(self, task: Task) -> Task:
-        """The same task, told in the other order: supernet, alpha and accuracies mean what they meant."""
+        """The same task in the other order: supernet, alpha and accuracies mean what they meant."""
         space = PermutedSpace(task.space, self)
         alpha, accuracies = task.alpha, task.valid_accuracies
         if alpha is not None:

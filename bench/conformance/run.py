@@ -88,9 +88,7 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
             return checks_of(subject, selector, selector_fixture, every)
         case "scores":
             _expect_kind(subject, component, RegisteredScore)
-            return checks_of(
-                subject, component.score, ScoreFixture(component), (*SCORE_CHECKS, *PERMUTED_AND_PLANTED)
-            )
+            return checks_of(subject, component.score, ScoreFixture(component), (*SCORE_CHECKS, *PERMUTED_AND_PLANTED))
         case "proxies":
             _expect_kind(subject, component, Callable)
             return checks_of(subject, component, _proxy_fixture(component), (*PROXY_CHECKS, larger_is_better))

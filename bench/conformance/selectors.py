@@ -498,11 +498,13 @@ def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
     )
 
 
-def _counts(count: Callable[[Answer, Sequence[int]], float], first: Answer, second: Answer) -> tuple[float, float, bool]:
+def _counts(
+    count: Callable[[Answer, Sequence[int]], float], first: Answer, second: Answer
+) -> tuple[float, float, bool]:
     """What two answers have of their own plans, what they have of each other's, and whether they are the same."""
     own = count(first, FIRST_PLAN) + count(second, SECOND_PLAN)
     foreign = count(second, FIRST_PLAN) + count(first, SECOND_PLAN)
-    return own, foreign, first == second
+    return float(own), float(foreign), first == second
 
 
 def _chosen(selection: Selection) -> tuple[int, ...]:

@@ -2,24 +2,18 @@
 
 import itertools
 import math
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from opselect.bench.conformance.check import NotApplicable, expect, leaving_random_state, same
-from opselect.spaces import registry
 from opselect.spaces.errors import UserError
-from opselect.spaces.images import ImageData, LabelledImages, content_hash
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import NONE, Architecture, InvalidArchitecture, SearchSpace
-from opselect.spaces.table import InvalidTable, Table, check_rows, read
 
 SAMPLES = 12
 MOST_DRAWN = 2000

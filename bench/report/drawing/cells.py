@@ -3,22 +3,16 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
-import networkx
 import numpy as np
-from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import BoxStyle, FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
-from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, Bbox, Transform
-from scipy.optimize import lsq_linear
 
 from opselect.bench.report.drawing.layout import LABEL_FONT, NODE_FONT, Layout, Line, lay_out, text_width
 from opselect.spaces.space import NONE, Architecture, Edge, SearchSpace
@@ -94,14 +88,14 @@ def cell_figure(space: SearchSpace, architecture: Architecture, title: str = "")
 
 
 def overview_figure(space: SearchSpace, rows: Sequence[Row]) -> Figure:
-    """The cells of several architectures, 7 inches wide; a legend tells what lines mean, as edges have no names.
+    """The cells of several architectures, 7 inches wide; a legend explains the lines, as edges have no names.
 
     In a space with one cell type, up to four architectures stand side by side. In others an architecture has a line of
     the page for itself and its cell types stand side by side.
 
     Args:
-        space: of the architectures.
-        rows: label, subtitle and architecture.
+        space: Search space of the architectures.
+        rows: Label, subtitle and architecture of each row.
     """
     page = _Page(WIDEST, operation_styles(space))
     names = list(dict.fromkeys(edge.cell for edge in space.edges))
@@ -115,7 +109,7 @@ def overview_figure(space: SearchSpace, rows: Sequence[Row]) -> Figure:
         for name, left in zip(names, lefts, strict=True):
             page.write(CELL_NAMES.get(name, name), left + width / 2, NAME_FONT, "0.35", center=True)
         for row in rows:
-            _place_beside_title(page, space, row, lefts, width)
+            _place_next_to_title(page, space, row, lefts, width)
     page.legend()
     return page.figure()
 
@@ -130,8 +124,8 @@ def _place_below_titles(
     page: "_Page", space: SearchSpace, rows: Sequence[Row], lefts: Sequence[float], width: float
 ) -> None:
     """Draw architectures with one cell side by side, label and subtitle above each."""
-    page.write_beside([label for label, _, _ in rows], lefts, width, NAME_FONT, bold=True)
-    page.write_beside([subtitle for _, subtitle, _ in rows], lefts, width, SUBTITLE_FONT, "0.35")
+    page.write_side_by_side([label for label, _, _ in rows], lefts, width, NAME_FONT, bold=True)
+    page.write_side_by_side([subtitle for _, subtitle, _ in rows], lefts, width, SUBTITLE_FONT, "0.35")
     page.down(5.0)
     cells = [cell for _, _, architecture in rows for cell in _by_cell(space, architecture).values()]
     layouts = [lay_out(edges, operations, labelled=False, widest=width) for edges, operations in cells]
@@ -141,7 +135,7 @@ def _place_below_titles(
     page.down(height + 6)
 
 
-def _place_beside_title(page: "_Page", space: SearchSpace, row: Row, lefts: Sequence[float], width: float) -> None:
+def _place_next_to_title(page: "_Page", space: SearchSpace, row: Row, lefts: Sequence[float], width: float) -> None:
     """Draw the cells of one architecture side by side, label and subtitle on their left."""
     label, subtitle, architecture = row
     cells = _by_cell(space, architecture).values()
@@ -155,9 +149,9 @@ def _place_beside_title(page: "_Page", space: SearchSpace, row: Row, lefts: Sequ
         page.place(layout, left + (width - layout.width) / 2, (height - layout.height) / 2)
     page.down((height - text_height) / 2)
     for line in names:
-        page.write_beside([line], [MARGIN], room, NAME_FONT, bold=True)
+        page.write_side_by_side([line], [MARGIN], room, NAME_FONT, bold=True)
     for line in details:
-        page.write_beside([line], [MARGIN], room, SUBTITLE_FONT, "0.35")
+        page.write_side_by_side([line], [MARGIN], room, SUBTITLE_FONT, "0.35")
     page.down((height - text_height) / 2)
 
 
@@ -300,7 +294,7 @@ class _Page:
             gid="heading",
         )
 
-    def write_beside(
+    def write_side_by_side(
         self,
         texts: Sequence[str],
         lefts: Sequence[float],
@@ -321,7 +315,7 @@ class _Page:
         _draw(self._axes, layout, self._styles, x, self._used + below)
 
     def legend(self) -> None:
-        """Tell what the lines mean, in as many columns as fit."""
+        """Explain the lines, in as many columns as fit."""
         sample, side = 24.0, 5.0
         widest = max(text_width(name, NODE_FONT) for name in self._styles) + sample + 4 * side
         across = max(1, min(len(self._styles), int((self._width - 2 * MARGIN) / widest)))

@@ -5,9 +5,9 @@ the layout makes overlaps impossible instead of searching for them. Nodes stand 
 it, and the names of the operations in columns between them. Whatever passes a column has a height of its own there, so
 lines are horizontal inside of columns and bend only in the gaps, where nothing else is.
 
-The steps, in this order: what to draw (`_graph`); the column of every node (`_layers`) and label (`_columns`); the order
-within the columns that has the fewest crossings (`_ordered`), found by trying all, as cells are small; and the heights
-at which the lines are straightest (`_heights`), a least-squares problem that scipy solves.
+The steps, in this order: what to draw (`_graph`); the column of every node (`_layers`) and label (`_columns`); the
+order within the columns that has the fewest crossings (`_ordered`), found by trying all, as cells are small; and the
+heights at which the lines are straightest (`_heights`), a least-squares problem that scipy solves.
 
 Most graph libraries do not suit: networkx has layers but does not order them, pygraphviz needs a program that pip does
 not install, and igraph is under the GPL. fast-sugiyama has offered a layered layout under a free licence since 2026; it
@@ -71,13 +71,13 @@ class Layout:
     """Where everything is, in points from the upper left corner of the cell, downwards.
 
     Attributes:
-        width: of the cell.
-        height: of the cell.
-        texts: what stands in each node.
-        inputs: the nodes that are inputs.
-        nodes: the box of each node.
-        labels: the box of each label.
-        paths: every line, from node to node.
+        width: Width of the cell.
+        height: Height of the cell.
+        texts: Text of each node.
+        inputs: Nodes that are inputs of the cell.
+        nodes: Box of each node.
+        labels: Box of each label.
+        paths: Path of every line, from node to node.
     """
 
     width: float
@@ -94,9 +94,9 @@ class _Graph:
     """What a drawing shows.
 
     Attributes:
-        texts: what stands in each node, in the order of the nodes.
-        inputs: the nodes that no edge of the space enters.
-        lines: the edges that carry something, then the concatenation.
+        texts: Text of each node, in the order of the nodes.
+        inputs: Nodes that no edge of the space enters.
+        lines: Edges with an operation other than `none`, then those into the concatenation.
     """
 
     texts: Mapping[int, str]
@@ -145,11 +145,9 @@ def _columns(graph: _Graph, labelled: bool) -> tuple[list[list[_Stop]], dict[Lin
     """
     layers = _layers(graph)
     labels = _label_columns(graph.lines, layers) if labelled else {}
+    widths = {node: text_width(text, NODE_FONT, math=True) + 2 * SIDE for node, text in graph.texts.items()}
     nodes = {
-        node: _Stop(
-            2 * layer, node, max(NODE_HEIGHT, text_width(graph.texts[node], NODE_FONT, math=True) + 2 * SIDE), NODE_HEIGHT
-        )
-        for node, layer in layers.items()
+        node: _Stop(2 * layer, node, max(NODE_HEIGHT, widths[node]), NODE_HEIGHT) for node, layer in layers.items()
     }
     trails: dict[Line, list[_Stop]] = {}
     for line in graph.lines:
@@ -236,8 +234,8 @@ def _step_costs(
     """How many lines cross between two columns, and a little for lines that are not straight, for all their orders.
 
     Args:
-        left: where every line leaves the left column in each of its orders.
-        right: where it enters the right column in each of its orders.
+        left: Where every line leaves the left column in each of its orders.
+        right: Where it enters the right column in each of its orders.
     """
     one, other = np.triu_indices(left.shape[1], 1)
     left_signs = np.sign(left[:, one] - left[:, other]).astype(float)
@@ -250,7 +248,7 @@ def _step_costs(
 
 
 def _ports(columns: Sequence[list[_Stop]], trails: Mapping[Line, list[_Stop]]) -> dict[tuple[_Stop, Line], float]:
-    """How far below the middle of its node every line begins and ends, in the order of the lines beside the node."""
+    """How far below the middle of its node every line begins and ends, in the order of the lines next to the node."""
     places = {stop: place for column in columns for place, stop in enumerate(column)}
     sides: dict[tuple[_Stop, int], list[tuple[int, Line]]] = {}
     for line, trail in trails.items():
@@ -303,13 +301,16 @@ def _apart(upper: _Stop, lower: _Stop) -> float:
 
 
 def lay_out(edges: Sequence[Edge], operations: Sequence[str], labelled: bool, widest: float) -> Layout:
-    """Where everything goes.
+    """Lay a cell out.
 
     Args:
-        edges: all edges of the cell.
-        operations: one an edge.
-        labelled: whether operations are written on their edges.
-        widest: the width that the gaps between columns may fill.
+        edges: All edges of the cell.
+        operations: One operation per edge.
+        labelled: Whether operations are written on their edges.
+        widest: Width in points that the gaps between columns may fill.
+
+    Returns:
+        The places of its nodes, labels and lines.
     """
     graph = _graph(edges, operations)
     unordered, trails = _columns(graph, labelled)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 from unittest import SkipTest
 
 import numpy as np
@@ -108,8 +108,9 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
-RandomStates: TypeAlias = dict[str, object]
-"""By library, the state of its global random stream."""
+def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """The names of the values that differ before and after, compared to the last bit."""
+    return [name for name in before if not same(before[name], after[name])]
 
 
 @contextmanager
@@ -117,20 +118,20 @@ def leaving_random_state(what: str) -> Iterator[None]:
     """Check that a block leaves the global random states of torch, NumPy and Python as they were.
 
     Args:
-        what: the beginning of the sentence, for example `"scoring a network"`.
+        what: Beginning of the sentence, for example `"scoring a network"`.
 
     Raises:
-        CheckFailed: one of them has changed.
+        CheckFailed: One of them has changed.
     """
     before = random_states()
     yield
-    expect_kept_random_states(what, before, random_states())
+    expect_no_random_state(what, changed(before, random_states()))
 
 
-def random_states() -> RandomStates:
-    """The global random states now."""
+def random_states() -> dict[str, object]:
+    """The global random states now, by library."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
-    states: RandomStates = {
+    states: dict[str, object] = {
         "torch": torch.get_rng_state(),
         "numpy": [state["state"]["key"], state["state"]["pos"], state["has_gauss"]],
     }
@@ -140,18 +141,13 @@ def random_states() -> RandomStates:
     return states
 
 
-def expect_kept_random_states(what: str, before: RandomStates, after: RandomStates) -> None:
-    """Check that the global random states are the same.
+def expect_no_random_state(what: str, used: Sequence[str]) -> None:
+    """Raise `CheckFailed` if a global random state was used.
 
     Args:
-        what: was done between the two.
-        before: as they were.
-        after: as they became.
-
-    Raises:
-        CheckFailed: one of them has changed.
+        what: Beginning of the sentence, for example `"scoring a network"`.
+        used: The libraries whose global random states have changed.
     """
-    used = [name for name in before if not same(before[name], after[name])]
     expect(
         not used,
         f"{what} used the global random state of {' and '.join(used)}; draw from a generator of your own, seeded for "

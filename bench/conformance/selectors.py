@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from opselect.bench.conformance.check import (
     CheckFailed,
     NotApplicable,
-    RandomStates,
+    changed,
     expect,
-    expect_kept_random_states,
+    expect_no_random_state,
     leaving_random_state,
     random_states,
     same,
@@ -108,7 +108,7 @@ def scoring_leaves_everything(fixture: ScoreFixture) -> None:
         with leaving_random_state(f"scoring {when}"):
             for edge in state.decisions.open_edges:
                 fixture.score(state, edge)
-        expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.val_split))
+        expect_unchanged(f"scoring {when}", changed(before, snapshot(network, task.images.val_split)))
         expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
 
 
@@ -116,9 +116,9 @@ def score_reads_its_task_only(fixture: ScoreFixture) -> None:
     """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
     task = small_task(fixture.supernet_state)
     reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
-    with sealed() as asked:
+    with sealed() as reads:
         scores = _unless_missing(lambda: fixture.first_scores(reduced))
-    _expect_sealed(asked)
+    _expect_no_reads(reads)
     if not fixture.oracle:
         expect(
             same(list((scores or {}).values()), list(fixture.first_scores(task).values())),
@@ -145,26 +145,23 @@ class Run:
         task: Task that it was given, as it left it.
         selection: Selection that it returned.
         seconds: Duration in seconds.
-        before: Alpha, images and accuracies of the task before the call.
-        after: The same after the call.
-        random_before: Global random states before the call.
-        random_after: The same after the call.
+        changed: What the call has changed of the task, though it must not: alpha, images or accuracies.
+        random_used: Libraries whose global random states the call has changed.
     """
 
     task: Task
     selection: Selection
     seconds: float
-    before: dict[str, object]
-    after: dict[str, object]
-    random_before: RandomStates
-    random_after: RandomStates
+    changed: list[str]
+    random_used: list[str]
 
 
 def _run(selector: Selector, task: Task) -> Run:
     before, random_before, started = _given(task), random_states(), time.perf_counter()
     selection = selector(task)
     seconds = time.perf_counter() - started
-    return Run(task, selection, seconds, before, _given(task), random_before, random_states())
+    random_used = changed(random_before, random_states())
+    return Run(task, selection, seconds, changed(before, _given(task)), random_used)
 
 
 def _given(task: Task) -> dict[str, object]:
@@ -291,9 +288,11 @@ def _difference(first: Selection, second: Selection) -> str:
 def only_the_supernet_changes(fixture: SelectorFixture) -> None:
     """A selector changes no global random state and nothing of its task but the supernet, which is its own."""
     run = fixture.run
-    expect_kept_random_states("selecting", run.random_before, run.random_after)
-    changed = [name for name in run.before if not same(run.before[name], run.after[name])]
-    expect(not changed, f"selecting changed {' and '.join(changed)} of its task; other trials read them too, so copy")
+    expect_no_random_state("selecting", run.random_used)
+    expect(
+        not run.changed,
+        f"selecting changed {' and '.join(run.changed)} of its task; other trials read them too, so copy",
+    )
 
 
 def costs_are_written(fixture: SelectorFixture) -> None:
@@ -340,9 +339,9 @@ def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
     task = fixture.make_task()
     reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
-    with sealed() as asked:
+    with sealed() as reads:
         selection = _unless_missing(lambda: fixture.selector(reduced))
-    _expect_sealed(asked)
+    _expect_no_reads(reads)
     expect(
         fixture.oracle or selection == fixture.run.selection,
         "without the table's validation accuracies it selects something else or fails; declare "
@@ -378,17 +377,17 @@ def settings_survive_a_file(fixture: SelectorFixture) -> None:
 
 
 def _unless_missing(attempt: Callable[[], Any]) -> Any:
-    """The answer; None where a seal or a missing ingredient prevented it, whatever the component makes of that."""
+    """The result; None where it failed for want of what it may not read."""
     try:
         return attempt()
     except Exception:
         return None
 
 
-def _expect_sealed(asked: list[str]) -> None:
+def _expect_no_reads(reads: list[str]) -> None:
     expect(
-        not asked,
-        f"it read {', '.join(dict.fromkeys(asked))}; a selection may read its task and nothing else, test "
+        not reads,
+        f"it read {', '.join(dict.fromkeys(reads))}; a selection may read its task and nothing else, test "
         "accuracies and test images least of all",
     )
 

@@ -246,17 +246,17 @@ def planted_task(supernet_state: SupernetState, best: Sequence[int]) -> Task:
 
 @contextmanager
 def sealed() -> Iterator[list[str]]:
-    """While the block runs, tables of accuracies and datasets answer nothing; what was asked for is in the list.
+    """While the block runs, tables of accuracies and datasets refuse to be read; the list has each attempt.
 
     A task holds all that a selector may read, so it has no reason to open either.
     """
-    asked: list[str] = []
+    reads: list[str] = []
 
     def refusing(what: str) -> object:
         def refuse(self: object, name: str) -> object:
             if name.startswith("__"):
                 return object.__getattribute__(self, name)
-            asked.append(f"{what}.{name}")
+            reads.append(f"{what}.{name}")
             raise CheckFailed(f"{what}.{name} was read; a selection may read its task and nothing else")
 
         return refuse
@@ -265,7 +265,7 @@ def sealed() -> Iterator[list[str]]:
     for kind, what in kinds.items():
         setattr(kind, "__getattribute__", refusing(what))  # noqa: B010 - mypy forbids to assign it
     try:
-        yield asked
+        yield reads
     finally:
         for kind in kinds:
             delattr(kind, "__getattribute__")

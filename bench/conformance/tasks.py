@@ -27,7 +27,7 @@ TRAINING = DARTS(epochs=1, batch_size=16)
 def small_task(needs: Needs, seed: int = 5, record_all_scores: bool = False) -> Task:
     """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
 
-    What a selector gets depends on what it needs, as in a trial: nothing, an untrained supernet, or one
+    What a selector gets depends on the state that it needs, as in a trial: nothing, an untrained supernet, or one
     with an alpha too. Training is replaced by an alpha that differs clearly between operations.
     """
     train = digits().train
@@ -72,7 +72,7 @@ class Permutation:
         return cls(edges, tuple(tuple(range(len(space.edges[edge].operations))) for edge in edges))
 
     def task(self, task: Task) -> Task:
-        """The same task, told in the other order: supernet, alpha and accuracies mean what they meant."""
+        """The same task in the other order: supernet, alpha and accuracies mean what they meant."""
         space = PermutedSpace(task.space, self)
         alpha, accuracies = task.alpha, task.valid_accuracies
         if alpha is not None:
@@ -246,17 +246,17 @@ def planted_task(needs: Needs, best: Sequence[int]) -> Task:
 
 @contextmanager
 def sealed() -> Iterator[list[str]]:
-    """While the block runs, tables of accuracies and datasets answer nothing; what was asked for is in the list.
+    """While the block runs, tables of accuracies and datasets refuse to be read; the list has each attempt.
 
     A task holds all that a selector may read, so it has no reason to open either.
     """
-    asked: list[str] = []
+    reads: list[str] = []
 
     def refusing(what: str) -> object:
         def refuse(self: object, name: str) -> object:
             if name.startswith("__"):
                 return object.__getattribute__(self, name)
-            asked.append(f"{what}.{name}")
+            reads.append(f"{what}.{name}")
             raise CheckFailed(f"{what}.{name} was read; a selection may read its task and nothing else")
 
         return refuse
@@ -265,7 +265,7 @@ def sealed() -> Iterator[list[str]]:
     for kind, what in kinds.items():
         setattr(kind, "__getattribute__", refusing(what))  # noqa: B010 - mypy forbids to assign it
     try:
-        yield asked
+        yield reads
     finally:
         for kind in kinds:
             delattr(kind, "__getattribute__")

@@ -142,8 +142,8 @@ def train_supernet(
         training: Settings and plugs.
         alpha_generator: Random stream of alpha's start.
         batch_generator: Random stream of batches, augmentation and relaxation.
-        checkpoint: Where the state is saved after every epoch but the last. A training that finds one there goes on from it, and
-            ends with the same numbers to the last bit.
+        checkpoint: Where the state is saved after every epoch but the last. A training that finds one there goes on
+            from it, and ends with the same numbers to the last bit.
 
     Returns:
         Alpha, `[edges, operations]`.

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from scipy.stats import rankdata
 
-from opselect.bench.conformance.collect import check_selector
+from opselect.bench.conformance.run import check_selector
 from opselect.selectors.methods import TENAS, DartsPT, Magnitude, ProxySearch, ZeroCostPT
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.scores import MissingIngredient, perturbation

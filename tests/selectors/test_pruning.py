@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from opselect.bench.conformance.collect import check_selector
+from opselect.bench.conformance.run import check_selector
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge
 from opselect.selectors.methods import DartsPT, Magnitude, Random, ZeroCostDisc, ZeroCostPT, initial_state

@@ -243,6 +243,11 @@ class Experiment(_Checked):
         """Every selector with each of its seeds."""
         return tuple((entry, seed) for entry in self.selectors for seed in entry.seeds or self.seeds)
 
+    @property
+    def preface(self) -> dict[str, str]:
+        """What stands below the title of the report: the cells of the grid that were left out, and why."""
+        return {f"left out, {label}": reason for label, reason in self.left_out}
+
     def load_space(self) -> SearchSpace:
         """The space itself."""
         space: SearchSpace = registry.load("spaces", self.space)

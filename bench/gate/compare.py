@@ -6,9 +6,10 @@ where both have the seeds, by Welch's test where they have others, corrected for
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
 
 from opselect.bench.report import summaries
 from opselect.bench.report.render import UNDEFINED, escape_markdown, number
@@ -17,10 +18,29 @@ from opselect.bench.runs.trials import Trials
 from opselect.bench.statistics import Comparison, holm, t_test
 from opselect.spaces.errors import UserError
 
-Verdict: TypeAlias = Literal[
-    "same", "no difference", "better", "worse", "changed", "slower", "failed", "not comparable"
-]
-REGRESSIONS: frozenset[Verdict] = frozenset({"worse", "changed", "slower", "failed"})
+
+class Verdict(IntEnum):
+    """What is found about a selector, by severity; from `SLOWER` on it is a change for the worse."""
+
+    SAME = 0
+    NO_DIFFERENCE = 1
+    BETTER = 2
+    NOT_COMPARABLE = 3
+    SLOWER = 4
+    WORSE = 5
+    CHANGED = 6
+    FAILED = 7
+
+    @property
+    def text(self) -> str:
+        """The verdict in words, for example `no difference`."""
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether it is a change for the worse."""
+        return self >= Verdict.SLOWER
+
 
 # Of the environment, what may change the last bits of a result.
 DECISIVE = ("processor", "torch threads", "versions")
@@ -28,19 +48,29 @@ DECISIVE = ("processor", "torch threads", "versions")
 SHORTEST_SECONDS = 1.0
 MOST_DETAILS = 3
 
+Pair: TypeAlias = tuple[Record, Record]
+"""Trials of one seed: in the run, and in the baseline."""
+
 
 class CannotCompare(UserError, ValueError):
-    """Two runs of which nothing can be said together; the message says why."""
+    """Two runs that cannot be compared; the message says why."""
+
+
+class Reason(NamedTuple):
+    """A verdict, and the sentence that explains it; empty where there is nothing to explain."""
+
+    verdict: Verdict
+    text: str
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One measure of one selector, against the baseline's.
+    """One measure of one selector, against that of the baseline.
 
     Attributes:
         measure: `test accuracy` or `first-step Spearman with best-acc`.
-        comparison: run minus baseline.
-        p_value: corrected by Holm's method for all measures of all selectors; None where there is none.
+        comparison: Test of the difference, run minus baseline.
+        p_value: Corrected by Holm's method for all measures of all selectors; None where there is none.
     """
 
     measure: str
@@ -50,18 +80,18 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is to be said of one selector.
+    """The comparison of one selector with the baseline.
 
     Attributes:
-        label: as in the baseline.
-        verdict: the worst of what was found.
-        reasons: why, a sentence each.
-        seeds: that both runs have.
-        exact: for how many of them nothing but the code can differ.
-        equal: for how many of all common seeds the selected architecture is the same.
-        judgements: of the measures that both runs have.
-        cost_ratio: search seconds of the run over those of the baseline, geometric mean over common seeds.
-        evaluations_ratio: the same of score evaluations.
+        label: Label of the selector in the baseline.
+        verdict: The most severe verdict that has a reason.
+        reasons: Sentences that explain the verdict and every change for the worse.
+        seeds: Number of seeds that both runs have.
+        exact: Number of common seeds where nothing but the code can make a difference.
+        equal: Number of common seeds with the same selected architecture.
+        judgements: One per measure that both runs have.
+        cost_ratio: Search seconds of the run over those of the baseline, geometric mean over common seeds.
+        evaluations_ratio: Score evaluations of the run over those of the baseline, the same mean.
     """
 
     label: str
@@ -81,14 +111,17 @@ def check(
     """Compare every selector of the baseline with the one of the same label in the run.
 
     Args:
-        run: what is checked.
-        baseline: what it is checked against.
-        level: largest chance of calling a difference where there is none, over all selectors and measures together.
-        cost_tolerance: how many times slower a search may be on the same kind of processor.
-        statistical: judge means even where records should be the same to the last bit.
+        run: Trials that are checked.
+        baseline: Trials that are trusted.
+        level: Chance of any false alarm, over all selectors and measures together.
+        cost_tolerance: How many times slower a search may be on the same kind of processor.
+        statistical: Judge means even where records should be the same to the last bit.
+
+    Returns:
+        One finding per selector of the baseline, in its order.
 
     Raises:
-        CannotCompare: spaces, images or tables differ, or no label is in both.
+        CannotCompare: Spaces, images or tables differ, or no label is in both.
     """
     _check_comparability(run, baseline)
     labels = [label for label in baseline.labels if baseline.records[label]]
@@ -105,24 +138,45 @@ def check(
             Judgement(name, comparison, corrected[label, name])
             for name, comparison in compared_measures.get(label, {}).items()
         )
-        findings.append(_finding(run, baseline, label, judgements, level, cost_tolerance, statistical))
+        findings.append(
+            _finding(
+                label,
+                {record.trial.seed: record for record in run.records.get(label, ())},
+                {record.trial.seed: record for record in baseline.records[label] if record.result is not None},
+                judgements,
+                level=level,
+                cost_tolerance=cost_tolerance,
+                statistical=statistical,
+            )
+        )
     return findings
 
 
 def status_of(findings: Sequence[Finding]) -> int:
     """The exit status: 0 without a change for the worse, 1 with one, 2 where something could not be compared."""
-    verdicts = {finding.verdict for finding in findings}
-    return 1 if verdicts & REGRESSIONS else 2 if "not comparable" in verdicts else 0
+    worst = max((finding.verdict for finding in findings), default=Verdict.SAME)
+    return 1 if worst.is_regression else 2 if worst is Verdict.NOT_COMPARABLE else 0
+
+
+def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The exit status and the findings as data that JSON can hold."""
+    return {
+        "status": status_of(findings),
+        "findings": [asdict(finding) | {"verdict": finding.verdict.text} for finding in findings],
+    }
 
 
 def _check_comparability(run: Trials, baseline: Trials) -> None:
     for what, values in (
-        ("space", [_only(trials, lambda record: record.trial.space) for trials in (run, baseline)]),
-        ("hash of the images", [_only(trials, lambda record: record.trial.images_hash) for trials in (run, baseline)]),
+        ("space", [_values(trials, lambda record: record.trial.space) for trials in (run, baseline)]),
+        (
+            "hash of the images",
+            [_values(trials, lambda record: record.trial.images_hash) for trials in (run, baseline)],
+        ),
         (
             "fingerprint of the table",
             [
-                _only(trials, lambda record: record.trial.table.fingerprint if record.trial.table else "none")
+                _values(trials, lambda record: record.trial.table.fingerprint if record.trial.table else "none")
                 for trials in (run, baseline)
             ],
         ),
@@ -131,13 +185,13 @@ def _check_comparability(run: Trials, baseline: Trials) -> None:
             raise CannotCompare(f"{what}: {values[0]} in the run, {values[1]} in the baseline; expected the same")
 
 
-def _only(trials: Trials, value: Any) -> str:
+def _values(trials: Trials, value: Callable[[Record], str]) -> str:
     return ", ".join(sorted({value(record) for record in trials.all})) or "nothing"
 
 
 def _measures(run: Trials, baseline: Trials, label: str) -> dict[str, Comparison]:
-    """Run minus baseline, by measure, of those that both have."""
-    found = {}
+    """Comparison of run and baseline by measure, for the measures that both have."""
+    comparisons = {}
     accuracies = [trials.values(label, lambda result: result.test_accuracy) for trials in (run, baseline)]
     agreements = [summaries.first_agreement_by_seed(trials, label) for trials in (run, baseline)]
     for name, (ours, theirs) in (
@@ -146,62 +200,93 @@ def _measures(run: Trials, baseline: Trials, label: str) -> dict[str, Comparison
     ):
         comparison = t_test(ours, theirs)
         if comparison.difference.value is not None:
-            found[name] = comparison
-    return found
+            comparisons[name] = comparison
+    return comparisons
 
 
 def _finding(
-    run: Trials,
-    baseline: Trials,
     label: str,
+    ours: Mapping[int, Record],
+    theirs: Mapping[int, Record],
     judgements: tuple[Judgement, ...],
+    *,
     level: float,
     cost_tolerance: float,
     statistical: bool,
 ) -> Finding:
-    ours = {record.trial.seed: record for record in run.records.get(label, ())}
-    theirs = {record.trial.seed: record for record in baseline.records[label] if record.result is not None}
-    pairs = {seed: (ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())}
-    done = {seed: pair for seed, pair in pairs.items() if pair[0].result is not None}
-    exact = {seed: pair for seed, pair in done.items() if _must_be_equal(*pair)}
-    found: list[tuple[Verdict, str]] = []
-    failed = [record for record in ours.values() if record.result is None]
+    """Compare the trials of one selector.
+
+    Args:
+        label: Label of the selector.
+        ours: Records of the run by seed, failed ones included.
+        theirs: Records of the finished trials of the baseline by seed.
+        judgements: One per measure that both have.
+        level: Largest corrected p-value that counts as a difference, exclusive.
+        cost_tolerance: How many times slower a search may be.
+        statistical: Whether to judge means even where records should be equal.
+    """
+    common = sorted(ours.keys() & theirs.keys())
+    finished = [(ours[seed], theirs[seed]) for seed in common if ours[seed].result is not None]
+    exact = [pair for pair in finished if _must_be_equal(*pair)]
+    all_exact = len(exact) == len(ours) == len(theirs) and not statistical
+    cost_ratio = _ratio(finished, lambda record: record.cost.search_seconds if record.cost else 0.0)
     if not ours:
-        found.append(("not comparable", "the run has no trial of it"))
-    elif len(failed) == len(ours):
-        found.append(("failed", f"all {len(ours)} trials failed: {failed[0].reason}"))
-    elif failed:
-        found.append(("failed", f"{len(failed)} of {len(ours)} trials failed: {failed[0].reason}"))
-    changed = [] if statistical else [seed for seed, pair in exact.items() if not is_same_outcome(*pair)]
-    found += [("changed", change_between(*done[seed])) for seed in changed[:MOST_DETAILS]]
-    if len(changed) > MOST_DETAILS:
-        found.append(("changed", f"and {len(changed) - MOST_DETAILS} more seeds"))
-    all_exact = bool(done) and len(exact) == len(ours) == len(theirs) and not statistical
-    if not all_exact:
-        found += [_judged(each, level) for each in judgements]
-        if ours and not judgements and not failed:
-            found.append(("not comparable", "fewer than two seeds with an accuracy in both"))
-    ratio = _ratio(done, lambda record: record.cost.search_seconds if record.cost else 0.0)
-    evaluations = _ratio(done, lambda record: float(record.cost.evaluations) if record.cost else 0.0)
-    if ratio is not None and ratio > cost_tolerance and _same_processor(done):
-        found.append(("slower", f"its search takes {ratio:.2f} times as long, allowed are {cost_tolerance:g}"))
-    if all_exact and not found:
-        found.append(("same", ""))
-    order: tuple[Verdict, ...] = (
-        "failed", "changed", "worse", "slower", "not comparable", "better", "no difference", "same",
-    )  # fmt: skip
-    verdict = min((kind for kind, _ in found), key=order.index)
+        reasons = [Reason(Verdict.NOT_COMPARABLE, "the run has no trial of it")]
+    else:
+        reasons = [
+            *_failures(tuple(ours.values())),
+            *([] if statistical else _changes(exact)),
+            *([] if all_exact else _judged_means(judgements, level)),
+            *_slowdown(cost_ratio, finished, cost_tolerance),
+        ] or [Reason(Verdict.SAME, "")]
+    verdict = max(reason.verdict for reason in reasons)
     return Finding(
         label=label,
         verdict=verdict,
-        reasons=tuple(reason for kind, reason in found if reason and (kind == verdict or kind in REGRESSIONS)),
-        seeds=len(pairs),
+        reasons=tuple(
+            reason.text
+            for reason in reasons
+            if reason.text and (reason.verdict is verdict or reason.verdict.is_regression)
+        ),
+        seeds=len(common),
         exact=len(exact),
-        equal=sum(_architecture(one) == _architecture(other) for one, other in done.values()),
+        equal=sum(_architecture(record) == _architecture(before) for record, before in finished),
         judgements=judgements,
-        cost_ratio=ratio,
-        evaluations_ratio=evaluations,
+        cost_ratio=cost_ratio,
+        evaluations_ratio=_ratio(finished, lambda record: float(record.cost.evaluations) if record.cost else 0.0),
     )
+
+
+def _failures(records: Sequence[Record]) -> list[Reason]:
+    """One reason if any trial failed, with what the first failed trial says."""
+    failed = [record for record in records if record.result is None]
+    if not failed:
+        return []
+    count = f"all {len(records)}" if len(failed) == len(records) else f"{len(failed)} of {len(records)}"
+    return [Reason(Verdict.FAILED, f"{count} trials failed: {failed[0].reason}")]
+
+
+def _changes(pairs: Sequence[Pair]) -> list[Reason]:
+    """Differences between records that should be equal to the last bit: the first few, then how many more."""
+    changed = [pair for pair in pairs if not is_same_outcome(*pair)]
+    texts = [change_between(*pair) for pair in changed[:MOST_DETAILS]]
+    if len(changed) > MOST_DETAILS:
+        texts.append(f"and {len(changed) - MOST_DETAILS} more seeds")
+    return [Reason(Verdict.CHANGED, text) for text in texts]
+
+
+def _judged_means(judgements: Sequence[Judgement], level: float) -> list[Reason]:
+    """One reason per measure, or that there is none to judge."""
+    if not judgements:
+        return [Reason(Verdict.NOT_COMPARABLE, "fewer than two seeds with an accuracy in both")]
+    return [_judged_mean(judgement, level) for judgement in judgements]
+
+
+def _slowdown(ratio: float | None, pairs: Sequence[Pair], tolerance: float) -> list[Reason]:
+    """One reason if searches take longer than allowed on the same kind of processor."""
+    if ratio is None or ratio <= tolerance or not _same_processor(pairs):
+        return []
+    return [Reason(Verdict.SLOWER, f"its search takes {ratio:.2f} times as long, allowed are {tolerance:g}")]
 
 
 def _must_be_equal(ours: Record, theirs: Record) -> bool:
@@ -233,43 +318,50 @@ def change_between(ours: Record, theirs: Record) -> str:
         return f"seed {seed}: {fate[0]}, before {fate[1]}"
     if ours.result.architecture != theirs.result.architecture:
         return f"seed {seed}: selects {ours.result.architecture}, before {theirs.result.architecture}"
-    for place, (mine, other) in enumerate(zip(ours.result.steps, theirs.result.steps, strict=False), start=1):
-        if mine.model_dump_json() != other.model_dump_json():
-            return f"seed {seed}: the same architecture, other scores or another order from step {place} on"
+    for number_of_step, (step, before) in enumerate(zip(ours.result.steps, theirs.result.steps, strict=False), start=1):
+        if step.model_dump_json() != before.model_dump_json():
+            return f"seed {seed}: the same architecture, other scores or another order from step {number_of_step} on"
     return f"seed {seed}: the same architecture and steps, but other candidates or accuracies"
 
 
-def _judged(judgement: Judgement, level: float) -> tuple[Verdict, str]:
+def _judged_mean(judgement: Judgement, level: float) -> Reason:
+    """Whether the mean of a measure is better, worse, or not different at the level."""
     mean, p_value = judgement.comparison.difference, judgement.p_value
     if p_value is None or p_value >= level or not mean.value:
-        return "no difference", ""
+        return Reason(Verdict.NO_DIFFERENCE, "")
     interval = "" if mean.low is None else f", 95 % interval [{number(mean.low)}, {number(mean.high)}]"
     text = f"{judgement.measure}: {number(mean.value)}{interval}, p = {p_value:.2g} ({judgement.comparison.test})"
-    return ("better", text) if mean.value > 0 else ("worse", text)
+    return Reason(Verdict.BETTER if mean.value > 0 else Verdict.WORSE, text)
 
 
-def _ratio(pairs: Mapping[int, tuple[Record, Record]], value: Any) -> float | None:
-    """The geometric mean over seeds of run by baseline; None where times are too short or there are none."""
-    values = [(value(one), value(other)) for one, other in pairs.values()]
-    if not values or any(one <= 0 or other <= 0 for one, other in values):
+def _ratio(pairs: Sequence[Pair], value: Callable[[Record], float]) -> float | None:
+    """Geometric mean of run over baseline; None without pairs, or where a value is not positive."""
+    values = [(value(record), value(before)) for record, before in pairs]
+    if not values or any(ours <= 0 or theirs <= 0 for ours, theirs in values):
         return None
-    return math.exp(math.fsum(math.log(one / other) for one, other in values) / len(values))
+    return math.exp(math.fsum(math.log(ours / theirs) for ours, theirs in values) / len(values))
 
 
-def _same_processor(pairs: Mapping[int, tuple[Record, Record]]) -> bool:
+def _same_processor(pairs: Sequence[Pair]) -> bool:
     """Whether times may be compared: the same kind of processor and device, and searches of some length."""
     return all(
-        one.environment.get("processor") == other.environment.get("processor")
-        and one.trial.device == other.trial.device
-        and one.cost is not None
-        and other.cost is not None
-        and max(one.cost.search_seconds, other.cost.search_seconds) >= SHORTEST_SECONDS
-        for one, other in pairs.values()
+        record.environment.get("processor") == before.environment.get("processor")
+        and record.trial.device == before.trial.device
+        and record.cost is not None
+        and before.cost is not None
+        and max(record.cost.search_seconds, before.cost.search_seconds) >= SHORTEST_SECONDS
+        for record, before in pairs
     )
 
 
 def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
-    """What was found, in Markdown that fits a pull request."""
+    """The findings in Markdown that fits a pull request.
+
+    Args:
+        findings: One per selector.
+        run: Name of the run in the headline.
+        baseline: Name of the baseline in the headline.
+    """
     headline = {
         0: "No change for the worse",
         1: "**Changed for the worse**",
@@ -282,14 +374,14 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
         "| :--- | :--- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for finding in findings:
-        by_name = {each.measure: each for each in finding.judgements}
-        mark = "**" if finding.verdict in REGRESSIONS else ""
+        by_name = {judgement.measure: judgement for judgement in finding.judgements}
+        mark = "**" if finding.verdict.is_regression else ""
         lines.append(
-            f"| {escape_markdown(finding.label)} | {mark}{finding.verdict}{mark} "
+            f"| {escape_markdown(finding.label)} | {mark}{finding.verdict.text}{mark} "
             f"| {finding.equal} of {finding.seeds} "
-            f"| {_shown(by_name.get('test accuracy'))} "
-            f"| {_shown(by_name.get('first-step Spearman with best-acc'))} "
-            f"| {_times(finding.cost_ratio)} | {_times(finding.evaluations_ratio)} |"
+            f"| {_difference_text(by_name.get('test accuracy'))} "
+            f"| {_difference_text(by_name.get('first-step Spearman with best-acc'))} "
+            f"| {_ratio_text(finding.cost_ratio)} | {_ratio_text(finding.evaluations_ratio)} |"
         )
     reasons = [
         f"- {escape_markdown(f'{finding.label}: {reason}')}" for finding in findings for reason in finding.reasons
@@ -302,7 +394,7 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
     return "\n".join([*lines, *([""] if reasons else []), *reasons, *notes]) + "\n"
 
 
-def _shown(judgement: Judgement | None) -> str:
+def _difference_text(judgement: Judgement | None) -> str:
     if judgement is None:
         return UNDEFINED
     value = judgement.comparison.difference.value
@@ -311,5 +403,5 @@ def _shown(judgement: Judgement | None) -> str:
     return f"{sign}{number(value)} ({p_value})"
 
 
-def _times(ratio: float | None) -> str:
+def _ratio_text(ratio: float | None) -> str:
     return UNDEFINED if ratio is None else f"× {ratio:.2f}"

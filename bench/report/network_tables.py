@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from opselect.bench.published.numbers import Number, load_packaged, published_of
+from opselect.bench.published.compare import published_of
+from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report import summaries
 from opselect.bench.report.formatting import assignments, best_marks, blocks, interval, mean_and_deviation, negative
 from opselect.bench.report.render import UNDEFINED, Cell, Column, Table, number

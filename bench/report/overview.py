@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opselect.bench.published.numbers import load_packaged, published_of
+from opselect.bench.published.compare import published_of
+from opselect.bench.published.numbers import load_packaged
 from opselect.bench.report.formatting import best_marks, mean_and_deviation, negative
 from opselect.bench.report.network_tables import papers_table, published_error, recipes
 from opselect.bench.report.page import Figure, Section

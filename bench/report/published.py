@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opselect.bench.published.numbers import VERDICTS, Number, Row
+from opselect.bench.published.compare import VERDICTS, Row
+from opselect.bench.published.numbers import Number
 from opselect.bench.report.formatting import interval
 from opselect.bench.report.published_tables import published_measure, published_value
 from opselect.bench.report.render import UNDEFINED, number

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opselect.bench.published.numbers import Number, Row, compare_with_published, load_packaged
+from opselect.bench.published.compare import Row, compare_with_published
+from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report.formatting import listed, mean_and_deviation
 from opselect.bench.report.render import UNDEFINED, Block, Cell, Column, Table, number
 from opselect.bench.runs.trials import Trials

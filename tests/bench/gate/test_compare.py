@@ -12,7 +12,7 @@ import torch
 from scipy.stats import false_discovery_control, ttest_ind, ttest_rel
 
 from opselect.bench.experiment.file import Experiment, parse
-from opselect.bench.gate.compare import CannotCompare, check, markdown, status_of
+from opselect.bench.gate.compare import CannotCompare, Verdict, check, markdown, status_of
 from opselect.bench.report.render import escape_markdown
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
@@ -71,12 +71,12 @@ def committed() -> Trials:
 
 
 def verdicts(run: Trials, baseline: Trials, **options: Any) -> dict[str, str]:
-    return {finding.label: finding.verdict for finding in check(run, baseline, **options)}
+    return {finding.label: finding.verdict.text for finding in check(run, baseline, **options)}
 
 
 def test_a_run_is_the_same_as_itself(committed: Trials) -> None:
     findings = check(committed, committed)
-    assert {finding.verdict for finding in findings} == {"same"}
+    assert {finding.verdict.text for finding in findings} == {"same"}
     assert status_of(findings) == 0
     assert all((finding.equal, finding.exact, finding.cost_ratio) == (5, 5, 1.0) for finding in findings)
 
@@ -91,10 +91,10 @@ def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make
 
     run = changed(committed, "darts-pt", last_bit)
     found = {finding.label: finding for finding in check(run, committed)}
-    assert found["darts-pt"].verdict == "changed"
+    assert found["darts-pt"].verdict.text == "changed"
     assert "the same architecture, other scores or another order from step 3 on" in found["darts-pt"].reasons[0]
     assert "and 2 more seeds" in found["darts-pt"].reasons[-1]
-    assert {finding.verdict for label, finding in found.items() if label != "darts-pt"} == {"same"}
+    assert {finding.verdict.text for label, finding in found.items() if label != "darts-pt"} == {"same"}
     assert status_of(list(found.values())) == 1
     # On another machine, and where means are asked for, the last bit is no change.
     assert verdicts(changed(run, "darts-pt", elsewhere), committed)["darts-pt"] == "no difference"
@@ -104,11 +104,20 @@ def test_the_smallest_difference_is_a_change_where_nothing_but_the_code_can_make
     assert "| darts-pt | **changed** | 5 of 5 |" in text
 
 
+def test_verdicts_are_ordered_by_severity_and_spelt_in_words() -> None:
+    assert [verdict.text for verdict in sorted(Verdict)] == [
+        "same", "no difference", "better", "not comparable", "slower", "worse", "changed", "failed",
+    ]  # fmt: skip
+    assert [verdict.text for verdict in sorted(Verdict) if verdict.is_regression] == [
+        "slower", "worse", "changed", "failed",
+    ]  # fmt: skip
+
+
 def test_a_drop_is_told_from_noise_by_its_size_and_spread(committed: Trials) -> None:
     label = "zero-cost-pt (nwot)"
     drop = shifted(committed, label, lambda seed: -10 - 0.5 * seed)
     found = {finding.label: finding for finding in check(drop, committed)}
-    assert found[label].verdict == "worse"
+    assert found[label].verdict.text == "worse"
     assert found[label].exact == 0
     assert "test accuracy: −11.00, 95 % interval [" in found[label].reasons[0]
     assert verdicts(shifted(committed, label, lambda seed: 10 + 0.5 * seed), committed)[label] == "better"
@@ -130,7 +139,7 @@ def test_a_slower_search_and_failed_trials_are_regressions(committed: Trials) ->
 
     run = changed(committed, "magnitude", slow)
     (found,) = [finding for finding in check(run, committed) if finding.label == "magnitude"]
-    assert found.verdict == "slower"
+    assert found.verdict.text == "slower"
     assert found.reasons == ("its search takes 3.00 times as long, allowed are 2",)
     assert found.evaluations_ratio == pytest.approx(2)
     assert verdicts(run, committed, cost_tolerance=4.0)["magnitude"] == "same"
@@ -144,14 +153,14 @@ def test_a_slower_search_and_failed_trials_are_regressions(committed: Trials) ->
         return record.model_copy(update={"status": "failed", "result": None, "cost": None, "reason": "it broke"})
 
     (found,) = [f for f in check(changed(committed, "darts-pt", fail), committed) if f.label == "darts-pt"]
-    assert (found.verdict, found.reasons) == ("failed", ("1 of 5 trials failed: it broke",))
+    assert (found.verdict.text, found.reasons) == ("failed", ("1 of 5 trials failed: it broke",))
 
 
 def test_what_cannot_be_compared_is_said(committed: Trials) -> None:
     missing = Trials({label: each for label, each in committed.records.items() if label != "random"})
     findings = check(missing, committed)
     assert status_of(findings) == 2
-    assert [(f.label, f.reasons) for f in findings if f.verdict == "not comparable"] == [
+    assert [(f.label, f.reasons) for f in findings if f.verdict.text == "not comparable"] == [
         ("random", ("the run has no trial of it",))
     ]
     # A selector that only the run has is new.
@@ -174,7 +183,7 @@ def test_other_seeds_are_compared_as_two_samples(committed: Trials) -> None:
     findings = check(run, committed)
     assert {finding.seeds for finding in findings} == {0}
     assert {each.comparison.test for finding in findings for each in finding.judgements} == {"Welch"}
-    assert {finding.verdict for finding in findings} == {"no difference"}
+    assert {finding.verdict.text for finding in findings} == {"no difference"}
     worse = shifted(run, "darts-pt", lambda seed: -30.0 + seed % 3)
     assert verdicts(worse, committed)["darts-pt"] == "worse"
 
@@ -276,7 +285,7 @@ def test_a_damaged_selector_is_caught_at_five_seeds(
     baseline = ran(tmp_path / "baseline", range(5))
     monkeypatch.setattr(catalog.ZeroCostPT, "_score", damage)
     findings = check(ran(tmp_path / "run", range(5)), baseline)
-    assert [finding.verdict for finding in findings] == ["changed"]
+    assert [finding.verdict.text for finding in findings] == ["changed"]
     assert status_of(findings) == 1
 
 

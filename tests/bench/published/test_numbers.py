@@ -14,20 +14,21 @@ import pytest
 
 from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, TrainingResult
 from opselect.bench.evaluation.training import NetworkTraining
+from opselect.bench.published.compare import (
+    Row,
+    compare,
+    compare_with_published,
+    is_of_dataset,
+    supernets_for,
+)
 from opselect.bench.published.numbers import (
     MEASURES,
     RUN_MEASURES,
     TABLE_MEASURES,
     InvalidNumbers,
     Published,
-    Row,
-    Run,
-    compare,
-    compare_with_published,
-    is_of_dataset,
     load_packaged,
     read,
-    supernets_for,
 )
 from opselect.bench.report.network_tables import papers_table
 from opselect.bench.report.writing import render_markdown, render_tables
@@ -190,7 +191,7 @@ def step(edges: int, of: int, shift: int = 0) -> list[StepRecord]:
 
 def rows_of(published: Published, *records: Record) -> list[Row]:
     """The comparison with one run and no table."""
-    runs = [Run("runs/mine", trials_of(records, []))] if records else []
+    runs = {"runs/mine": trials_of(records, [])} if records else {}
     return compare(published, runs, {"nasbench201": "no table", "digits201": "no table"}, {})
 
 
@@ -387,7 +388,7 @@ def test_every_label_and_run_that_fits_has_a_row(numbers: Callable[..., Publishe
         [record(94.0, label="a"), record(94.1, label="b", settings={"proxy": "nwot_reference"})], ["a", "b"]
     )
     second = trials_of([record(90.0, label="a"), record(94.0, label="c", settings={"candidates": 10})], [])
-    rows = compare(published, [Run("one", first), Run("two", second)], {}, {})
+    rows = compare(published, {"one": first, "two": second}, {}, {})
     assert [(row.origin, row.verdict, row.reason) for row in rows] == [
         ("a of one", "reproduced", "proxy = nwot"),
         ("b of one", "reproduced", "proxy = nwot_reference"),
@@ -511,7 +512,7 @@ def test_tables_are_asked_for_optima_architectures_and_correlations(
         f'measure = "Spearman of avg-acc with best-acc", value = 1.0, {common}',
         f'measure = "best test accuracy", value = 79.4, {common.replace("10", "200")}',
     )
-    rows = compare(published, [], {"digits201": additive_table}, {})
+    rows = compare(published, {}, {"digits201": additive_table}, {})
     assert [row.verdict for row in rows] == [
         "reproduced",
         "reproduced",
@@ -522,14 +523,14 @@ def test_tables_are_asked_for_optima_architectures_and_correlations(
     ]
     assert {row.origin for row in rows[:5]} == {"table digits201, digits"}
     assert rows[5].reason == "the table digits201 has no test accuracies on letters after 200 epochs"
-    absent = compare(published, [], {"digits201": "the table is elsewhere"}, {})
+    absent = compare(published, {}, {"digits201": "the table is elsewhere"}, {})
     assert {(row.verdict, row.reason) for row in absent} == {("not run", "the table is elsewhere")}
     for digits in ("33333", "333335"):
         wrong = numbers(
             f'measure = "test accuracy of an architecture", architecture = "{digits}", value = 79.4, {common}'
         )
         with pytest.raises(InvalidNumbers, match=f"architecture {digits}: expected the number of an operation"):
-            compare(wrong, [], {"digits201": additive_table}, {})
+            compare(wrong, {}, {"digits201": additive_table}, {})
 
 
 def test_means_alone_say_nothing_about_single_trainings(
@@ -539,14 +540,14 @@ def test_means_alone_say_nothing_about_single_trainings(
     published = numbers(f'{measure}, space = "digits201", dataset = "digits", epochs = 10, value = 1, tolerance = 1')
     frame = additive_table.rows.to_pandas()
     table = Table(additive_table.space, additive_table.rows.filter((frame["seed"] == 0).to_numpy()), {})
-    (row,) = compare(published, [], {"digits201": table}, {})
+    (row,) = compare(published, {}, {"digits201": table}, {})
     assert row.reason == "the table digits201 has no single trainings on digits, only means"
 
 
 def test_the_size_of_the_supernet_is_counted_where_the_space_is_there() -> None:
     sizes = supernets_for(load_packaged())
     assert sizes == {"nasbench201": 1_686_106, "darts": 1_930_618, "darts-s1": 405_146}
-    rows = compare(load_packaged(), [], {"nasbench201": "not there"}, sizes)
+    rows = compare(load_packaged(), {}, {"nasbench201": "not there"}, sizes)
     found = {
         row.number.space: (row.verdict, row.difference) for row in rows if row.number.measure == "supernet parameters"
     }
@@ -556,7 +557,7 @@ def test_the_size_of_the_supernet_is_counted_where_the_space_is_there() -> None:
 def test_the_real_table_reproduces_all_that_was_published_of_it() -> None:
     if not REAL_ACCURACIES.is_file():
         pytest.skip("the real accuracies lie beside the project only where it is developed")
-    rows = compare(load_packaged(), [], {"nasbench201": read_csv(REAL_ACCURACIES)}, supernets_for(load_packaged()))
+    rows = compare(load_packaged(), {}, {"nasbench201": read_csv(REAL_ACCURACIES)}, supernets_for(load_packaged()))
     of_table = [row for row in rows if row.number.measure in TABLE_MEASURES]
     assert {row.verdict for row in of_table} == {"reproduced"}
     optima = {row.origin: row.ours and row.ours.value for row in of_table if row.number.measure == "best test accuracy"}

@@ -1,0 +1,131 @@
+"""Commands that compare: check a run with a baseline, plan a comparison, and published numbers."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opselect.bench.cli.options import JsonOption
+from opselect.bench.cli.output import page_console, print_json
+from opselect.spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from opselect.bench.runs.trials import Trials
+
+
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'opselect run' has written.")],
+    against: Annotated[Path, typer.Option(metavar="BASELINE", help="Another one, which is trusted.")],
+    level: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Chance of any false alarm, over all selectors and measures.")
+    ] = 0.05,
+    cost_tolerance: Annotated[
+        float, typer.Option(min=1.0, help="How many times slower a search may be on the same processor.")
+    ] = 2.0,
+    statistical: Annotated[
+        bool, typer.Option("--statistical", help="Judge means even where records should be equal to the last bit.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a run with a baseline: architectures, accuracies, operation scores and costs.
+
+    Where settings, data, versions and machine are the same, every difference is a change. Elsewhere means are compared,
+    with p-values corrected for their number. Prints Markdown for a pull request.
+
+    Exits with 0 if nothing changed for the worse, with 1 if something did, and with 2 if it cannot be told, and why.
+
+    Example: `opselect check runs/mine --against results/digits201`
+    """
+    from opselect.bench.gate import compare as gate
+    from opselect.bench.runs.run import load_run
+
+    run, baseline = load_run(folder).trials, load_run(against).trials
+    findings = gate.check(run, baseline, level, cost_tolerance, statistical)
+    if as_json:
+        print_json(gate.as_json(findings))
+    else:
+        print(gate.markdown(findings, str(folder), str(against)), end="")
+    if status := gate.status_of(findings):
+        raise typer.Exit(status)
+
+
+def plan(
+    folder: Annotated[Path, typer.Argument(metavar="PILOT", help="A folder that 'opselect run' has written.")],
+    first: Annotated[str, typer.Option(help="Label of a selector.")],
+    second: Annotated[str, typer.Option(help="Label of another one.")],
+    difference: Annotated[float, typer.Option(min=1e-6, help="Test accuracy that is to be told apart, in points.")],
+    power: Annotated[float, typer.Option(min=0.01, max=0.999, help="Chance to find it.")] = 0.8,
+    level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="Chance of a false alarm.")] = 0.05,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how many seeds separate two selectors by a given difference, from a pilot's records.
+
+    Example: `opselect plan runs/mine --first zero-cost-pt --second darts-pt --difference 0.5`
+    """
+    from dataclasses import asdict
+
+    from opselect.bench import power as planning
+    from opselect.bench.runs.run import load_run
+
+    size = planning.sample_size(load_run(folder).trials, first, second, difference, power, level)
+    if as_json:
+        print_json(asdict(size))
+        return
+    needed, bound = (
+        f"{count} seeds" if count else f"more than {planning.MOST_SEEDS} seeds"
+        for count in (size.seeds, size.seeds_bound)
+    )
+    print(
+        f"pilot, {size.pilot.n} common seeds: {first} is {size.pilot.value:+.2f} points from {second}, "
+        f"with a standard deviation of {size.pilot.deviation:.2f}"
+    )
+    print(
+        f"to find a difference of {difference:g} points with a chance of {power:.0%} (paired t test, level {level:g}): "
+        f"{needed} if that deviation is the true one"
+    )
+    print(f"it may be up to {size.deviation_bound:.2f} (95 % confidence), which would take {bound}")
+
+
+def published(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER ...]", help="Folders that 'opselect run' has written; every one in runs by default."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold runs and imported tables against the numbers that papers and their code's logs report.
+
+    Says for each number whether ours reproduces it, differs, or is not there and why. Where several runs fit a number,
+    each has a row of its own.
+
+    Example: `opselect published runs/mine`
+    """
+    from opselect.bench.published.compare import compare, supernets_for, tables_for
+    from opselect.bench.published.numbers import load_packaged
+    from opselect.bench.report import published as printing
+
+    numbers = load_packaged()
+    rows = compare(numbers, _runs(folders), tables_for(numbers), supernets_for(numbers))
+    if as_json:
+        print_json({"rows": [printing.plain(row) for row in rows], "verdicts": printing.count(rows)})
+    else:
+        printing.show(rows, page_console())
+
+
+def _runs(folders: list[Path] | None) -> "dict[str, Trials]":
+    """Read the runs in the folders, or all readable ones in `runs`; the others are named on the error stream."""
+    from opselect.bench.runs.records import FILE_NAME
+    from opselect.bench.runs.run import load_run
+
+    if folders:
+        return {str(folder): load_run(folder).trials for folder in dict.fromkeys(folders)}
+    runs = {}
+    for path in sorted(Path("runs").glob(f"*/{FILE_NAME}")):
+        try:
+            runs[str(path.parent)] = load_run(path.parent).trials
+        except UserError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+    return runs

@@ -706,7 +706,7 @@ def _load_study(name: str) -> "Study":
     """What is in an experiment file, or in a shipped one by name."""
     from opselect.bench.experiment.file import InvalidExperiment
     from opselect.bench.experiment.study import read_study
-    from opselect.spaces.reading import is_file
+    from opselect.spaces.files import is_file
     from opselect.spaces.registry import did_you_mean
 
     shipped = Path(__file__).parents[1] / "experiment" / "packaged"

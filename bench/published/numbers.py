@@ -20,7 +20,7 @@ from opselect.selectors.scores import table_scores
 from opselect.spaces import registry
 from opselect.spaces import table as accuracy_tables
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.reading import read_text, read_toml
+from opselect.spaces.files import read_text, read_toml
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import NotInTable, Table
 

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError, in_one_line, shortened
-from opselect.spaces.files import data_root
+from opselect.spaces.files import data_root, is_file
 from opselect.spaces.images import ImageData, LabelledImages
-from opselect.spaces.reading import is_file
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
 
 IMAGENET16_CLASSES = 120

@@ -25,8 +25,7 @@ from jaxtyping import Float
 
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.files import atomic_write, imported_table, imported_tables
-from opselect.spaces.reading import is_file
+from opselect.spaces.files import atomic_write, imported_table, imported_tables, is_file
 from opselect.spaces.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:

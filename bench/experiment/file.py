@@ -13,9 +13,9 @@ from opselect.selectors.task import Selector
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import read_text, read_toml
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
-from opselect.spaces.reading import read_text, read_toml
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import Table
 

@@ -8,7 +8,7 @@ from opselect.bench.tables.importers.official import read_official
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.bench.tables.importers.rows import Progress
 from opselect.spaces.errors import MissingData
-from opselect.spaces.reading import is_file
+from opselect.spaces.files import is_file
 from opselect.spaces.table import InvalidTable, Table
 
 

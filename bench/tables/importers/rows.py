@@ -66,7 +66,8 @@ class Rows:
             notes: Further entries of the table's provenance.
 
         Raises:
-            InvalidTable: There are no rows, one occurs twice, a value has a wrong type, or an accuracy is no percentage.
+            InvalidTable: There are no rows, one occurs twice, a value has a wrong type, or an accuracy is not from 0 to
+                100.
         """
         if not self._columns[0]:
             raise InvalidTable(f"{source}: holds no accuracies")

@@ -124,9 +124,9 @@ def spearman(first: Sequence[float], second: Sequence[float], seed: int = 0) -> 
         The correlation; undefined with fewer than three finite pairs or where a variable is constant.
 
     Example:
-        >>> spearman([1, 2, 3, 4], [20, 10, 30, 40]).value
+        >>> spearman([1.0, 2.0, 3.0, 4.0], [20.0, 10.0, 30.0, 40.0]).value
         0.8
-        >>> spearman([1, 2, 3], [5, 5, 5]).note
+        >>> spearman([1.0, 2.0, 3.0], [5.0, 5.0, 5.0]).note
         'constant'
     """
     return _rank_correlation(first, second, _spearman, seed)
@@ -136,7 +136,7 @@ def kendall(first: Sequence[float], second: Sequence[float], seed: int = 0) -> R
     """Kendall's rank correlation tau-b with a percentile bootstrap interval; arguments and result as in `spearman`.
 
     Example:
-        >>> round(kendall([1, 2, 3, 4], [20, 10, 30, 40]).value, 3)
+        >>> round(kendall([1.0, 2.0, 3.0, 4.0], [20.0, 10.0, 30.0, 40.0]).value, 3)
         0.667
     """
     return _rank_correlation(first, second, _kendall, seed)
@@ -153,7 +153,7 @@ def mean_over_edges_spearman(first: Sequence[Sequence[float]], second: Sequence[
         second: Another set of scores of the same operations.
 
     Example:
-        >>> mean_over_edges_spearman([[1, 2, 3], [1, 2, 3]], [[1, 3, 2], [1, 2, 3]])
+        >>> mean_over_edges_spearman([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], [[1.0, 3.0, 2.0], [1.0, 2.0, 3.0]])
         EdgeMean(value=0.75, edges=2, undefined=0, dropped=0)
     """
     return _mean_over_edges(first, second, _spearman)

@@ -45,7 +45,8 @@ def _source() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (bunch.images / bunch.images.max()).astype(np.float32), bunch.target.astype(np.int64), order
 
 
-def _placed(chosen: np.ndarray, *purpose: int) -> LabelledImages:
+def _place_and_label(chosen: np.ndarray, *purpose: int) -> LabelledImages:
+    """Images of the chosen digits, at positions and under noise that depend on `purpose` and the seed only."""
     pictures, labels, _ = _source()
     images = _place(pictures[chosen], np.random.default_rng([SEED, *purpose]))
     return LabelledImages(images, torch.from_numpy(labels[chosen]))
@@ -67,7 +68,7 @@ def training_images(epoch: int) -> LabelledImages:
         >>> training_images(3).images.shape
         torch.Size([1000, 1, 12, 12])
     """
-    return _placed(_source()[2][:TRAINING_DIGITS], 0, epoch)
+    return _place_and_label(_source()[2][:TRAINING_DIGITS], 0, epoch)
 
 
 @cache
@@ -81,8 +82,8 @@ def digits() -> ImageData:
     """
     order = _source()[2]
     middle = TRAINING_DIGITS + (len(order) - TRAINING_DIGITS) // 2
-    valid = _placed(np.repeat(order[TRAINING_DIGITS:middle], PLACEMENTS), 1)
-    test = _placed(np.repeat(order[middle:], PLACEMENTS), 2)
+    valid = _place_and_label(np.repeat(order[TRAINING_DIGITS:middle], PLACEMENTS), 1)
+    test = _place_and_label(np.repeat(order[middle:], PLACEMENTS), 2)
     rebuilt_hash = content_hash(*(training_images(epoch) for epoch in range(HASHED_EPOCHS)), valid, test)
     if rebuilt_hash != HASH:
         raise RuntimeError(

@@ -101,7 +101,7 @@ def svhn() -> ImageData:
     splits = []
     for split in ("train", "test"):
         dataset = _torchvision("svhn", "SVHN", split=split)
-        images = _normalised(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
+        images = _normalise(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
         splits.append(LabelledImages(images, torch.from_numpy(dataset.labels)))
     train, test = splits
     return ImageData("svhn", 10, train, None, test, crop_padding=4, flip=False)
@@ -174,7 +174,7 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
         images = _channels_first(arrays.pop(f"x_{name}"), channels_last)
         labels = torch.from_numpy(arrays.pop(f"y_{name}").astype(np.int64))
         if statistics is not None:
-            return LabelledImages(_normalised(images, *statistics), labels)
+            return LabelledImages(_normalise(images, *statistics), labels)
         with np.errstate(over="ignore", invalid="ignore"):
             floats = np.ascontiguousarray(images, dtype=np.float32)
         if not np.isfinite(floats).all():
@@ -188,7 +188,7 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
     return ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding=crop_padding, flip=flip)
 
 
-def _normalised(
+def _normalise(
     images: UInt8[np.ndarray, "count channels height width"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "count channels height width"]:
     """Scale pixels to 0..1 and standardise every channel; one float32 copy, changed in place to save memory."""
@@ -217,7 +217,7 @@ def _cifar(name: str, dataset_class: str, classes: int, mean: Sequence[float], s
     splits = []
     for is_train in (True, False):
         dataset = _torchvision(name, dataset_class, train=is_train)
-        images = _normalised(dataset.data.transpose(0, 3, 1, 2), mean, std)
+        images = _normalise(dataset.data.transpose(0, 3, 1, 2), mean, std)
         splits.append(LabelledImages(images, torch.tensor(dataset.targets)))
     train, test = splits
     return ImageData(name, classes, train, None, test, crop_padding=4, flip=True)
@@ -248,7 +248,7 @@ def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integ
         or images.dtype != np.uint8
         or images.shape[1:] != (size,)
     ):
-        raise InvalidImages(f"{file}: 'data' is {_described(images)}, expected uint8 of shape (count, {size})")
+        raise InvalidImages(f"{file}: 'data' is {_summary(images)}, expected uint8 of shape (count, {size})")
     _check_labels(file, "'labels'", labels, len(images))
     if len(labels) and (labels.min() < 1 or labels.max() > 1000):
         raise InvalidImages(f"{file}: 'labels' go from {labels.min()} to {labels.max()}, expected 1 to 1000")
@@ -275,7 +275,7 @@ def _imagenet16_images(files: Sequence[Path]) -> LabelledImages:
     if not len(joined):
         raise InvalidImages(f"{files[0]}: no image of the classes 1 to {IMAGENET16_CLASSES}, expected some")
     mean, std = (tuple(value / 255 for value in values) for values in (IMAGENET16_MEAN, IMAGENET16_STD))
-    return LabelledImages(_normalised(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
+    return LabelledImages(_normalise(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -326,20 +326,20 @@ def _check_unpacked_size(archive: zipfile.ZipFile, packed: int) -> None:
 def _check_images(path: Path, name: str, images: np.ndarray, like: np.ndarray) -> None:
     """Check type and shape of one split; `like` are the training images, whose shape and type all splits share."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected uint8 or floating-point images")
+        raise InvalidImages(f"{path}: {name} is {_summary(images)}, expected uint8 or floating-point images")
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise InvalidImages(
-            f"{path}: {name} is {_described(images)}, expected at least one image as (count, channels, height, width), "
+            f"{path}: {name} is {_summary(images)}, expected at least one image as (count, channels, height, width), "
             "(count, height, width, channels) or (count, height, width)"
         )
     if images.shape[1:] != like.shape[1:] or (images.dtype == np.uint8) != (like.dtype == np.uint8):
-        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected images like x_train, {_described(like)}")
+        raise InvalidImages(f"{path}: {name} is {_summary(images)}, expected images like x_train, {_summary(like)}")
 
 
 def _check_labels(path: Path, name: str, labels: np.ndarray, count: int) -> None:
     if labels.dtype.kind not in "iu" or labels.shape != (count,):
         raise InvalidImages(
-            f"{path}: {name} is {_described(labels)}, expected integers of shape ({count},), one an image"
+            f"{path}: {name} is {_summary(labels)}, expected integers of shape ({count},), one an image"
         )
 
 
@@ -386,7 +386,7 @@ def _channel_statistics(images: UInt8[np.ndarray, "count channels height width"]
     return means, deviations
 
 
-def _described(value: object) -> str:
+def _summary(value: object) -> str:
     if isinstance(value, np.ndarray):
         return shortened(f"{value.dtype} of shape {value.shape}")
     return f"a {type(value).__name__}"

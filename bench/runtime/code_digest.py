@@ -38,15 +38,15 @@ def code_digest(*names: str) -> str:
         if tree is None:
             digests[name] = hashlib.sha256(content).hexdigest()
         elif function:
-            digests[name] = _digest(_defined(tree, function))
+            digests[name] = _digest(_find_function(tree, function))
         else:
             own = tuple(f"{package}." for package in packages)
-            waiting += [imported for imported in _imported(tree) if imported.startswith(own)]
+            waiting += [imported for imported in _imports(tree) if imported.startswith(own)]
             digests[name] = _digest(tree)
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
 
 
-def _defined(tree: ast.Module, function: str) -> ast.FunctionDef:
+def _find_function(tree: ast.Module, function: str) -> ast.FunctionDef:
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
 
 
@@ -67,7 +67,7 @@ def _digest(tree: ast.AST) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _imports(tree: ast.Module) -> Iterator[str]:
     """Absolute names of the modules that a module imports, and of imported objects, which `_spec` ignores."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

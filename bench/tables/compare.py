@@ -60,7 +60,7 @@ def compare(first: Table, second: Table) -> tuple[Comparison, ...]:
     if not common:
         raise NotInTable(
             "the tables have no dataset, split and epochs in common: one has "
-            f"{_listed(first.columns)}, the other {_listed(second.columns)}"
+            f"{_columns_text(first.columns)}, the other {_columns_text(second.columns)}"
         )
     return tuple(_compare(first, second, *column) for column in common)
 
@@ -111,5 +111,5 @@ def comparison_text(comparisons: Sequence[Comparison]) -> str:
     return pd.DataFrame(lines).to_string(index=False, float_format="%.3f")
 
 
-def _listed(columns: Sequence[tuple[str, str, int]]) -> str:
+def _columns_text(columns: Sequence[tuple[str, str, int]]) -> str:
     return "; ".join(f"{dataset} {split} {epochs}" for dataset, split, epochs in columns)

@@ -46,7 +46,7 @@ _SHORT_NAMES = {
 }
 
 
-def _drawn(*rows: str) -> EdgeOperations:
+def _read_rows(*rows: str) -> EdgeOperations:
     """Read the operations of a cell from one row per target node, whose edges are separated by bars."""
     return tuple(tuple(_SHORT_NAMES[name] for name in edge.split()) for row in rows for edge in row.split("|"))
 
@@ -59,13 +59,13 @@ def _everywhere(*operations: str) -> Mapping[Cell, EdgeOperations]:
 # In S1, every edge has the two operations that a search on the original space ranked highest there.
 _S1: Mapping[Cell, EdgeOperations] = MappingProxyType(
     {
-        "normal": _drawn(
+        "normal": _read_rows(
             "skip dil3 | skip dil5",
             "skip dil5 | skip sep3 | skip dil3",
             "max skip  | skip sep3 | skip sep3 | skip dil3",
             "skip sep3 | max skip  | skip dil3 | dil3 dil5 | dil3 dil5",
         ),
-        "reduce": _drawn(
+        "reduce": _read_rows(
             "max avg   | max dil3",
             "max avg   | max avg   | skip dil5",
             "max avg   | max sep3  | skip dil3 | skip dil5",

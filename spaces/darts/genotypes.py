@@ -121,13 +121,13 @@ def _check_nodes(cell: Cell, pairs: tuple[Pair, ...]) -> None:
         node = _node_of(position)
         if operation not in OPERATIONS:
             raise InvalidGenotype(
-                f"{_place(cell, position)}: unknown operation {_shown(operation)}"
+                f"{_place(cell, position)}: unknown operation {_quote(operation)}"
                 + did_you_mean(operation[:60], OPERATIONS)
             )
         # True equals 1 but is printed differently, and some versions of NumPy print numbers differently.
         if type(input_node) is not int or not 0 <= input_node < node:
             raise InvalidGenotype(
-                f"{_place(cell, position)}: input {_shown(input_node)}, expected a node before node {node}, "
+                f"{_place(cell, position)}: input {_quote(input_node)}, expected a node before node {node}, "
                 f"0 to {node - 1}"
             )
         if position % INPUTS_PER_NODE and input_node == pairs[position - 1][1]:
@@ -142,7 +142,7 @@ def _check_concat(cell: Cell, concat: tuple[int, ...], inner_nodes: range) -> No
         raise InvalidGenotype(f"genotype, {cell}_concat: no node, {expected}")
     for position, node in enumerate(concat):
         if type(node) is not int or node not in inner_nodes:
-            raise InvalidGenotype(f"genotype, {cell}_concat: {_shown(node)} is no inner node, {expected}")
+            raise InvalidGenotype(f"genotype, {cell}_concat: {_quote(node)} is no inner node, {expected}")
         if node in concat[:position]:
             raise InvalidGenotype(f"genotype, {cell}_concat: node {node} twice, {expected}")
 
@@ -155,7 +155,7 @@ def _place(cell: Cell, position: int) -> str:
     return f"genotype, {cell} cell, node {_node_of(position)}, pair {position % INPUTS_PER_NODE + 1}"
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     """A short text of any value, for messages."""
     # Python refuses to print numbers of thousands of digits.
     if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
@@ -245,7 +245,7 @@ def _fields_of_call(text: str) -> dict[str, object]:
             if arguments:
                 raise InvalidGenotype(f"genotype text: value without a keyword, expected {_EXPECTED}")
         case _:
-            raise InvalidGenotype(f"genotype text {_shown(text)}: expected {_EXPECTED}")
+            raise InvalidGenotype(f"genotype text {_quote(text)}: expected {_EXPECTED}")
     names = [keyword.arg or "**" for keyword in keywords]
     _check_names(names)
     return {name: _literal(keyword.value, name, text) for name, keyword in zip(names, keywords, strict=True)}
@@ -262,7 +262,7 @@ def _literal(node: ast.expr, keyword: str, text: str) -> object:
     Raises:
         InvalidGenotype: The syntax is no literal and would have to be evaluated.
     """
-    place = f"genotype text, {_shown(keyword)}, line {node.lineno}"
+    place = f"genotype text, {_quote(keyword)}, line {node.lineno}"
     match node:
         case ast.Constant(str() as value):
             return value
@@ -277,7 +277,7 @@ def _literal(node: ast.expr, keyword: str, text: str) -> object:
         case _:
             segment = ast.get_source_segment(text.strip(), node) or type(node).__name__
             raise InvalidGenotype(
-                f"{place}: {_shown(segment)} would have to be evaluated, expected operations in quotes, numbers, "
+                f"{place}: {_quote(segment)} would have to be evaluated, expected operations in quotes, numbers, "
                 "lists, tuples and range(...) only"
             )
 
@@ -286,7 +286,7 @@ def _range(arguments: tuple[object, ...], place: str) -> tuple[int, ...]:
     """The first numbers of a range, one more than a cell can have inner nodes: a range that is cut is refused later."""
     bounds = [argument for argument in arguments if isinstance(argument, int)]
     if len(bounds) != len(arguments) or not 1 <= len(bounds) <= 3 or bounds[2:] == [0]:
-        given = ", ".join(_shown(argument) for argument in arguments)
+        given = ", ".join(_quote(argument) for argument in arguments)
         raise InvalidGenotype(f"{place}: range({shortened(given)}), expected range(first, last + 1)")
     return tuple(itertools.islice(range(*bounds), MOST_INNER_NODES + 1))
 
@@ -308,7 +308,7 @@ def _distinct(keys: list[tuple[str, object]]) -> dict[str, object]:
     names = [name for name, _ in keys]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidGenotype(f"genotype in JSON: key {_shown(name)} twice, expected {_EXPECTED}")
+            raise InvalidGenotype(f"genotype in JSON: key {_quote(name)} twice, expected {_EXPECTED}")
     return dict(keys)
 
 
@@ -323,14 +323,14 @@ def _tuples(value: object) -> object:
 
 def _bounded(number: int, place: str) -> int:
     if abs(number) > LARGEST_NUMBER:
-        raise InvalidGenotype(f"{place}: {_shown(number)}, expected numbers of nodes")
+        raise InvalidGenotype(f"{place}: {_quote(number)}, expected numbers of nodes")
     return number
 
 
 def _check_names(names: list[str]) -> None:
     for position, name in enumerate(names):
         if name not in _FIELDS:
-            raise InvalidGenotype(f"genotype text: unknown keyword {_shown(name)}{did_you_mean(name[:60], _FIELDS)}")
+            raise InvalidGenotype(f"genotype text: unknown keyword {_quote(name)}{did_you_mean(name[:60], _FIELDS)}")
         if name in names[:position]:
             raise InvalidGenotype(f"genotype text: keyword {name!r} twice, expected {_EXPECTED}")
     missing = [name for name in _FIELDS if name not in names]
@@ -342,13 +342,13 @@ def _pairs_of(cell: Cell, value: object) -> tuple[Pair, ...]:
     """The pairs of a cell, node after node, from a list of pairs or a list of nodes with two pairs each."""
     if not isinstance(value, tuple):
         raise InvalidGenotype(
-            f"genotype, {cell} cell: {_shown(value)}, expected a list of (operation, input) pairs, two for each node"
+            f"genotype, {cell} cell: {_quote(value)}, expected a list of (operation, input) pairs, two for each node"
         )
     if any(_is_grouped(item) for item in value):
         for node, pairs in enumerate(value, start=CELL_INPUTS):
             if not _is_grouped(pairs) or len(pairs) != INPUTS_PER_NODE:
                 raise InvalidGenotype(
-                    f"genotype, {cell} cell, node {node}: {_shown(pairs)}, expected two (operation, input) pairs"
+                    f"genotype, {cell} cell, node {node}: {_quote(pairs)}, expected two (operation, input) pairs"
                 )
         value = tuple(itertools.chain.from_iterable(value))
     return tuple(_pair_of(cell, position, item) for position, item in enumerate(value))
@@ -363,7 +363,7 @@ def _pair_of(cell: Cell, position: int, item: object) -> Pair:
     match item:
         case (str() as operation, int() as input_node) if type(input_node) is int:
             return operation, input_node
-    raise InvalidGenotype(f"{_place(cell, position)}: {_shown(item)} is no pair (operation, number of the input node)")
+    raise InvalidGenotype(f"{_place(cell, position)}: {_quote(item)} is no pair (operation, number of the input node)")
 
 
 def _concat_of(cell: Cell, value: object) -> tuple[int, ...]:
@@ -371,7 +371,7 @@ def _concat_of(cell: Cell, value: object) -> tuple[int, ...]:
         nodes = tuple(node for node in value if type(node) is int)
         if len(nodes) == len(value):
             return nodes
-    raise InvalidGenotype(f"genotype, {cell}_concat: {_shown(value)}, expected a list or a range of inner nodes")
+    raise InvalidGenotype(f"genotype, {cell}_concat: {_quote(value)}, expected a list or a range of inner nodes")
 
 
 def skip_connections(genotype: Genotype, cell: Cell) -> int:

@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	rm -rf *.egg-info  # of an earlier installation; pytest would read its entry points
-	$(BIN)/python -m pip install --quiet --editable '.[development]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 report: install $(TABLE)

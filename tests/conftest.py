@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+import hypothesis
 import pytest
 
 from opselect.bench.runtime.parallel import use_single_thread
@@ -25,6 +26,10 @@ from opselect.spaces.table import Table
 REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
 
 use_single_thread()
+
+# No test depends on a clock: a busy machine may take any time for an example.
+hypothesis.settings.register_profile("opselect", deadline=None)
+hypothesis.settings.load_profile("opselect")
 
 
 @pytest.fixture(scope="session")

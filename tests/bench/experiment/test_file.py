@@ -362,7 +362,7 @@ lines = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(lines, max_size=8, unique=True).map("\n".join))
 @example(TOP + SELECTOR)
 def test_any_text_is_an_experiment_or_an_invalid_one(text: str) -> None:
@@ -378,7 +378,7 @@ def test_any_text_is_an_experiment_or_an_invalid_one(text: str) -> None:
         assert len(set(experiment.labels)) == len(experiment.labels)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_experiment_or_an_invalid_one(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

@@ -292,7 +292,7 @@ def test_records_without_a_checksum_are_read_beside_those_that_have_one(path: Pa
     assert read_records(path) == [record(seed=0), record(seed=1)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
 def test_a_flipped_bit_anywhere_is_never_believed_and_costs_at_most_the_records_that_it_is_in(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
@@ -418,7 +418,7 @@ mutated = st.builds(
 content = st.lists(st.one_of(st.binary(max_size=30), mutated, st.just(record().model_dump_json().encode())), max_size=4)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(content, st.booleans())
 def test_any_bytes_are_records_or_invalid_ones(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ended: bool
@@ -434,7 +434,7 @@ def test_any_bytes_are_records_or_invalid_ones(
         assert len({each.key for each in records}) == len(records)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(min_value=0), st.binary(min_size=1, max_size=4))
 def test_a_file_damaged_anywhere_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, position: int, damage: bytes

@@ -242,7 +242,7 @@ def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measur
         reason = f"{nearest.origin}: {'; '.join(nearest.obstacles)}"
     elif number.space not in registry.names("spaces"):
         reason = _unregistered(number.space)
-    elif number.method not in registry.names("selectors"):
+    elif number.method is not None and number.method.partition(" on ")[0] not in registry.names("selectors"):
         reason = f"no selector named {number.method} is registered"
     else:
         reason = f"no run of {number.method} on {number.space}"

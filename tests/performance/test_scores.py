@@ -9,7 +9,7 @@ from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.interface import Weighted
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
-from opselect.selectors.supernets.training import random_alpha
+from opselect.selectors.supernets.settings import random_alpha
 from opselect.spaces.darts.space import DARTSSpace, darts, darts_s2
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import multiply_adds

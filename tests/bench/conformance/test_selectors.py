@@ -15,7 +15,7 @@ from opselect.bench.conformance.tasks import small_task
 from opselect.selectors.methods import ByScore, Magnitude, Settings, select_edgewise
 from opselect.selectors.pruning import best_operation
 from opselect.selectors.scores import alpha_strength, best_accuracy, perturbation, validation_accuracy
-from opselect.selectors.task import TRAINED_SUPERNET, Needs, RegisteredScore, SearchState, Selection, Task
+from opselect.selectors.task import NO_SUPERNET, TRAINED_SUPERNET, Needs, RegisteredScore, SearchState, Selection, Task
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.digits import digits
@@ -222,18 +222,18 @@ def test_a_bad_score_is_caught_by_the_right_check(
     sentence: str,
     registered: Callable[[str, object], str],
 ) -> None:
-    found = checks("scores", registered("scores", RegisteredScore(score, "trained")))
+    found = checks("scores", registered("scores", RegisteredScore(score, TRAINED_SUPERNET)))
     # The check alone: some of these scores break others in ways that are none of this test's business.
     with pytest.raises(CheckFailed, match=sentence):
         next(each for each in found if each.name == check).run()
 
 
 def test_by_score_is_the_catalog_s_selector_of_the_same_score() -> None:
-    assert ByScore(score="alpha")(small_task("trained")) == Magnitude()(small_task("trained"))
+    assert ByScore(score="alpha")(small_task(TRAINED_SUPERNET)) == Magnitude()(small_task(TRAINED_SUPERNET))
     for ours, theirs in (("best-accuracy", "best-acc"), ("random", "random")):
         by_score = ByScore(score=ours, edge_order="fixed")
         selector = registry.load("selectors", theirs)()
         if "edge_order" in type(selector).model_fields:
             selector = selector.model_copy(update={"edge_order": "fixed"})
-        assert by_score(small_task("none")) == selector(small_task("none"))
+        assert by_score(small_task(NO_SUPERNET)) == selector(small_task(NO_SUPERNET))
         assert (by_score.needs, by_score.oracle) == (selector.needs, selector.oracle)

@@ -8,13 +8,14 @@ from opselect.bench.conformance.tasks import Permutation, PermutedSpace, planted
 from opselect.selectors.decisions import without
 from opselect.selectors.methods import initial_state
 from opselect.selectors.scores import validation_accuracy
+from opselect.selectors.task import TRAINED_SUPERNET
 from opselect.spaces.nasbench201.space import digits201
 
 
 @pytest.mark.parametrize("permutation", [Permutation.of_operations(digits201), Permutation.of_edges(digits201)])
 def test_a_permuted_task_is_the_same_problem(permutation: Permutation) -> None:
-    task = small_task("trained")
-    permuted = permutation.task(small_task("trained"))
+    task = small_task(TRAINED_SUPERNET)
+    permuted = permutation.task(small_task(TRAINED_SUPERNET))
     space, plain = permuted.space, task.space
     assert isinstance(space, PermutedSpace)
     generator = np.random.default_rng(0)
@@ -38,7 +39,7 @@ def test_a_permuted_task_is_the_same_problem(permutation: Permutation) -> None:
 
 def test_a_planted_supernet_misses_the_right_operation_most() -> None:
     plan = (1, 2, 3, 4, 1, 2)
-    state = initial_state(planted_task("trained", plan))
+    state = initial_state(planted_task(TRAINED_SUPERNET, plan))
     weights = state.decisions.weights(state.alpha).detach()
     whole, *others = validation_accuracy(state, [weights, *(without(weights, *pair) for pair in enumerate(plan))])
     assert 30 < whole < 99

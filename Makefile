@@ -23,7 +23,8 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "opselect needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[development]'
+	rm -rf *.egg-info  # of an earlier installation; pytest would read its entry points
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 report: install $(TABLE)

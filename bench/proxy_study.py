@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
+from opselect.bench.runs.provenance import software
 from opselect.bench.runs.records import FORMAT_VERSION, InvalidRecords, Value, open_for_append, read_lines
-from opselect.bench.runs.trial import software
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.selectors.proxies.interface import UnscorableNetwork
-from opselect.selectors.task import SearchImages, shuffled_batches
+from opselect.selectors.task import SearchImages, ShuffledBatches
 from opselect.spaces import registry
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import LabelledImages, content_hash
@@ -231,7 +231,7 @@ def _score(scoring: Scoring) -> ScoreRecord:
 @cache
 def _batch_of(images: str, batch_size: int, seed: int) -> LabelledImages:
     half = SearchImages.halves(load_images_once(images)).train_split
-    return next(shuffled_batches(half, batch_size, torch_generator("proxy study", seed)))
+    return next(ShuffledBatches(half, batch_size, torch_generator("proxy study", seed)))
 
 
 def _batch(study: StudyDescription) -> LabelledImages:

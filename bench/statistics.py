@@ -1,6 +1,6 @@
-"""Numbers with their uncertainty, where "undefined" is a state of its own and never a number.
+"""Means, correlations and tests with their uncertainty, where "undefined" is a state of its own and never a number.
 
-Every function sorts what it is given, so the order of seeds or pairs changes no digit of a result.
+Every function sorts its input, so the order of seeds or pairs changes no digit of a result.
 """
 
 import math
@@ -15,12 +15,15 @@ from scipy.stats import t as student_t
 from scipy.stats import ttest_ind
 
 CONFIDENCE = 0.95
+"""Confidence level of all intervals."""
 RESAMPLES = 2000
+"""Number of bootstrap resamples."""
 FEWEST_PAIRS = 3
-# Up to this many seeds all sign patterns are tried (65,536); beyond, as many random ones.
+"""Number of pairs below which a rank correlation is undefined."""
 EXACT_SIGN_FLIPS = 16
+"""Up to this many seeds, all sign patterns are tried (65,536); with more seeds, as many random ones."""
 
-# How much is worked on at a time, which keeps memory flat: resamples, and rows of the matrix of all pairs.
+# Sizes of chunks, which bound the memory: resamples, and rows of the matrix of all pairs.
 RESAMPLES_AT_A_TIME = 50
 ROWS_AT_A_TIME = 256
 
@@ -28,10 +31,10 @@ Pairs: TypeAlias = Float[np.ndarray, "n 2"]
 """Both variables of every observation, all finite."""
 
 Counts: TypeAlias = Float[np.ndarray, "resamples n"]
-"""How often each observation stands in each resample; all ones is the sample itself."""
+"""Number of times that each observation occurs in each resample; all ones is the sample itself."""
 
 ResampledCorrelation: TypeAlias = Callable[[Pairs, Counts], Float[np.ndarray, " resamples"]]
-"""One rank correlation a resample; NaN where it is undefined."""
+"""A function that returns one rank correlation per resample; NaN where it is undefined."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class Estimate:
     """A number with a 95 % interval.
 
     Attributes:
-        value: None when it is undefined; `note` then says why.
-        low: lower end of the interval; None when the interval is undefined, `note` then says why.
-        high: upper end.
-        n: how many observations it rests on.
-        note: why something is undefined, empty otherwise.
-        dropped: observations left out because they were not finite or not defined.
+        value: The number; None where it is undefined, and `note` then says why.
+        low: Lower end of the interval; None where the interval is undefined, and `note` then says why.
+        high: Upper end of the interval; None where `low` is.
+        n: Number of observations that were used.
+        note: Reason why the number or its interval is undefined, otherwise empty.
+        dropped: Number of observations left out because they were not finite or not defined.
     """
 
     value: float | None
@@ -57,10 +60,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Mean(Estimate):
-    """A mean.
+    """A mean with its t interval.
 
     Attributes:
-        deviation: sample standard deviation of the observations (n - 1 in the denominator).
+        deviation: Sample standard deviation of the observations (n - 1 in the denominator); None where it is undefined.
     """
 
     deviation: float | None = None
@@ -68,10 +71,10 @@ class Mean(Estimate):
 
 @dataclass(frozen=True)
 class RankCorrelation(Estimate):
-    """A rank correlation.
+    """A rank correlation with its bootstrap interval.
 
     Attributes:
-        ties: observations that share their value with another one, in either variable.
+        ties: Number of observations that share a value of either variable with another observation.
     """
 
     ties: int = 0
@@ -79,13 +82,13 @@ class RankCorrelation(Estimate):
 
 @dataclass(frozen=True)
 class EdgeMean:
-    """A mean over edges of a rank correlation over each edge's operations.
+    """A mean over edges of the rank correlations of their operations' scores.
 
     Attributes:
-        value: None when it is undefined on every edge.
-        edges: how many edges it rests on.
-        undefined: edges left out: a constant column or fewer than three finite pairs.
-        dropped: pairs of scores left out because one of them was not finite.
+        value: The mean; None where the correlation is undefined on every edge.
+        edges: Number of edges that were used.
+        undefined: Number of edges left out because their scores are constant or fewer than three pairs are finite.
+        dropped: Number of pairs of scores left out because a score was not finite.
     """
 
     value: float | None
@@ -96,11 +99,11 @@ class EdgeMean:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much one method is above another with the same seeds.
+    """The difference between two methods under the same seeds.
 
     Attributes:
-        difference: mean of first minus second over the common seeds, with its t interval.
-        p_value: two-sided sign-flip permutation test; None when the difference is undefined.
+        difference: Mean of first minus second over the common seeds, with its t interval.
+        p_value: P-value of the two-sided sign-flip permutation test; None where the difference is undefined.
     """
 
     difference: Mean
@@ -110,18 +113,32 @@ class PairedDifference:
 def spearman(first: Sequence[float], second: Sequence[float], seed: int = 0) -> RankCorrelation:
     """Spearman's rank correlation, average ranks for ties, with a percentile bootstrap interval.
 
-    Pairs with a NaN or infinite member are dropped and counted.
+    Pairs with a NaN or infinite value are dropped and counted.
 
     Args:
-        first: one value an observation.
-        second: one value an observation.
-        seed: of the bootstrap.
+        first: Values of the first variable, one per observation.
+        second: Values of the second variable, one per observation in the same order.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The correlation; undefined with fewer than three finite pairs or where a variable is constant.
+
+    Example:
+        >>> spearman([1.0, 2.0, 3.0, 4.0], [20.0, 10.0, 30.0, 40.0]).value
+        0.8
+        >>> spearman([1.0, 2.0, 3.0], [5.0, 5.0, 5.0]).note
+        'constant'
     """
     return _rank_correlation(first, second, _spearman, seed)
 
 
 def kendall(first: Sequence[float], second: Sequence[float], seed: int = 0) -> RankCorrelation:
-    """Kendall's rank correlation tau-b, with a percentile bootstrap interval; otherwise as `spearman`."""
+    """Kendall's rank correlation tau-b with a percentile bootstrap interval; arguments and result as in `spearman`.
+
+    Example:
+        >>> round(kendall([1.0, 2.0, 3.0, 4.0], [20.0, 10.0, 30.0, 40.0]).value, 3)
+        0.667
+    """
     return _rank_correlation(first, second, _kendall, seed)
 
 
@@ -132,14 +149,18 @@ def mean_over_edges_spearman(first: Sequence[Sequence[float]], second: Sequence[
     one list gives other numbers. Differs from the reference: an edge where it is undefined is left out and counted.
 
     Args:
-        first: scores, `[edges][operations]`; edges may differ in their number of operations.
-        second: other scores of the same operations.
+        first: Scores `[edges][operations]`; edges may differ in their number of operations.
+        second: Another set of scores of the same operations.
+
+    Example:
+        >>> mean_over_edges_spearman([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], [[1.0, 3.0, 2.0], [1.0, 2.0, 3.0]])
+        EdgeMean(value=0.75, edges=2, undefined=0, dropped=0)
     """
     return _mean_over_edges(first, second, _spearman)
 
 
 def mean_over_edges_kendall(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> EdgeMean:
-    """The same with Kendall's tau-b instead of Spearman."""
+    """The agreement of two sets of operation scores by Kendall's tau-b; otherwise as `mean_over_edges_spearman`."""
     return _mean_over_edges(first, second, _kendall)
 
 
@@ -147,23 +168,30 @@ def mean_interval(values: Iterable[float | None]) -> Mean:
     """The mean, the sample standard deviation and the t interval of the mean.
 
     The t interval, not the bootstrap: with the usual five seeds a percentile bootstrap covers 84 %, not 95 %.
-    Equal values have a mean but no interval, since no spread was seen from which to estimate one.
+    Equal values have a mean but no interval, since they show no spread from which to estimate one.
 
     Args:
-        values: None, NaN and infinite ones are left out and counted.
+        values: Observations, one per seed for example; None, NaN and infinite ones are left out and counted.
+
+    Example:
+        >>> mean = mean_interval([93.0, 94.0, 95.0, None])
+        >>> mean.value, mean.deviation, mean.n, mean.dropped
+        (94.0, 1.0, 3, 1)
+        >>> round(mean.low, 2), round(mean.high, 2)
+        (91.52, 96.48)
     """
     given = list(values)
-    kept = sorted(value for value in given if value is not None and math.isfinite(value))
-    n, dropped = len(kept), len(given) - len(kept)
+    finite = sorted(value for value in given if value is not None and math.isfinite(value))
+    n, dropped = len(finite), len(given) - len(finite)
     if n == 0:
         return Mean(None, None, None, 0, "no values", dropped=dropped)
-    mean = math.fsum(kept) / n
+    mean = math.fsum(finite) / n
     if n == 1:
         return Mean(mean, None, None, 1, "one value has no interval", dropped=dropped)
     # Differences of decimal fractions that are equal on paper may differ in their last bits.
-    if math.isclose(kept[0], kept[-1], rel_tol=1e-9):
+    if math.isclose(finite[0], finite[-1], rel_tol=1e-9):
         return Mean(mean, None, None, n, "all values equal, no interval", deviation=0.0, dropped=dropped)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (n - 1))
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1))
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
     return Mean(mean, mean - half, mean + half, n, deviation=deviation, dropped=dropped)
 
@@ -177,20 +205,25 @@ def paired_difference(
     smallest possible p-value is 2 / 2^n: 0.0625 with five seeds.
 
     Args:
-        first: one value a seed.
-        second: one value a seed; seeds that only one of the two has are left out.
-        seed: of the random sign patterns, which are needed above `EXACT_SIGN_FLIPS` seeds.
+        first: Values of the first method by seed.
+        second: Values of the second method by seed; seeds that only one method has are left out.
+        seed: Seed of the random sign patterns, which are used with more than `EXACT_SIGN_FLIPS` seeds.
+
+    Example:
+        >>> paired = paired_difference({0: 93.0, 1: 94.0, 2: 95.0}, {0: 92.0, 1: 92.5, 2: 93.0})
+        >>> paired.difference.value, paired.p_value
+        (1.5, 0.25)
     """
     differences = []
     for common in sorted(first.keys() & second.keys()):
-        one, other = first[common], second[common]
-        differences.append(None if one is None or other is None else one - other)
+        minuend, subtrahend = first[common], second[common]
+        differences.append(None if minuend is None or subtrahend is None else minuend - subtrahend)
     estimate = mean_interval(differences)
     if estimate.n < 2:
         note = "fewer than 2 common seeds"
         return PairedDifference(Mean(None, None, None, estimate.n, note, dropped=estimate.dropped), None)
-    kept = sorted(value for value in differences if value is not None and math.isfinite(value))
-    return PairedDifference(estimate, _sign_flip_p_value(np.array(kept), seed))
+    finite = sorted(value for value in differences if value is not None and math.isfinite(value))
+    return PairedDifference(estimate, _sign_flip_p_value(np.array(finite), seed))
 
 
 def _sign_flip_p_value(differences: Float[np.ndarray, " n"], seed: int) -> float:
@@ -199,7 +232,7 @@ def _sign_flip_p_value(differences: Float[np.ndarray, " n"], seed: int) -> float
         patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     else:
         patterns = np.random.default_rng(seed).integers(2, size=(2**EXACT_SIGN_FLIPS, n))
-        patterns[0] = 0  # the pattern that was observed
+        patterns[0] = 0  # the observed pattern counts too, so that the p-value is never 0
     sums = np.abs((1 - 2 * patterns) @ differences)
     # Sums that are equal on paper may differ in their last bits.
     observed = abs(math.fsum(differences)) - 1e-12 * float(np.abs(differences).sum())
@@ -229,27 +262,27 @@ def _rank_correlation(
     if note:
         return RankCorrelation(None, None, None, n, note, ties=ties, dropped=dropped)
     generator, even = np.random.default_rng(seed), np.full(n, 1 / n)
-    parts = [generator.multinomial(n, even, RESAMPLES_AT_A_TIME) for _ in range(RESAMPLES // RESAMPLES_AT_A_TIME)]
-    # Single precision holds all whole numbers up to 16 million, and a product of matrices takes half the time in it.
-    resampled = correlation(pairs, np.concatenate([part.astype(np.float32) for part in parts]))
+    chunks = [generator.multinomial(n, even, RESAMPLES_AT_A_TIME) for _ in range(RESAMPLES // RESAMPLES_AT_A_TIME)]
+    # Single precision holds all whole numbers up to 16 million, and multiplies matrices in half the time.
+    resampled = correlation(pairs, np.concatenate([chunk.astype(np.float32) for chunk in chunks]))
     tail = (1 - CONFIDENCE) / 2
-    # A resample may be constant by chance; the interval is that of the others.
+    # A resample may be constant by chance; the interval leaves it out.
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return RankCorrelation(_of_sample(pairs, correlation), float(low), float(high), n, ties=ties, dropped=dropped)
 
 
 def _spearman(pairs: Pairs, counts: Counts) -> Float[np.ndarray, " resamples"]:
-    """Spearman of resamples. All sums are over integers and hence exact, whatever the order of summation."""
+    """Spearman's correlation per resample. All sums are over integers, hence exact in every order of summation."""
 
-    def of_part(part: Counts) -> Float[np.ndarray, " resamples"]:
-        first, second = _centred_ranks(pairs[:, 0], part), _centred_ranks(pairs[:, 1], part)
-        return _ratio((part * first * second).sum(1), (part * first**2).sum(1), (part * second**2).sum(1))
+    def of_chunk(chunk: Counts) -> Float[np.ndarray, " resamples"]:
+        first, second = _centred_ranks(pairs[:, 0], chunk), _centred_ranks(pairs[:, 1], chunk)
+        return _ratio((chunk * first * second).sum(1), (chunk * first**2).sum(1), (chunk * second**2).sum(1))
 
-    return np.concatenate([of_part(part.astype(np.float64)) for part in _parts(counts, RESAMPLES_AT_A_TIME)])
+    return np.concatenate([of_chunk(chunk.astype(np.float64)) for chunk in _chunks(counts, RESAMPLES_AT_A_TIME)])
 
 
 def _centred_ranks(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.ndarray, "resamples n"]:
-    """How many observations of a resample lie below each one, minus how many lie above: twice its centred rank."""
+    """Twice the centred rank of every observation: the number of observations below it, minus the number above it."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     up_to = counts[:, np.argsort(group, kind="stable")].cumsum(1)[:, sizes.cumsum() - 1]
     below = np.concatenate([np.zeros((len(counts), 1)), up_to[:, :-1]], axis=1)
@@ -258,16 +291,16 @@ def _centred_ranks(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.
 
 
 def _kendall(pairs: Pairs, counts: Counts) -> Float[np.ndarray, " resamples"]:
-    """Kendall's tau-b of resamples: concordant minus discordant pairs over those untied in either variable."""
+    """Kendall's tau-b per resample: concordant minus discordant pairs, over those untied in either variable."""
     difference = np.zeros(len(counts))
-    for rows in _parts(np.arange(len(pairs)), ROWS_AT_A_TIME):
+    for rows in _chunks(np.arange(len(pairs)), ROWS_AT_A_TIME):
         signs = [np.sign(column[rows, None] - column).astype(np.float32) for column in pairs.T]
         difference += (counts[:, rows] * (counts @ (signs[0] * signs[1]).T)).sum(1, dtype=np.float64)
     return _ratio(difference, _untied(pairs[:, 0], counts), _untied(pairs[:, 1], counts))
 
 
 def _untied(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.ndarray, " resamples"]:
-    """How many ordered pairs of a resample differ in a variable."""
+    """Number of ordered pairs per resample that differ in a variable."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     starts = sizes.cumsum() - sizes
     by_value = np.add.reduceat(counts[:, np.argsort(group, kind="stable")].astype(np.float64), starts, axis=1)
@@ -275,7 +308,7 @@ def _untied(values: Float[np.ndarray, " n"], counts: Counts) -> Float[np.ndarray
     return total
 
 
-def _parts(values: np.ndarray, size: int) -> list[np.ndarray]:
+def _chunks(values: np.ndarray, size: int) -> list[np.ndarray]:
     return np.array_split(values, math.ceil(len(values) / size))
 
 
@@ -315,12 +348,12 @@ def _ratio(
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much one method's values are above another's.
+    """The difference between two methods by a t test.
 
     Attributes:
-        difference: mean of first minus second, with its interval where there is one.
-        p_value: two-sided, of "no difference"; None where it cannot be tested.
-        test: which test it is of: `paired t` or `Welch`.
+        difference: Mean of first minus second, with its interval where it is defined.
+        p_value: Two-sided p-value of "no difference"; None where there is no test.
+        test: Name of the test: `paired t`, `Welch` or `none`.
     """
 
     difference: Mean
@@ -332,14 +365,19 @@ def t_test(first: Mapping[int, float | None], second: Mapping[int, float | None]
     """Compare two methods by a t test: over the common seeds where there are two or more, else over all of each.
 
     The sign-flip test of `paired_difference` needs no normal distribution, but with five seeds stays above 0.06.
-    Where all differences are equal and not zero, no chance is in them, and the p-value is 0.
+    Where all differences are equal and not zero, they do not vary by chance, and the p-value is 0.
 
     Args:
-        first: one value a seed; undefined ones are left out.
-        second: one value a seed.
+        first: Values of the first method by seed; None, NaN and infinite ones are left out.
+        second: Values of the second method by seed.
+
+    Example:
+        >>> comparison = t_test({0: 93.0, 1: 94.0, 2: 95.0}, {0: 92.0, 1: 92.5, 2: 93.0})
+        >>> comparison.difference.value, round(comparison.p_value, 3), comparison.test
+        (1.5, 0.035, 'paired t')
     """
     ours, theirs = (
-        {seed: v for seed, v in each.items() if v is not None and math.isfinite(v)} for each in (first, second)
+        {seed: v for seed, v in values.items() if v is not None and math.isfinite(v)} for values in (first, second)
     )
     common = sorted(ours.keys() & theirs.keys())
     if len(common) >= 2:
@@ -347,18 +385,18 @@ def t_test(first: Mapping[int, float | None], second: Mapping[int, float | None]
         return Comparison(difference, _t_test_p_value(difference), "paired t")
     if len(ours) < 2 or len(theirs) < 2:
         return Comparison(Mean(None, None, None, min(len(ours), len(theirs)), "fewer than 2 seeds"), None, "none")
-    one, other = mean_interval(ours.values()), mean_interval(theirs.values())
-    assert one.value is not None and other.value is not None
-    value = one.value - other.value
-    if not one.deviation and not other.deviation:
-        mean = Mean(value, None, None, min(one.n, other.n), "all values equal, no interval", deviation=0.0)
+    our_mean, their_mean = mean_interval(ours.values()), mean_interval(theirs.values())
+    assert our_mean.value is not None and their_mean.value is not None
+    value, n = our_mean.value - their_mean.value, min(our_mean.n, their_mean.n)
+    if not our_mean.deviation and not their_mean.deviation:
+        mean = Mean(value, None, None, n, "all values equal, no interval", deviation=0.0)
         return Comparison(mean, _t_test_p_value(mean), "Welch")
     with warnings.catch_warnings():
-        # That one side never varies is a warning of scipy's; the other's spread is enough for this test.
+        # scipy warns if the values of one method do not vary; the spread of the other is enough for this test.
         warnings.simplefilter("ignore", RuntimeWarning)
         test = ttest_ind(list(ours.values()), list(theirs.values()), equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
-    mean = Mean(value, float(low), float(high), min(one.n, other.n))
+    mean = Mean(value, float(low), float(high), n)
     return Comparison(mean, float(test.pvalue), "Welch")
 
 
@@ -371,17 +409,24 @@ def _t_test_p_value(difference: Mean) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values corrected for their number, so that the chance of any false alarm among all is that of one.
+    """Correct p-values for the number of tests, which bounds the chance of any false alarm among all of them.
+
+    Args:
+        p_values: P-values in any order; None where there is no test, which does not count.
+
+    Returns:
+        Corrected p-values in the same order; None remains None.
 
     Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 
-    Args:
-        p_values: None where there is none; it stays None and does not count.
+    Example:
+        >>> holm([0.01, 0.04, None, 0.03])
+        [0.03, 0.06, None, 0.06]
     """
-    ranked = sorted((p_value, place) for place, p_value in enumerate(p_values) if p_value is not None)
+    ranked = sorted((p_value, position) for position, p_value in enumerate(p_values) if p_value is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, (p_value, place) in enumerate(ranked):
+    for rank, (p_value, position) in enumerate(ranked):
         largest = max(largest, min(1.0, (len(ranked) - rank) * p_value))
-        corrected[place] = largest
+        corrected[position] = largest
     return corrected

@@ -1,13 +1,14 @@
 """The one loop: for each edge in some order, score its operations, keep the best, tune the supernet or not."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from torch import Tensor
 
-from opselect.selectors.orders import Order
+from opselect.selectors.orders import Order, Ranking
+from opselect.selectors.scores import score_edges
 from opselect.selectors.task import Score, SearchState, Step
 from opselect.spaces.images import LabelledImages
 
@@ -34,55 +35,77 @@ def decide_edges(
     """Decide every open edge: in each round one edge of every type of cell, as in the published code of DARTS-PT.
 
     Args:
-        state: where to start; usually nothing is decided.
-        score: how good each operation of an edge is.
-        order: which edge comes next.
-        tune: what happens between two rounds.
-        batches: one is drawn for every round and lies in the state while its edges are scored.
+        state: State to start from; usually nothing is decided.
+        score: How good each operation of an edge is.
+        order: Which edge comes next.
+        tune: What happens between two rounds.
+        batches: Batches of images, or None. One is drawn for every round and is in the state while its edges are
+            scored.
 
     Returns:
-        The state with all edges decided, and one step a decision.
+        The state with all edges decided, and one step per decision.
 
     Raises:
-        UndecidableEdge: all scores of an edge are NaN or infinite.
+        UndecidableEdge: All scores of an edge are NaN or infinite.
+
+    Example:
+        Magnitude on a supernet whose alpha prefers the fourth operation of every edge:
+
+        >>> import torch
+        >>> from opselect.selectors.methods import initial_state
+        >>> from opselect.selectors.orders import ORDERS
+        >>> from opselect.selectors.scores import alpha_strength
+        >>> from opselect.selectors.task import SearchImages, Task
+        >>> from opselect.spaces.digits import digits
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> alpha = torch.zeros(6, 5)
+        >>> alpha[:, 3] = 1
+        >>> task = Task(digits201, SearchImages.halves(digits()), classes=10, seed=0, alpha=alpha)
+        >>> state, steps = decide_edges(initial_state(task), alpha_strength, ORDERS["fixed"])
+        >>> digits201.edges[0].operations[steps[0].operation]
+        'nor_conv_3x3'
+        >>> len(steps)
+        6
     """
     costs, edges = state.task.costs, state.decisions.edges
-    steps: list[Step] = []
 
-    def counted(current: SearchState, edge: int) -> Tensor:
+    def measure(current: SearchState, numbers: Sequence[int]) -> dict[int, Tensor]:
         with costs.phase("scoring"):
-            scores = score(current, edge)
-        costs.evaluations += len(scores)
+            scores = score_edges(score, current, numbers)
+        costs.evaluations += sum(map(len, scores.values()))
         return scores
 
-    if batches is not None:
-        state = replace(state, batch=next(batches))
-    ranking = order.rank(state, counted)
+    ranking: Ranking | None = None
+    steps: list[Step] = []
     while state.decisions.open_edges:
-        if steps:
-            if batches is not None:
-                state = replace(state, batch=next(batches))
-            if order.every_step:
-                ranking = order.rank(state, counted)
-        for cell in dict.fromkeys(edges[number].cell for number in state.decisions.open_edges):
-            still_open = state.decisions.open_edges
-            known = {number: scores for number, scores in ranking.scores.items() if number in still_open}
-            edge = next(number for number in ranking.edges if number in still_open and edges[number].cell == cell)
-            if edge not in known:
-                known[edge] = counted(state, edge)
-            operation, tied = best(known[edge], edges[edge].name)
-            if state.task.record_all_scores and state.candidate == 0:
-                with costs.phase("observing"):
-                    for other in state.decisions.open_edges:
-                        if other not in known:
-                            known[other] = score(state, other)
-            scores = {number: tuple(known[number].tolist()) for number in sorted(known)}
-            steps.append(Step(edge, operation, scores, tied))
+        if batches is not None:
+            state = replace(state, batch=next(batches))
+        if ranking is None or order.every_step:
+            ranking = order.rank(state, measure)
+        for edge in ranking.next_edges(state.decisions):
+            scores = ranking.valid_scores(state.decisions)
+            if edge not in scores:
+                scores |= measure(state, [edge])
+            operation, tied = best(scores[edge], edges[edge].name)
+            scores |= _scores_for_the_record(state, score, scores)
+            steps.append(Step(edge, operation, {e: tuple(scores[e].tolist()) for e in sorted(scores)}, tied))
             state = state.decide(edge, operation)
         if state.decisions.open_edges:
             with costs.phase("tuning"):
                 state = tune(state)
     return state, tuple(steps)
+
+
+def _scores_for_the_record(state: SearchState, score: Score, known: dict[int, Tensor]) -> dict[int, Tensor]:
+    """The scores of the open edges that are not known yet, where the task wants them in the record; else nothing.
+
+    The method does not need them, so they count as no evaluation and have a phase of their own.
+    """
+    if not state.task.record_all_scores or state.candidate != 0:
+        return {}
+    others = [edge for edge in state.decisions.open_edges if edge not in known]
+    with state.task.costs.phase("observing"):
+        return score_edges(score, state, others) if others else {}
 
 
 def best(scores: Tensor, edge_name: str) -> tuple[int, int]:
@@ -91,7 +114,7 @@ def best(scores: Tensor, edge_name: str) -> tuple[int, int]:
     NaN and infinite scores are never chosen: a singular kernel or a failed evaluation says nothing about an operation.
 
     Raises:
-        UndecidableEdge: no score is finite.
+        UndecidableEdge: No score is finite.
     """
     finite = {number: value for number, value in enumerate(scores.tolist()) if math.isfinite(value)}
     if not finite:

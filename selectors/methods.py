@@ -4,8 +4,8 @@ A selector's fields are its settings and the schema of its entry in an experimen
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from opselect.selectors.pruning import (
     strongest_operation,
 )
 from opselect.selectors.scores import (
+    JointScore,
     SupernetMetric,
     alpha_strength,
     average_accuracy,
@@ -33,24 +34,35 @@ from opselect.selectors.scores import (
     perturbation,
     proxy_metric,
     random_score,
-    ranked_together,
     validation_accuracy,
 )
-from opselect.selectors.supernets.training import ALPHA_TRAINING, initial_alpha, tuner, uniform_alpha
+from opselect.selectors.supernets.settings import random_alpha, uniform_alpha
+from opselect.selectors.supernets.training import tuner
 from opselect.selectors.task import (
+    INITIAL_SUPERNET,
+    LEARNT_ALPHA,
+    NO_SUPERNET,
+    TRAINED_SUPERNET,
     EdgeScore,
+    Needs,
     RegisteredScore,
     Score,
     SearchState,
     Selection,
-    SupernetState,
+    ShuffledBatches,
     Task,
-    shuffled_batches,
 )
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture
+
+FORMER_SELECTORS = {
+    "darts-pt-fixed-alpha": ("darts-pt", "fixed-alpha"),
+    "sdarts-rs": ("magnitude", "sdarts-rs"),
+    "sdarts-rs-pt": ("darts-pt", "sdarts-rs"),
+}
+"""Names of selectors that were a selector and a supernet training in one: files and records of before have them."""
 
 OrderName = Literal[
     "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
@@ -75,13 +87,13 @@ class Settings(BaseModel):
     """What all selectors have in common: immutable, checked settings.
 
     Attributes:
-        supernet_state: what the selector needs of the supernet.
-        oracle: whether it reads the validation accuracies of the table; an experiment must then name one.
+        needs: What the selector needs of the supernet.
+        oracle: Whether it reads the validation accuracies of the table; an experiment must then name one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    supernet_state: ClassVar[SupernetState] = "none"
+    needs: ClassVar[Needs] = NO_SUPERNET
     oracle: ClassVar[bool] = False
 
 
@@ -105,20 +117,11 @@ class Magnitude(Settings):
     Source: Liu et al., DARTS, ICLR 2019, section 2.4; on NAS-Bench-201 `none` takes part, as in both published codes.
     """
 
-    supernet_state: ClassVar[SupernetState] = "trained"
+    needs: ClassVar[Needs] = LEARNT_ALPHA
 
     def __call__(self, task: Task) -> Selection:
         """Read off alpha; the order of the edges does not matter."""
         return select_edgewise(task, alpha_strength, "fixed", strongest_operation)
-
-
-class SDARTSRS(Magnitude):
-    """SDARTS-RS: the operations with the largest alpha, learnt while the weights see random noise around it.
-
-    Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020.
-    """
-
-    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
 
 
 class DartsPT(Settings):
@@ -127,7 +130,7 @@ class DartsPT(Settings):
     Source: Wang et al., Rethinking Architecture Selection in Differentiable NAS, ICLR 2021, algorithm 1.
     """
 
-    supernet_state: ClassVar[SupernetState] = "trained"
+    needs: ClassVar[Needs] = TRAINED_SUPERNET
 
     edge_order: OrderName = "random"
     tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
@@ -138,32 +141,10 @@ class DartsPT(Settings):
 
     def _decide(self, task: Task, score: Score) -> Selection:
         state = initial_state(task)
-        tune = (
-            tuner(state, self.tuning_epochs, ALPHA_TRAINING[self.supernet_state])
-            if self.tuning_epochs
-            else leave_as_it_is
-        )
+        tune = tuner(state, self.tuning_epochs) if self.tuning_epochs else leave_as_it_is
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
         state, pruning = prune_edges(state, removal(validation_accuracy), tune)
         return Selection(state.decisions.architecture(), steps, pruning)
-
-
-class DartsPTFixedAlpha(DartsPT):
-    """DARTS-PT on a supernet whose alpha was never learnt: uniform and frozen, in training and in tuning.
-
-    Source: Wang et al., section 4.3.
-    """
-
-    supernet_state: ClassVar[SupernetState] = "trained with fixed alpha"
-
-
-class SDARTSRSPT(DartsPT):
-    """DARTS-PT on the supernet of SDARTS-RS, with the same noise in tuning.
-
-    Source: Wang et al., section 4.1.
-    """
-
-    supernet_state: ClassVar[SupernetState] = "trained with random smoothing"
 
 
 class DiscretizationAccuracy(DartsPT):
@@ -177,6 +158,48 @@ class DiscretizationAccuracy(DartsPT):
         return self._decide(task, discretization(validation_accuracy))
 
 
+@dataclass(frozen=True)
+class ProxySearch:
+    """What a registered proxy, or a combination of several, is in a search: the plugs of the loop.
+
+    Attributes:
+        proxies: The proxies.
+        combination: How their scores become one; None where there is only one proxy.
+        score: Score of the operations of an edge.
+        edge_score: Score of the edges into a node.
+    """
+
+    proxies: tuple[Proxy, ...]
+    combination: Combination | None
+    score: Score
+    edge_score: EdgeScore
+
+    @classmethod
+    def of(cls, name: str, question: Callable[[SupernetMetric], Score]) -> "ProxySearch":
+        """The plugs for a registered name.
+
+        Args:
+            name: Name of a proxy or a combination.
+            question: What is asked about a proxy: `perturbation` or `discretization`.
+        """
+        combination: Combination | None = None
+        if name in registry.names("combinations"):
+            combination = registry.load("combinations", name)
+        proxies = tuple(registry.load("proxies", proxy) for proxy in (combination.proxies if combination else (name,)))
+        scores = tuple(question(proxy_metric(proxy)) for proxy in proxies)
+        edge_scores = tuple(removal(proxy_metric(proxy)) for proxy in proxies)
+        if combination is None:
+            return cls(proxies, None, scores[0], edge_scores[0])
+        return cls(proxies, combination, JointScore(scores, combination), ranked_removals(edge_scores, combination))
+
+    def rank(self, sums: Sequence[Sequence[float]]) -> list[float]:
+        """One score per network from the score of each proxy, `[networks, proxies]`."""
+        if self.combination is None:
+            return [score for (score,) in sums]
+        combined: list[float] = self.combination.combine(np.array(sums)).tolist()
+        return combined
+
+
 class ZeroCostPT(Settings):
     """Zero-Cost-PT: perturbation with a proxy on the untrained supernet, several candidates, the best by the proxy.
 
@@ -187,8 +210,7 @@ class ZeroCostPT(Settings):
     Source: Xiang et al., Zero-Cost Operation Scoring, arXiv 2106.06799, algorithm 1 (N = 10, V = 100).
     """
 
-    supernet_state: ClassVar[SupernetState] = "initial"
-
+    needs: ClassVar[Needs] = INITIAL_SUPERNET
     proxy: ProxyName = "nwot"
     edge_order: OrderName = "random"
     candidates: int = Field(default=10, ge=1, description="N, the number of proposals")
@@ -196,60 +218,39 @@ class ZeroCostPT(Settings):
     batch_size: int = Field(default=256, ge=2, description="images a batch")
 
     def __call__(self, task: Task) -> Selection:
-        """Propose and validate."""
-        return self._propose_and_validate(task, self._score(perturbation))
+        """Propose N candidates, validate the distinct ones on V batches, keep the best."""
+        search = ProxySearch.of(self.proxy, self._question)
+        proposals = [self._propose(task, search, candidate) for candidate in range(self.candidates)]
+        distinct = list(dict.fromkeys(proposal.architecture for proposal in proposals))
+        validated = self._validate(task, search, distinct)
+        finite = {a: score for a, score in validated.items() if score is not None and math.isfinite(score)}
+        return replace(
+            proposals[0],
+            architecture=max(finite, key=finite.__getitem__) if finite else distinct[0],
+            candidates=tuple((proposal.architecture, validated[proposal.architecture]) for proposal in proposals),
+        )
 
-    def _edge_score(self) -> EdgeScore:
-        scores = [removal(proxy_metric(proxy)) for proxy in self._proxies()]
-        combination = self._combination()
-        return scores[0] if combination is None else ranked_removals(scores, combination)
+    def _question(self, metric: SupernetMetric) -> Score:
+        return perturbation(metric)
 
-    def _score(self, question: Callable[[SupernetMetric], Score]) -> Score:
-        scores = [question(proxy_metric(proxy)) for proxy in self._proxies()]
-        combination = self._combination()
-        return scores[0] if combination is None else ranked_together(scores, combination)
+    def _propose(self, task: Task, search: ProxySearch, candidate: int) -> Selection:
+        """One pass of the loop with a random start of alpha, an edge order and batches of its own."""
+        state = initial_state(task, candidate)
+        state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
+        batches = self._batches(task, "proxy batches", candidate)
+        state, steps = decide_edges(state, search.score, ORDERS[self.edge_order], batches=batches)
+        state, pruning = prune_edges(state, search.edge_score, batches=batches)
+        return Selection(state.decisions.architecture(), steps, pruning)
 
-    def _combination(self) -> Combination | None:
-        is_combined = self.proxy in registry.names("combinations")
-        return registry.load("combinations", self.proxy) if is_combined else None
-
-    def _proxies(self) -> list[Proxy]:
-        combination = self._combination()
-        names = (self.proxy,) if combination is None else combination.proxies
-        return [registry.load("proxies", name) for name in names]
-
-    def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
-        return shuffled_batches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
-
-    def _propose_and_validate(self, task: Task, score: Score) -> Selection:
-        proposals: list[Architecture] = []
-        first, edge_score = None, self._edge_score()
-        for candidate in range(self.candidates):
-            state = initial_state(task, candidate)
-            alpha = initial_alpha(state.decisions, task.torch_generator("alpha", candidate))
-            batches = self._batches(task, "proxy batches", candidate)
-            state, steps = decide_edges(replace(state, alpha=alpha), score, ORDERS[self.edge_order], batches=batches)
-            state, pruning = prune_edges(state, edge_score, batches=batches)
-            proposals.append(state.decisions.architecture())
-            first = first or (steps, pruning)
-        distinct = list(dict.fromkeys(proposals))
-        validated: dict[Architecture, float | None] = dict.fromkeys(distinct)
-        # One proposal needs no validation; nor do many equal ones.
-        if len(distinct) > 1:
-            with task.costs.phase("validation"):
-                validated = dict(zip(distinct, self._validate(task, distinct), strict=True))
-        finite = {a: s for a, s in validated.items() if s is not None and math.isfinite(s)}
-        chosen = max(finite, key=lambda architecture: finite[architecture]) if finite else distinct[0]
-        assert first is not None
-        return Selection(chosen, *first, tuple((a, validated[a]) for a in proposals))
-
-    def _validate(self, task: Task, candidates: list[Architecture]) -> list[float]:
-        """Sum of each proxy over V batches, combined where there are several."""
-        proxies = self._proxies()
-        sums = np.array([[self._sum(task, each, proxy) for proxy in proxies] for each in candidates])
-        combination = self._combination()
-        combined: list[float] = (sums[:, 0] if combination is None else combination.combine(sums)).tolist()
-        return combined
+    def _validate(
+        self, task: Task, search: ProxySearch, architectures: Sequence[Architecture]
+    ) -> dict[Architecture, float | None]:
+        """By architecture, its score over V batches; None where there is only one, which needs no validation."""
+        if len(architectures) == 1:
+            return {architectures[0]: None}
+        with task.costs.phase("validation"):
+            sums = [[self._sum(task, each, proxy) for proxy in search.proxies] for each in architectures]
+            return dict(zip(architectures, search.rank(sums), strict=True))
 
     def _sum(self, task: Task, architecture: Architecture, proxy: Proxy) -> float:
         """Sum of the proxy of the stand-alone network over V batches, the same for every candidate."""
@@ -263,6 +264,9 @@ class ZeroCostPT(Settings):
         task.costs.evaluations += self.validation_batches
         return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
 
+    def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
+        return ShuffledBatches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
+
 
 class ZeroCostDisc(ZeroCostPT):
     """Zero-Cost-Disc: the proxy of the supernet with only the operation on its edge, largest first.
@@ -270,9 +274,8 @@ class ZeroCostDisc(ZeroCostPT):
     Source: Xiang et al., section 4 (disc-zc in the published logs).
     """
 
-    def __call__(self, task: Task) -> Selection:
-        """Propose and validate."""
-        return self._propose_and_validate(task, self._score(discretization))
+    def _question(self, metric: SupernetMetric) -> Score:
+        return discretization(metric)
 
 
 class TENAS(ZeroCostPT):
@@ -345,9 +348,9 @@ class ByScore(Settings):
 
     # What the score needs is known when its name is, hence properties where the other selectors have constants.
     @property
-    def supernet_state(self) -> SupernetState:  # type: ignore[override]
+    def needs(self) -> Needs:  # type: ignore[override]
         """As the score needs it."""
-        return self.registered.supernet_state
+        return self.registered.needs
 
     @property
     def oracle(self) -> bool:  # type: ignore[override]

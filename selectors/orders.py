@@ -5,12 +5,17 @@ variants amount to the reverse order, because the ranking is computed and then n
 paper describes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from torch import Tensor
 
-from opselect.selectors.task import Score, SearchState
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.task import SearchState
+
+Measure: TypeAlias = Callable[[SearchState, Sequence[int]], dict[int, Tensor]]
+"""`(state, numbers of open edges) -> by edge, one score per operation`; larger is better."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +23,24 @@ class Ranking:
     """Open edges, the next one first.
 
     Attributes:
-        edges: edge numbers.
-        scores: scores that ranking them has cost already and that still hold, by edge number.
+        edges: Edge numbers.
+        scores: By edge number, scores that making the ranking has cost already and that still hold.
     """
 
     edges: tuple[int, ...]
     scores: dict[int, Tensor] = field(default_factory=dict)
+
+    def next_edges(self, decisions: Decisions) -> list[int]:
+        """The first open edge of every type of cell: those that one round decides."""
+        first: dict[str, int] = {}
+        for edge in self.edges:
+            if edge in decisions.open_edges:
+                first.setdefault(decisions.edges[edge].cell, edge)
+        return [first[cell] for cell in dict.fromkeys(decisions.edges[edge].cell for edge in decisions.open_edges)]
+
+    def valid_scores(self, decisions: Decisions) -> dict[int, Tensor]:
+        """The scores of the edges that are still open."""
+        return {edge: scores for edge, scores in self.scores.items() if edge in decisions.open_edges}
 
 
 @dataclass(frozen=True)
@@ -31,32 +48,32 @@ class Order:
     """A way to rank the open edges.
 
     Attributes:
-        rank: the ranking of the open edges in a state.
-        every_step: rank anew before every decision; otherwise once, before the first.
+        rank: The ranking of the open edges in a state, given a way to score them.
+        every_step: Whether edges are ranked again before every round; otherwise once, before the first.
     """
 
-    rank: Callable[[SearchState, Score], Ranking]
+    rank: Callable[[SearchState, Measure], Ranking]
     every_step: bool = False
 
 
-def _fixed(state: SearchState, score: Score) -> Ranking:
+def _fixed(state: SearchState, measure: Measure) -> Ranking:
     return Ranking(state.decisions.open_edges)
 
 
-def _reverse(state: SearchState, score: Score) -> Ranking:
+def _reverse(state: SearchState, measure: Measure) -> Ranking:
     return Ranking(state.decisions.open_edges[::-1])
 
 
-def _random(state: SearchState, score: Score) -> Ranking:
+def _random(state: SearchState, measure: Measure) -> Ranking:
     generator = state.task.numpy_generator("edge order", state.candidate)
     return Ranking(tuple(int(edge) for edge in generator.permutation(state.decisions.open_edges)))
 
 
-def _by_scores(summary: Callable[[Tensor], float], keep_scores: bool) -> Callable[[SearchState, Score], Ranking]:
+def _by_scores(summary: Callable[[Tensor], float], keep_scores: bool) -> Callable[[SearchState, Measure], Ranking]:
     """Rank by a summary of each edge's scores, largest first; equal summaries keep the order of the edges."""
 
-    def rank(state: SearchState, score: Score) -> Ranking:
-        scores = {edge: score(state, edge) for edge in state.decisions.open_edges}
+    def rank(state: SearchState, measure: Measure) -> Ranking:
+        scores = measure(state, state.decisions.open_edges)
         edges = sorted(scores, key=lambda edge: summary(scores[edge]), reverse=True)
         # A ranking made once loses its scores: they were measured while more edges were open than at the decision.
         return Ranking(tuple(edges), scores if keep_scores else {})

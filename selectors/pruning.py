@@ -23,8 +23,7 @@ def removal(metric: SupernetMetric) -> EdgeScore:
     """
 
     def score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
-        weights = state.decisions.weights(state.alpha).detach()
-        found = metric(state, [without_edge(weights, edge) for edge in edges])
+        found = metric(state, [without_edge(state.weights, edge) for edge in edges])
         return {edge: -value for edge, value in zip(edges, found, strict=True)}
 
     return score

@@ -4,7 +4,8 @@ Perturbation and discretization are two questions about a *quality* of the super
 accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-Disc.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.func import functional_call
 
 from opselect.selectors.decisions import Decisions, only, without
 from opselect.selectors.proxies.interface import Combination, Proxy, score_many
-from opselect.selectors.task import RegisteredScore, Score, SearchState
+from opselect.selectors.task import LEARNT_ALPHA, NO_SUPERNET, TRAINED_SUPERNET, RegisteredScore, Score, SearchState
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import NONE, Weights
@@ -35,7 +36,7 @@ def alpha_strength(state: SearchState, edge: int) -> Tensor:
 
     Where a topology rule drops edges, `none` is no choice and has minus infinity (section 2.4).
     """
-    strength = state.decisions.weights(state.alpha)[edge, : _operations(state, edge)].detach()
+    strength = state.weights[edge, : _operations(state, edge)]
     names = state.decisions.edges[edge].operations
     if state.task.space.inputs_per_node is not None and NONE in names:
         strength = strength.clone()
@@ -50,8 +51,7 @@ def perturbation(metric: SupernetMetric) -> Score:
     """
 
     def score(state: SearchState, edge: int) -> Tensor:
-        weights = state.decisions.weights(state.alpha).detach()
-        removed = [without(weights, edge, operation) for operation in range(_operations(state, edge))]
+        removed = [without(state.weights, edge, operation) for operation in range(_operations(state, edge))]
         return -torch.tensor(metric(state, removed), dtype=torch.float64)
 
     return score
@@ -61,8 +61,7 @@ def discretization(metric: SupernetMetric) -> Score:
     """The quality of the supernet with nothing but the operation on its edge (Wang et al., section 3.2; disc-zc)."""
 
     def score(state: SearchState, edge: int) -> Tensor:
-        weights = state.decisions.weights(state.alpha).detach()
-        alone = [only(weights, edge, operation) for operation in range(_operations(state, edge))]
+        alone = [only(state.weights, edge, operation) for operation in range(_operations(state, edge))]
         return torch.tensor(metric(state, alone), dtype=torch.float64)
 
     return score
@@ -108,27 +107,39 @@ def proxy_metric(proxy: Proxy) -> SupernetMetric:
     return metric
 
 
-def ranked_together(scores: Sequence[Score], combination: Combination) -> Score:
+@dataclass(frozen=True)
+class JointScore:
     """Several scores as one, by their ranks among the operations of all open edges.
 
-    So asking for one edge costs the scores of all; they are kept until another state is asked about.
+    So the score of one edge costs those of all open edges; `score_edges` gets all that it needs at once.
 
-    Args:
-        scores: one for each of the combination's proxies.
-        combination: how they become one.
+    Attributes:
+        scores: One score for each of the combination's proxies.
+        combination: How they become one.
     """
-    latest: list[tuple[SearchState, dict[int, Tensor]]] = []
 
-    def score(state: SearchState, edge: int) -> Tensor:
-        if not latest or latest[0][0] is not state:
-            edges = state.decisions.open_edges
-            columns = [torch.cat([part(state, number) for number in edges]) for part in scores]
-            combined = torch.from_numpy(combination.combine(torch.stack(columns, dim=1).numpy()))
-            by_edge = torch.split(combined, [_operations(state, number) for number in edges])
-            latest[:] = [(state, dict(zip(edges, by_edge, strict=True)))]
-        return latest[0][1][edge]
+    scores: tuple[Score, ...]
+    combination: Combination
 
-    return score
+    def of_open_edges(self, state: SearchState) -> dict[int, Tensor]:
+        """By number of every open edge, one score per operation."""
+        edges = state.decisions.open_edges
+        columns = [torch.cat([score(state, edge) for edge in edges]) for score in self.scores]
+        combined = torch.from_numpy(self.combination.combine(torch.stack(columns, dim=1).numpy()))
+        by_edge = torch.split(combined, [_operations(state, edge) for edge in edges])
+        return dict(zip(edges, by_edge, strict=True))
+
+    def __call__(self, state: SearchState, edge: int) -> Tensor:
+        """One score per operation of the edge."""
+        return self.of_open_edges(state)[edge]
+
+
+def score_edges(score: Score, state: SearchState, edges: Iterable[int]) -> dict[int, Tensor]:
+    """By number of each of some open edges, the scores of its operations."""
+    if isinstance(score, JointScore):
+        of_all = score.of_open_edges(state)
+        return {edge: of_all[edge] for edge in edges}
+    return {edge: score(state, edge) for edge in edges}
 
 
 def random_score(state: SearchState, edge: int) -> Tensor:
@@ -172,12 +183,12 @@ def table_scores(
 
 
 # What is registered: usable in an experiment by `by-score`, exactly as a stranger's score is.
-ALPHA = RegisteredScore(alpha_strength, "trained")
-PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), "trained")
-DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), "trained")
-RANDOM = RegisteredScore(random_score, "none")
-BEST_ACCURACY = RegisteredScore(best_accuracy, "none", oracle=True)
-AVERAGE_ACCURACY = RegisteredScore(average_accuracy, "none", oracle=True)
+ALPHA = RegisteredScore(alpha_strength, LEARNT_ALPHA)
+PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), TRAINED_SUPERNET)
+DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), TRAINED_SUPERNET)
+RANDOM = RegisteredScore(random_score, NO_SUPERNET)
+BEST_ACCURACY = RegisteredScore(best_accuracy, NO_SUPERNET, oracle=True)
+AVERAGE_ACCURACY = RegisteredScore(average_accuracy, NO_SUPERNET, oracle=True)
 
 
 def _valid_accuracies(state: SearchState) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What a selector is given, and what it returns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,13 +11,42 @@ from torch import Tensor, nn
 
 from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
+from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
-from opselect.spaces.space import Architecture, SearchSpace
+from opselect.spaces.space import Architecture, SearchSpace, Weights
 
-SupernetState = Literal["none", "initial", "trained", "trained with fixed alpha", "trained with random smoothing"]
-"""What a selector needs of the supernet before it starts."""
+
+@dataclass(frozen=True)
+class Needs:
+    """What a selector or a score needs of the supernet before it starts.
+
+    Attributes:
+        supernet: Whether it needs a supernet at all.
+        trained: Whether the supernet must be trained; otherwise it is at initialisation.
+        learnt_alpha: Whether alpha must have been learnt, because it is what is read.
+        open_edges: Whether edges must be left to decide.
+    """
+
+    supernet: bool = False
+    trained: bool = False
+    learnt_alpha: bool = False
+    open_edges: bool = False
+
+    def unmet_by(self, training: SupernetTraining) -> str:
+        """Why a selector with these needs makes no sense after a supernet training; empty where it does."""
+        if self.learnt_alpha and not training.has_learnt_alpha:
+            return "it reads alpha, which this training does not learn"
+        if self.open_edges and not training.leaves_edges_open:
+            return "it decides edges, and this training leaves none open"
+        return ""
+
+
+NO_SUPERNET = Needs()
+INITIAL_SUPERNET = Needs(supernet=True)
+TRAINED_SUPERNET = Needs(supernet=True, trained=True, open_edges=True)
+LEARNT_ALPHA = Needs(supernet=True, trained=True, learnt_alpha=True)
 
 
 @dataclass(frozen=True)
@@ -43,19 +72,38 @@ class SearchImages:
         return cls(train[:middle], train[middle:], data.crop_padding, data.flip)
 
 
-def shuffled_batches(images: LabelledImages, batch_size: int, generator: torch.Generator) -> Iterator[LabelledImages]:
-    """Full batches for ever: one shuffle after the other, a last short batch of a shuffle left out.
+class ShuffledBatches:
+    """Full batches without end: one shuffle of the images after the other, without the last short batch of a shuffle.
+
+    Args:
+        images: Images that batches are drawn from.
+        batch_size: Number of images per batch.
+        generator: Random stream of the shuffles.
+
+    Attributes:
+        waiting: Numbers of the images of this shuffle that have not been in a batch; with the state of the generator
+            it determines all batches to come.
 
     Raises:
-        ValueError: there are fewer images than one batch needs.
+        ValueError: There are fewer images than one batch needs.
     """
-    if len(images) < batch_size:
-        raise ValueError(f"a batch of {batch_size} images was asked for, but there are only {len(images)}")
-    while True:
-        order = torch.randperm(len(images), generator=generator)
-        for chosen in torch.split(order, batch_size):
-            if len(chosen) == batch_size:
-                yield images[chosen]
+
+    def __init__(self, images: LabelledImages, batch_size: int, generator: torch.Generator) -> None:
+        if len(images) < batch_size:
+            raise ValueError(f"a batch of {batch_size} images was asked for, but there are only {len(images)}")
+        self._images, self._batch_size, self._generator = images, batch_size, generator
+        self.waiting = torch.empty(0, dtype=torch.int64)
+
+    def __iter__(self) -> "ShuffledBatches":
+        """The batches themselves."""
+        return self
+
+    def __next__(self) -> LabelledImages:
+        """The next batch."""
+        if len(self.waiting) < self._batch_size:
+            self.waiting = torch.randperm(len(self._images), generator=self._generator)
+        chosen, self.waiting = self.waiting[: self._batch_size], self.waiting[self._batch_size :]
+        return self._images[chosen]
 
 
 @dataclass(frozen=True)
@@ -72,7 +120,7 @@ class Task:
         alpha: architecture parameters, `[edges, operations]`.
         valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
-        training: how supernets are trained in this experiment, for selectors that tune.
+        training: how the supernet was trained: how alpha is read, and what tuning does.
         costs: where costs are written.
         record_all_scores: whether to score every open edge at every step for the report, not just the edge to decide.
     """
@@ -84,7 +132,7 @@ class Task:
     supernet: nn.Module | None = None
     alpha: Float[Tensor, "edges operations"] | None = None
     valid_accuracies: np.ndarray | None = None
-    training: SupernetTraining = field(default_factory=SupernetTraining)
+    training: SupernetTraining = field(default_factory=DARTS)
     costs: Costs = field(default_factory=Costs)
     record_all_scores: bool = False
 
@@ -115,6 +163,11 @@ class SearchState:
     batch: LabelledImages | None = None
     candidate: int = 0
 
+    @property
+    def weights(self) -> Weights:
+        """The weight of every operation: as the training reads alpha on open edges, one-hot on decided ones."""
+        return self.task.training.weights(self.alpha, self.decisions).detach()
+
     def decide(self, edge: int, operation: int) -> "SearchState":
         """The state with one more edge decided."""
         return replace(self, decisions=self.decisions.decide(edge, operation))
@@ -130,12 +183,12 @@ class RegisteredScore:
 
     Attributes:
         score: the score itself.
-        supernet_state: what it needs of the supernet.
+        needs: what it needs of the supernet.
         oracle: whether it reads the validation accuracies of the table.
     """
 
     score: Score
-    supernet_state: SupernetState
+    needs: Needs
     oracle: bool = False
 
     def __call__(self, state: SearchState, edge: int) -> Tensor:
@@ -204,7 +257,7 @@ class Selector(Protocol):
     """A method: settings as fields, the choice as a call."""
 
     @property
-    def supernet_state(self) -> SupernetState:
+    def needs(self) -> Needs:
         """What it needs of the supernet."""
         ...
 

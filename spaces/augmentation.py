@@ -1,4 +1,4 @@
-"""Random changes of training images that keep their class."""
+"""Random transformations of training images that keep their class."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,24 @@ from torch.nn import functional
 
 
 def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Random crops of zero-padded images and random mirroring, every image on its own; `[batch, channels, h, w]`."""
+    """Mirror images at random and crop them at random positions after zero padding.
+
+    Every image has its own draws.
+
+    Args:
+        images: Images `[batch, channels, height, width]`.
+        crop_padding: Zero padding in pixels on every side, 0 for no crops.
+        flip: Whether half of the images, on average, are mirrored left to right.
+        generator: Random generator on the CPU.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> augment(torch.ones(2, 3, 8, 8), crop_padding=2, flip=True, generator=generator).shape
+        torch.Size([2, 3, 8, 8])
+    """
     if flip:
         mirrored = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
@@ -24,14 +41,22 @@ def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Gene
 
 
 def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A square of zeros around a random pixel of every image, cut off at the borders; `[batch, channels, h, w]`.
+    """Cover every image with a square of zeros around a random pixel; the image's borders cut the square off.
 
     Args:
-        images: normalised, so that zero is the mean.
-        side: of the square, in pixels; 0 for none.
-        generator: on the CPU.
+        images: Images `[batch, channels, height, width]`, normalised so that zero is the mean.
+        side: Side length of the square in pixels, 0 for no square.
+        generator: Random generator on the CPU.
+
+    Returns:
+        Images of the same shape.
 
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, 2017.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> int((cutout(torch.ones(1, 1, 8, 8), side=2, generator=generator) == 0).sum())
+        4
     """
     if not side:
         return images

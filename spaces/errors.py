@@ -1,25 +1,29 @@
-"""What all errors have in common that a user can mend."""
+"""The base class of all errors that a user can correct, and how their messages quote text."""
 
 import textwrap
 
 LONGEST_MESSAGE = 2000
-"""A sentence that quotes much is cut in its middle: where it happened stands first, what to do stands last."""
+"""Limit of characters. A longer message loses its middle: the place of the error stands first, the advice last."""
 
 
 class UserError(Exception):
-    """Something about the input is wrong; the message is one sentence: where, what was given, what was expected.
+    r"""The input is wrong; the message is one sentence: where, what was given, what was expected.
 
-    The command line prints it without a traceback. Every subclass also is a built-in exception of the fitting kind.
-    Whatever the message quotes, it is one line of printable characters and not long.
+    The command line prints the message without a traceback. Every subclass also derives from the built-in exception
+    that fits. Quoted input cannot spoil a message: it stays one line of printable characters and is not long.
+
+    Example:
+        >>> print(UserError("the name 'a\nb' is unknown, expected 'digits'"))
+        the name 'a\nb' is unknown, expected 'digits'
     """
 
     def __init__(self, message: str = "") -> None:
-        # Twice, since what does not show gets longer by it, and a text of megabytes should not.
+        # Cut before as well as after: escapes lengthen a text, and escaping megabytes would take long.
         super().__init__(_cut(printable(_cut(message))))
 
 
 class MissingData(UserError, FileNotFoundError):
-    """Images or a table that are not where they were looked for; the message says where and how to get them."""
+    """Images or a table are missing; the message says where they were expected and how to get them."""
 
 
 def _cut(message: str) -> str:
@@ -29,20 +33,27 @@ def _cut(message: str) -> str:
 
 
 def in_one_line(error: Exception) -> str:
-    """What an error of a library says, as a part of one of our sentences; its kind where it says nothing."""
+    r"""The message of a library's error on one line, to be quoted in a sentence; the error's class if it has none.
+
+    Example:
+        >>> in_one_line(ValueError("bad header\n  in line 3"))
+        'bad header in line 3'
+        >>> in_one_line(EOFError())
+        'EOFError'
+    """
     return shortened(" ".join(str(error).split()) or type(error).__name__)
 
 
 def shortened(text: str) -> str:
-    """The beginning of a long text."""
+    """The beginning of a text, at most 200 characters, cut between words and with single spaces."""
     return textwrap.shorten(text, 200, placeholder=" …")
 
 
 def printable(text: str) -> str:
-    r"""The text with everything that does not show as it is in Python's notation, `\n` or `\u202e` for example.
+    r"""The text with unprintable characters as Python escapes, `\n` or `\u202e` for example.
 
-    Control characters could write over a terminal, marks of direction could reorder what stands there, and halves of
-    surrogate pairs cannot be written to a file.
+    Control characters could overwrite a terminal, direction marks could reorder its text, and lone surrogates cannot
+    be written to a file.
     """
     if text.isprintable():
         return text

@@ -1,20 +1,33 @@
-"""Where files lie, and how they are written: completely or not at all, by one process at a time."""
+"""Where files lie and how they are opened and written.
+
+Of a file that another person may have written, never more is read than such a file has. A file is written completely
+or not at all, by one process at a time.
+"""
 
 import contextlib
 import errno
 import fcntl
+import io
 import logging
 import os
 import secrets
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from opselect.spaces.errors import UserError
 
 PARTIAL = ".opselect-{}.partial"
 """What a file is called while it is written."""
+
+LARGEST_TEXT = 2**20
+"""Bytes of a file that people write: an experiment, published numbers, a genotype."""
+
+MOST_DOTS = 2000
+"""In a line of TOML. Python's parser takes time by the square of the parts of a dotted name."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EIO}
@@ -49,6 +62,43 @@ def imported_table(name: str) -> Path:
 def imported_tables() -> set[str]:
     """The names of all imported tables."""
     return {path.stem for path in imported_table("*").parent.glob("[!.]*.parquet")}
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """What a text in TOML says.
+
+    Raises:
+        ValueError: it is no TOML, nested too deeply, or has a line with very many dots.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise ValueError(f"line {number} has more than {MOST_DOTS:,} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that no file can have is that of none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, for example
+        return False
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file in UTF-8.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such text, is larger than 1 MiB, or no file can have this path.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"a file of more than {LARGEST_TEXT:,} bytes")
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Images that opselect does not ship: CIFAR, SVHN and ImageNet16-120 from the data root, and anyone's own `.npz`.
+"""Datasets that opselect does not ship: CIFAR, SVHN and ImageNet16-120 from the data root, and a user's `.npz` files.
 
 The data root is the folder in the environment variable OPSELECT_DATA, otherwise `opselect/data` in the user's cache.
-Nothing is downloaded: what is missing is named together with how to get it.
+Nothing is downloaded: the error about a missing dataset says how to get it.
 """
 
 import warnings
@@ -17,9 +17,8 @@ from torch import Tensor
 
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError, in_one_line, shortened
-from opselect.spaces.files import data_root
+from opselect.spaces.files import data_root, is_file
 from opselect.spaces.images import ImageData, LabelledImages
-from opselect.spaces.reading import is_file
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
 
 IMAGENET16_CLASSES = 120
@@ -28,33 +27,37 @@ IMAGENET16_MEAN = (122.68, 116.66, 104.01)
 IMAGENET16_STD = (63.22, 61.26, 65.09)
 IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 IMAGENET16_TEST_FILE = "val_data"
-# A label of the largest file, with 130,000 of them, takes one or two.
 IMAGENET16_MOST_STEPS = 1_000_000
+"""Limit of pickle instructions per file. Each label takes one or two; the largest file has 130,000 labels."""
 LARGEST_RATIO = 50
-"""An archive may unpack to so many times its size; images seldom to ten times."""
+"""Limit of an archive's unpacked size over its size on disk; images rarely reach ten."""
 LARGEST_SMALL_ARCHIVE = 32 * 2**20
-"""Bytes to which an archive of any size may unpack."""
+"""Unpacked size in bytes that is accepted whatever the ratio."""
 LARGEST_CHANNEL_AXIS = 4
 """A last axis of up to this length is read as channels (grey, grey and alpha, RGB, RGBA) where nothing else fits."""
 
 
 class InvalidImages(UserError, ValueError):
-    """A file that is there but does not hold images as expected; the message says what was found."""
+    """A file exists but does not hold images in the expected form; the message says what it holds."""
 
 
 def load_images(name_or_path: str) -> ImageData:
-    """The dataset with a registered name, or the one in a file whose path ends in `.npz`.
+    """Load a registered dataset by its name, or a file whose path ends in `.npz`.
 
     A relative path is looked up in the working directory, then in the data root.
 
     Raises:
-        UnknownName: no dataset has this name.
-        MissingData: the dataset or the file is not there or cannot be read.
-        InvalidImages: the file does not hold images as expected.
+        UnknownName: No dataset has this name.
+        MissingData: The dataset or the file is missing or cannot be read.
+        InvalidImages: The file does not hold images in the expected form.
+
+    Example:
+        >>> load_images("digits").train.images.shape
+        torch.Size([1000, 1, 12, 12])
     """
     if name_or_path.lower().endswith(".npz"):
-        beside, in_root = Path(name_or_path), data_root() / name_or_path
-        return npz(in_root if is_file(in_root) and not is_file(beside) else beside)
+        in_working_directory, in_root = Path(name_or_path), data_root() / name_or_path
+        return npz(in_root if is_file(in_root) and not is_file(in_working_directory) else in_working_directory)
     try:
         source: Callable[[], ImageData] = registry.load("images", name_or_path)
     except registry.UnknownName as error:
@@ -65,10 +68,10 @@ def load_images(name_or_path: str) -> ImageData:
 def cifar10() -> ImageData:
     """CIFAR-10: 50,000 training and 10,000 test images, 3x32x32, 10 classes.
 
-    Normalised with the means and deviations of the DARTS code.
+    Normalised with the means and standard deviations of the DARTS code.
 
     Raises:
-        MissingData: it is not in the data root.
+        MissingData: The dataset is not in the data root.
     """
     mean = (0.49139968, 0.48215827, 0.44653124)
     std = (0.24703233, 0.24348505, 0.26158768)
@@ -78,10 +81,10 @@ def cifar10() -> ImageData:
 def cifar100() -> ImageData:
     """CIFAR-100: 50,000 training and 10,000 test images, 3x32x32, 100 classes.
 
-    Normalised with the means and deviations of the DARTS-PT code.
+    Normalised with the means and standard deviations of the DARTS-PT code.
 
     Raises:
-        MissingData: it is not in the data root.
+        MissingData: The dataset is not in the data root.
     """
     return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 
@@ -89,15 +92,15 @@ def cifar100() -> ImageData:
 def svhn() -> ImageData:
     """Street View House Numbers: 73,257 training and 26,032 test images, 3x32x32, 10 classes; no "extra" images.
 
-    Normalised with the means and deviations of the DARTS-PT code. Digits are not flipped.
+    Normalised with the means and standard deviations of the DARTS-PT code. Training does not flip digits.
 
     Raises:
-        MissingData: it is not in the data root.
+        MissingData: The dataset is not in the data root.
     """
     splits = []
     for split in ("train", "test"):
         dataset = _torchvision("svhn", "SVHN", split=split)
-        images = _normalised(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
+        images = _normalise(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
         splits.append(LabelledImages(images, torch.from_numpy(dataset.labels)))
     train, test = splits
     return ImageData("svhn", 10, train, None, test, crop_padding=4, flip=False)
@@ -106,41 +109,52 @@ def svhn() -> ImageData:
 def imagenet16_120() -> ImageData:
     """ImageNet16-120: the first 120 classes of ImageNet at 3x16x16, 151,700 training images and 6,000 test images.
 
-    The batch files lie in `ImageNet16/` of the data root. They are pickles and read without running anything: a file
-    that asks for more than arrays is refused. Test images are all validation images of ImageNet; NAS-Bench-201 halves
-    them into a validation and a test set by a file of its own, so `valid` is None here.
-    Normalisation and crops as in NAS-Bench-201's training code; source of the images: Chrabaszcz et al., A Downsampled
-    Variant of ImageNet, 2017 (arXiv 1707.08819).
+    The batch files lie in `ImageNet16/` of the data root. They are pickles, read without running any code in them: a
+    file that refers to anything but arrays is refused. The test images are all validation images of ImageNet.
+    NAS-Bench-201 divides them into a validation and a test set by a file of its own, so `valid` is None here.
+    Normalisation and crops are those of NAS-Bench-201's training code.
+
+    Source of the images: Chrabaszcz et al., A Downsampled Variant of ImageNet, 2017 (arXiv 1707.08819).
 
     Raises:
-        MissingData: a batch file is not there or cannot be read.
-        InvalidImages: a batch file holds something else.
+        MissingData: A batch file is missing or cannot be read.
+        InvalidImages: A batch file holds something else.
     """
     folder = data_root() / "ImageNet16"
-    # The small file first: where nothing was unpacked, that shows at once.
+    # The small file comes first, so that a missing download is reported at once.
     test = _imagenet16_images([folder / IMAGENET16_TEST_FILE])
     train = _imagenet16_images([folder / name for name in IMAGENET16_TRAINING_FILES])
     return ImageData("imagenet16-120", IMAGENET16_CLASSES, train, None, test, crop_padding=2, flip=True)
 
 
 def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageData:
-    """Any dataset in one NumPy archive; it is named after the file.
+    """A dataset in one NumPy archive; its name is the file's name without the ending.
 
     The archive holds `x_train`, `y_train`, `x_test`, `y_test`, and with a validation set also `x_valid`, `y_valid`.
 
     Images are `[count, channels, height, width]`, or `[count, height, width]` with one channel, or channel-last where
-    that is the only plausible reading: up to four channels behind a larger height and width. uint8 images are scaled to
-    0..1 and normalised by the mean and deviation of every channel of the training images; floating-point images are
-    taken as they are. Labels are integers from 0, and every class has a training image.
+    that is the only plausible reading: up to four channels after a larger height and width. uint8 images are scaled to
+    0..1 and normalised by the mean and the standard deviation of every channel of the training images; floating-point
+    images are used unchanged. Labels are integers from 0, and every class has a training image.
 
     Args:
-        path: the archive; object arrays (pickles) are refused.
-        crop_padding: pixels of zero padding for random crops in training.
-        flip: whether a mirrored image keeps its class.
+        path: Path of the archive; object arrays (pickles) are refused.
+        crop_padding: Zero padding in pixels on every side for random crops in training, 0 for no crops.
+        flip: Whether a mirrored image keeps its class.
 
     Raises:
-        MissingData: the file is not there or cannot be read.
-        InvalidImages: the file is no archive or its arrays are not as described.
+        MissingData: The file is missing or cannot be read.
+        InvalidImages: The file is no archive or its arrays are not as described.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "tiny.npz"
+        ...     images, labels = np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1])
+        ...     np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+        ...     tiny = npz(path)
+        >>> tiny.name, tiny.classes, tuple(tiny.train.images.shape)
+        ('tiny', 2, (2, 3, 8, 8))
     """
     path = Path(path)
     arrays = _npz_arrays(path)
@@ -159,7 +173,7 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
         images = _channels_first(arrays.pop(f"x_{name}"), channels_last)
         labels = torch.from_numpy(arrays.pop(f"y_{name}").astype(np.int64))
         if statistics is not None:
-            return LabelledImages(_normalised(images, *statistics), labels)
+            return LabelledImages(_normalise(images, *statistics), labels)
         with np.errstate(over="ignore", invalid="ignore"):
             floats = np.ascontiguousarray(images, dtype=np.float32)
         if not np.isfinite(floats).all():
@@ -173,10 +187,10 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
     return ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding=crop_padding, flip=flip)
 
 
-def _normalised(
+def _normalise(
     images: UInt8[np.ndarray, "count channels height width"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "count channels height width"]:
-    """Scaled to 0..1, minus the mean and over the deviation of every channel; one float32 copy, changed in place."""
+    """Scale pixels to 0..1 and standardise every channel; one float32 copy, changed in place to save memory."""
     floats = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32)
     per_channel = (1, -1, 1, 1)
     return floats.div_(255).sub_(torch.tensor(mean).view(per_channel)).div_(torch.tensor(std).view(per_channel))
@@ -189,7 +203,7 @@ def _torchvision(name: str, dataset_class: str, **split: str | bool) -> Any:
     root = data_root()
     try:
         return getattr(datasets, dataset_class)(root=root, download=False, **split)
-    except (RuntimeError, OSError) as error:  # RuntimeError is how torchvision says that a file is absent or damaged
+    except (RuntimeError, OSError) as error:  # torchvision raises RuntimeError where a file is missing or damaged
         reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
         choice = ", ".join(f"{key}={value!r}" for key, value in split.items())
         raise MissingData(
@@ -202,14 +216,14 @@ def _cifar(name: str, dataset_class: str, classes: int, mean: Sequence[float], s
     splits = []
     for is_train in (True, False):
         dataset = _torchvision(name, dataset_class, train=is_train)
-        images = _normalised(dataset.data.transpose(0, 3, 1, 2), mean, std)
+        images = _normalise(dataset.data.transpose(0, 3, 1, 2), mean, std)
         splits.append(LabelledImages(images, torch.tensor(dataset.targets)))
     train, test = splits
     return ImageData(name, classes, train, None, test, crop_padding=4, flip=True)
 
 
 def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integer[np.ndarray, " count"]]:
-    """Images, and their classes from 1 to 1,000, of one batch file."""
+    """Flat images of one batch file, and their classes from 1 to 1,000."""
     try:
         stream = file.open("rb")
     except OSError as error:
@@ -233,7 +247,7 @@ def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integ
         or images.dtype != np.uint8
         or images.shape[1:] != (size,)
     ):
-        raise InvalidImages(f"{file}: 'data' is {_described(images)}, expected uint8 of shape (count, {size})")
+        raise InvalidImages(f"{file}: 'data' is {_summary(images)}, expected uint8 of shape (count, {size})")
     _check_labels(file, "'labels'", labels, len(images))
     if len(labels) and (labels.min() < 1 or labels.max() > 1000):
         raise InvalidImages(f"{file}: 'labels' go from {labels.min()} to {labels.max()}, expected 1 to 1000")
@@ -241,8 +255,8 @@ def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integ
 
 
 def _flat(labels: object) -> np.ndarray:
-    """Labels as an array; they are one, or a list of numbers."""
-    # NumPy would unfold lists of lists of lists.
+    """The labels as an array, from an array or a list of numbers."""
+    # NumPy would expand nested lists, which a short pickle can make enormous.
     if isinstance(labels, list) and not all(isinstance(label, int | np.integer) for label in labels):
         raise ValueError("'labels' is no list of numbers")
     return np.asarray(labels)
@@ -253,80 +267,83 @@ def _imagenet16_images(files: Sequence[Path]) -> LabelledImages:
     images, labels = [], []
     for file in files:
         batch_images, batch_labels = _imagenet16_batch(file)
-        kept = batch_labels <= IMAGENET16_CLASSES
-        images.append(batch_images[kept])
-        labels.append(batch_labels[kept].astype(np.int64) - 1)
+        in_subset = batch_labels <= IMAGENET16_CLASSES
+        images.append(batch_images[in_subset])
+        labels.append(batch_labels[in_subset].astype(np.int64) - 1)
     joined = np.concatenate(images).reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
     if not len(joined):
         raise InvalidImages(f"{files[0]}: no image of the classes 1 to {IMAGENET16_CLASSES}, expected some")
     mean, std = (tuple(value / 255 for value in values) for values in (IMAGENET16_MEAN, IMAGENET16_STD))
-    return LabelledImages(_normalised(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
+    return LabelledImages(_normalise(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a dataset's archive by name, nothing but their presence checked."""
+    """The arrays of a dataset's archive by name; only their presence is checked."""
     required = ["x_train", "y_train", "x_test", "y_test"]
     expected = f"expected an .npz archive with {', '.join(required)}"
     try:
         stream = path.open("rb")
-    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+    except (OSError, ValueError) as error:  # ValueError: an impossible path, with a null character for example
         reason = error.strerror if isinstance(error, OSError) else in_one_line(error)
         raise MissingData(f"{path}: cannot be read ({reason}), {expected}") from error
     with stream:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+                warnings.simplefilter("ignore")  # NumPy warns of headers written under Python 2
                 archive = np.load(stream, allow_pickle=False)
-            found = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
-            if found is not None:
-                wanted = required + [name for name in ("x_valid", "y_valid") if name in found]
+            names = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else None
+            if names is not None:
+                wanted = required + [name for name in ("x_valid", "y_valid") if name in names]
                 _check_unpacked_size(archive.zip, path.stat().st_size)
-                arrays = {name: archive[name] for name in wanted if name in found}
-        except Exception as error:  # damaged bytes can mean anything
+                arrays = {name: archive[name] for name in wanted if name in names}
+        except Exception as error:  # a damaged archive can fail in any way
             raise InvalidImages(f"{path}: not readable as arrays ({in_one_line(error)}), {expected}") from error
-    if found is None:
+    if names is None:
         raise InvalidImages(f"{path}: holds a single array, {expected}")
     if ("x_valid" in arrays) != ("y_valid" in arrays):
         required += ["x_valid", "y_valid"]
     missing = [name for name in required if name not in arrays]
     if missing:
-        there = ", ".join(sorted(found)) if found else "nothing"
-        raise InvalidImages(f"{path}: {', '.join(missing)} missing; there is {shortened(there)}")
+        present = ", ".join(sorted(names)) if names else "nothing"
+        raise InvalidImages(f"{path}: {', '.join(missing)} missing; there is {shortened(present)}")
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
+        if not isinstance(array, np.ndarray):  # NumPy returns the bytes of an archive member that is no array
             raise InvalidImages(f"{path}: {name} is no array, {expected}")
     return arrays
 
 
 def _check_unpacked_size(archive: zipfile.ZipFile, packed: int) -> None:
-    """Refuse what unpacks to far more than images do; NumPy reads no more of a member than the archive declares."""
+    """Refuse an archive that unpacks to far more than images do.
+
+    The declared sizes are enough to check: NumPy reads no more of a member than the archive declares.
+    """
     declared = sum(info.file_size for info in archive.infolist())
     if declared > max(LARGEST_SMALL_ARCHIVE, LARGEST_RATIO * packed):
         raise ValueError(f"{packed:,} bytes unpack to {declared:,}, which no images do")
 
 
 def _check_images(path: Path, name: str, images: np.ndarray, like: np.ndarray) -> None:
-    """Check kind and shape; `like` are the training images, which all others resemble."""
+    """Check type and shape of one split; `like` are the training images, whose shape and type all splits share."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected uint8 or floating-point images")
+        raise InvalidImages(f"{path}: {name} is {_summary(images)}, expected uint8 or floating-point images")
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise InvalidImages(
-            f"{path}: {name} is {_described(images)}, expected at least one image as (count, channels, height, width), "
+            f"{path}: {name} is {_summary(images)}, expected at least one image as (count, channels, height, width), "
             "(count, height, width, channels) or (count, height, width)"
         )
     if images.shape[1:] != like.shape[1:] or (images.dtype == np.uint8) != (like.dtype == np.uint8):
-        raise InvalidImages(f"{path}: {name} is {_described(images)}, expected images like x_train, {_described(like)}")
+        raise InvalidImages(f"{path}: {name} is {_summary(images)}, expected images like x_train, {_summary(like)}")
 
 
 def _check_labels(path: Path, name: str, labels: np.ndarray, count: int) -> None:
     if labels.dtype.kind not in "iu" or labels.shape != (count,):
         raise InvalidImages(
-            f"{path}: {name} is {_described(labels)}, expected integers of shape ({count},), one an image"
+            f"{path}: {name} is {_summary(labels)}, expected integers of shape ({count},), one an image"
         )
 
 
 def _count_classes(path: Path, arrays: dict[str, np.ndarray]) -> int:
-    """The largest training label plus one, if the labels of all splits are what that says."""
+    """The number of classes; refuses training labels with a gap and other labels that training does not have."""
     present = np.unique(arrays["y_train"])
     if present[0] != 0 or present[-1] != len(present) - 1:
         raise InvalidImages(
@@ -343,14 +360,17 @@ def _count_classes(path: Path, arrays: dict[str, np.ndarray]) -> int:
 
 
 def _channels_first(images: np.ndarray, channels_last: bool) -> np.ndarray:
-    """A view `[count, channels, height, width]` of images in any of the accepted layouts."""
+    """A view `[count, channels, height, width]` of images in any accepted layout."""
     if images.ndim == 3:
         return images[:, np.newaxis]
     return images.transpose(0, 3, 1, 2) if channels_last else images
 
 
 def _channel_statistics(images: UInt8[np.ndarray, "count channels height width"]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of every channel, pixels scaled to 0..1; counted, so exact and small in memory."""
+    """Mean and standard deviation of every channel with pixels scaled to 0..1.
+
+    Pixel values are counted first, which is exact and needs no floating-point copy of the images.
+    """
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(images.shape[1]):
@@ -359,13 +379,13 @@ def _channel_statistics(images: UInt8[np.ndarray, "count channels height width"]
             counts += np.bincount(images[start : start + 1024, channel].ravel(), minlength=256)
         mean = np.average(values, weights=counts)
         means.append(float(mean))
-        # A constant channel has no scale of its own: it becomes (almost) zero instead of a division by almost zero.
+        # A constant channel has no scale: divided by 1 it is (almost) zero, divided by its deviation it is noise.
         is_constant = np.count_nonzero(counts) == 1
         deviations.append(1.0 if is_constant else float(np.sqrt(np.average((values - mean) ** 2, weights=counts))))
     return means, deviations
 
 
-def _described(value: object) -> str:
+def _summary(value: object) -> str:
     if isinstance(value, np.ndarray):
         return shortened(f"{value.dtype} of shape {value.shape}")
     return f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Labelled images as plain tensors: what every search and every training reads."""
+"""Labelled images as plain tensors, the data of every search and every training."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from opselect.spaces.errors import UserError
 
 
 class TooFewImages(UserError, ValueError):
-    """More training images were asked for than there are."""
+    """More training images were requested than the dataset has."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,15 @@ class LabelledImages:
     """Images with their classes.
 
     Attributes:
-        images: float32, already normalised.
-        labels: class numbers from 0.
+        images: Normalised images in float32.
+        labels: Class of every image, counted from 0.
+
+    Example:
+        >>> batch = LabelledImages(torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))
+        >>> len(batch), batch[:3].images.shape
+        (4, torch.Size([3, 3, 8, 8]))
+        >>> batch[torch.tensor([2, 0])].labels
+        tensor([1, 0])
     """
 
     images: Float[Tensor, "count channels height width"]
@@ -31,11 +38,11 @@ class LabelledImages:
         return len(self.labels)
 
     def __getitem__(self, chosen: Tensor | slice) -> "LabelledImages":
-        """The chosen images, by index tensor or slice."""
+        """Select images by a slice or a tensor of indices."""
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
     def to(self, device: str) -> "LabelledImages":
-        """The same images on a device."""
+        """The same images on a device, for example `"cuda"`."""
         return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
@@ -44,13 +51,20 @@ class ImageData:
     """A dataset with its splits.
 
     Attributes:
-        name: the registered name.
-        classes: number of classes.
-        train: what supernets and networks are trained on; a search splits it into two halves.
-        valid: held out for choosing between trained networks, or None where the dataset defines no such split.
-        test: what accuracies are reported on; no selector ever sees it.
-        crop_padding: pixels of zero padding for random crops while training a supernet, 0 for none.
-        flip: whether a mirrored image keeps its class, so that training may flip at random.
+        name: Registered name of the dataset.
+        classes: Number of classes.
+        train: Images for training supernets and networks; a search divides them into a train split and a
+            search-validation split.
+        valid: Images for choosing between trained networks; None where the dataset defines no such split.
+        test: Images on which accuracies are reported; no selector ever sees them.
+        crop_padding: Zero padding in pixels on every side for random crops in training, 0 for no crops.
+        flip: Whether a mirrored image keeps its class, so that training may flip at random.
+
+    Example:
+        >>> images = LabelledImages(torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))
+        >>> data = ImageData("example", 2, train=images, valid=None, test=images)
+        >>> data.channels, len(data.limited(2).train)
+        (3, 2)
     """
 
     name: str
@@ -63,14 +77,17 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """Channels of every image."""
+        """Number of channels of every image."""
         return self.train.images.shape[1]
 
     def limited(self, training_images: int | None) -> "ImageData":
-        """The same with only so many training images, the first ones; None leaves all.
+        """The same dataset with the first `training_images` training images only.
+
+        Args:
+            training_images: Number of training images; None for all of them.
 
         Raises:
-            TooFewImages: there are not as many.
+            TooFewImages: The dataset has fewer training images.
         """
         if training_images is not None and training_images > len(self.train):
             raise TooFewImages(
@@ -81,9 +98,16 @@ class ImageData:
 
 
 def content_hash(*parts: LabelledImages) -> str:
-    """SHA-256 of the bytes of images and labels, to tell whether two machines hold the same data."""
+    """SHA-256 of the bytes of images and labels, which shows whether two machines have the same data.
+
+    Args:
+        parts: Sets of images, in an order that matters.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.images.contiguous().numpy().tobytes())
-        digest.update(part.labels.to(torch.int64).numpy().tobytes())
+    for labelled in parts:
+        digest.update(labelled.images.contiguous().numpy().tobytes())
+        digest.update(labelled.labels.to(torch.int64).numpy().tobytes())
     return digest.hexdigest()

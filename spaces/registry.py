@@ -1,4 +1,4 @@
-"""Names and what they stand for: entry points, ours declared in pyproject.toml exactly as a stranger's would be."""
+"""Names and what they stand for: entry points, ours declared in pyproject.toml in the same way as a plug-in's."""
 
 import difflib
 import sys
@@ -14,6 +14,7 @@ SINGULAR = {
     "images": "images",
     "tables": "table",
     "selectors": "selector",
+    "supernets": "supernet training",
     "scores": "score",
     "proxies": "proxy",
     "combinations": "combination",
@@ -24,7 +25,7 @@ MOST_LISTED = 40
 """How many known names a message lists."""
 
 EXPECTED_FAILURES = "expected_failures"
-"""Attribute of a plug-in: by name of a check, the documented reason why its promise does not hold there."""
+"""Attribute of a plug-in: by name of a check, the documented reason why the component fails it."""
 
 Component = TypeVar("Component", bound=Callable[..., object])
 
@@ -37,7 +38,14 @@ def names(kind: str) -> tuple[str, ...]:
     """Every registered name of a kind, sorted.
 
     Args:
-        kind: one of `KINDS`.
+        kind: One of `KINDS`.
+
+    Returns:
+        The names of opselect itself and of all installed plug-ins; nothing is imported for them.
+
+    Example:
+        >>> "digits201" in names("spaces")
+        True
     """
     return tuple(sorted({entry.name for entry in _declared(kind)}))
 
@@ -45,8 +53,19 @@ def names(kind: str) -> tuple[str, ...]:
 def load(kind: str, name: str) -> Any:
     """The object that is registered under a name; importing it happens here and no earlier.
 
+    Args:
+        kind: One of `KINDS`.
+        name: Registered name.
+
+    Returns:
+        What the entry point stands for, for example a space, or the class of a selector.
+
     Raises:
-        UnknownName: nothing has this name, or two packages claim it.
+        UnknownName: Nothing has this name, or two packages claim it.
+
+    Example:
+        >>> len(load("spaces", "digits201").edges)
+        6
     """
     found = [entry for entry in _declared(kind) if entry.name == name]
     if not found:
@@ -69,7 +88,16 @@ def _read(entries: Callable[..., Iterable[Any]], kind: str, _places: tuple[str, 
 
 
 def did_you_mean(given: str, known: tuple[str, ...]) -> str:
-    """`; did you mean 'x'? known are x, y, z`: the end of every message about an unknown name."""
+    """`; did you mean 'x'? known are x, y, z`: the end of every message about an unknown name.
+
+    Args:
+        given: The unknown name.
+        known: All registered names.
+
+    Example:
+        >>> did_you_mean("nwott", ("nwot", "snip"))
+        "; did you mean 'nwot'? known are nwot, snip"
+    """
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     listed = ", ".join(known[:MOST_LISTED]) or "none"
@@ -78,11 +106,14 @@ def did_you_mean(given: str, known: tuple[str, ...]) -> str:
 
 
 def expected_failure(name: str, reason: str) -> Callable[[Component], Component]:
-    """Declare on a function that a promise does not hold for it, and why; `opselect conformance` prints the reason.
+    """Declare on a function that it fails a check, and why; `opselect conformance` prints the reason.
 
     Args:
-        name: of the check, as `opselect conformance` prints it.
-        reason: one sentence.
+        name: Name of the check, as `opselect conformance` prints it.
+        reason: One sentence.
+
+    Returns:
+        A decorator that adds the declaration to the function.
     """
 
     def declare(component: Component) -> Component:

@@ -1,7 +1,13 @@
-"""Pickles of other projects, read without running anything that they ask for.
+"""Pickles of other projects, read without running any code that they name.
 
-A pickle is a program: it names functions and says what to call them with. Here it may name a few things only, and what
-it gets for NumPy's are stand-ins which take exactly what NumPy itself writes down.
+Several benchmarks publish their accuracies as pickles only, and a pickle is a program: it names functions and the
+arguments to call them with, so opening a file from the internet can do anything that its author likes. Even a pickle
+that calls nothing harmful can fill the memory: a hundred bytes can describe an array of any size, or nested tuples of
+a thousand million elements.
+
+So a pickle may name only what published files need. Python's own types stand for themselves; NumPy's functions are
+replaced by stand-ins that accept exactly what NumPy itself writes. The instructions are executed by the standard
+library's unpickler in Python, not by the one in C, since only the former can refuse and count single instructions.
 """
 
 import pickle
@@ -13,29 +19,29 @@ from typing import Any, ClassVar, Protocol, TypeAlias, cast, runtime_checkable
 import numpy as np
 
 Names: TypeAlias = Mapping[tuple[str, str], Any]
-"""What a pickle may refer to: `(module, name)` and the object that it gets."""
+"""What a pickle may refer to: the object that it gets for `(module, name)`."""
 
 MOST_NESTED = 1000
-"""A tuple that holds tuples may have so many elements in all, each counted as often as it occurs."""
+"""Limit of elements, at all levels together, of a tuple that holds tuples; repeated elements count every time."""
 
 
 @runtime_checkable
 class Stream(Protocol):
-    """What a pickle is read from."""
+    """The methods of a file that an unpickler uses."""
 
     def read(self, size: int, /) -> bytes:
-        """So many bytes, fewer at the end."""
+        """Read `size` bytes, fewer at the end."""
 
     def readline(self) -> bytes:
-        """The rest of a line."""
+        """Read the rest of a line."""
 
 
 class LimitedStream:
-    """The beginning of a stream, which may unpack to any length.
+    """A stream with a limit of bytes, since a small compressed file can unpack to any length.
 
     Args:
-        stream: at its start.
-        most: bytes that may be read.
+        stream: File at the start of its content.
+        most: Number of bytes that may be read.
     """
 
     def __init__(self, stream: Any, most: int) -> None:
@@ -43,18 +49,18 @@ class LimitedStream:
         self._most = self._left = most
 
     def read(self, size: int, /) -> bytes:
-        """So many bytes.
+        """Read `size` bytes, fewer at the end.
 
         Raises:
-            UnpicklingError: that goes beyond the limit.
+            UnpicklingError: The limit is exceeded.
         """
         return self._counted(self._stream.read(min(size, self._left + 1)))
 
     def readline(self) -> bytes:
-        """The rest of a line.
+        """Read the rest of a line.
 
         Raises:
-            UnpicklingError: that goes beyond the limit.
+            UnpicklingError: The limit is exceeded.
         """
         return self._counted(self._stream.readline(self._left + 1))
 
@@ -66,10 +72,10 @@ class LimitedStream:
 
 
 class NumberType:
-    """Stands for `numpy.dtype`: a kind of number. A real one is shared by the whole process, and could be altered.
+    """Stands for `numpy.dtype`, a type of numbers. The whole process shares the real ones, which a pickle could alter.
 
     Raises:
-        UnpicklingError: it is a type of something else than numbers.
+        UnpicklingError: The type is not one of numbers.
     """
 
     def __init__(self, code: str, align: object = False, copy: object = False) -> None:
@@ -79,7 +85,7 @@ class NumberType:
         self._order = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Take the order of bytes, which NumPy writes down after the type."""
+        """Set the byte order, which NumPy writes after the type."""
         match state:
             case (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 self._order = order
@@ -88,12 +94,12 @@ class NumberType:
 
     @property
     def plain(self) -> np.dtype[Any]:
-        """The type itself."""
+        """The NumPy type."""
         return np.dtype(self._order + self._code)
 
 
 class _Array(np.ndarray):
-    """An array that takes from a pickle nothing but numbers, and as many of them as its shape says."""
+    """An array that accepts only numbers from a pickle, and exactly as many as its shape has."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         match state:
@@ -104,19 +110,19 @@ class _Array(np.ndarray):
 
 
 def _as_bytes(content: str | bytes) -> bytes:
-    # Python 2 wrote bytes as text, of which each character is a byte in latin1.
+    # Python 2 wrote bytes as text in latin1, one character per byte.
     return content.encode("latin1") if isinstance(content, str) else content
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """Stands for `_codecs.encode`: how old protocols write bytes."""
+    """Stands for `_codecs.encode`, by which old protocols write bytes."""
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError("it encodes something else than bytes")
     return _as_bytes(text)
 
 
 def _scalar(kind: NumberType, content: str | bytes) -> Any:
-    """Stands for the function that makes NumPy's numbers."""
+    """Stands for NumPy's `scalar`, the function that makes single numbers."""
     data = _as_bytes(content)
     if len(data) != kind.plain.itemsize:
         raise pickle.UnpicklingError(f"it holds a number of {len(data)} bytes, expected {kind.plain.itemsize}")
@@ -124,7 +130,7 @@ def _scalar(kind: NumberType, content: str | bytes) -> Any:
 
 
 def _empty_array(kind: object, shape: object, code: object) -> np.ndarray:
-    """Stands for the function that makes an empty array, which is filled afterwards."""
+    """Stands for NumPy's `_reconstruct`, the function that makes an empty array, which is filled afterwards."""
     if shape != (0,):
         raise pickle.UnpicklingError("it asks for an array without its content")
     return np.ndarray.__new__(_Array, (0,), np.uint8)
@@ -152,16 +158,27 @@ ARRAYS: Names = {
 
 
 class RestrictedUnpickler(pickle._Unpickler):
-    """The standard library's unpickler in Python, which knows the given names only and tells of dictionaries.
+    """An unpickler that resolves the given names only and reports dictionaries while it reads.
 
-    The fast one in C cannot be watched while it reads, and reserves as much memory as a pickle asks for.
+    It is the standard library's unpickler in Python: the fast one in C cannot be observed while it reads, and reserves
+    as much memory as a pickle requests.
 
     Args:
-        stream: at the beginning of a pickle.
-        names: what the pickle may refer to.
-        filled: told of every dictionary that has just got several items; it may change the dictionary.
-        most_steps: how many instructions the pickle may have, each of which can make an object; None for any number,
-            where the file itself is as large as what comes of it.
+        stream: File at the beginning of a pickle.
+        names: Objects that the pickle may refer to.
+        filled: Called with every dictionary that has just received several items; it may change the dictionary, for
+            example empty it to save memory.
+        most_steps: Limit of instructions, each of which can make an object; None for no limit, where the file is as
+            large as its content.
+
+    Example:
+        >>> import io
+        >>> RestrictedUnpickler(io.BytesIO(pickle.dumps({"accuracy": [91.5, 92.0]}))).load()
+        {'accuracy': [91.5, 92.0]}
+        >>> RestrictedUnpickler(io.BytesIO(pickle.dumps(print))).load()
+        Traceback (most recent call last):
+            ...
+        _pickle.UnpicklingError: it asks for builtins.print, which no published file needs; nothing of it was run
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
@@ -183,10 +200,10 @@ class RestrictedUnpickler(pickle._Unpickler):
             vars(self)["dispatch"] = _Counting(self.dispatch, most_steps)
 
     def find_class(self, module: str, name: str) -> Any:
-        """One of the given names; nothing is imported.
+        """The object of a given name; nothing is imported.
 
         Raises:
-            UnpicklingError: it is any other.
+            UnpicklingError: The name is not one of the given names.
         """
         try:
             return self._names[module, name]
@@ -199,7 +216,7 @@ class RestrictedUnpickler(pickle._Unpickler):
         """Refuse the tensors of a torch file.
 
         Raises:
-            UnpicklingError: always.
+            UnpicklingError: Always.
         """
         raise pickle.UnpicklingError("it holds tensors, which no table of accuracies needs")
 
@@ -209,7 +226,7 @@ class RestrictedUnpickler(pickle._Unpickler):
             self._filled(self.stack[-1])
 
     def _load_build(self) -> None:
-        # What several files share must not be changed by one of them.
+        # Functions and classes are shared by all files of the process, so no file may change one.
         if callable(self.stack[-2]):
             raise pickle.UnpicklingError("it changes a function or a class")
         pickle._Unpickler.dispatch[pickle.BUILD[0]](cast(Any, self))
@@ -218,20 +235,24 @@ class RestrictedUnpickler(pickle._Unpickler):
         raise pickle.UnpicklingError("it holds something that no published file needs")
 
     def _bounded(self) -> None:
-        """Refuse a tuple of tuples of tuples that is short in the file and endless for whoever hashes or prints it."""
+        """Refuse nested tuples that are short in the file but would take forever to hash or print.
+
+        A tuple that holds its predecessor twice doubles the number of elements with every level.
+        """
         made = self.stack[-1]
-        parts = [part for part in made if type(part) is tuple]
-        if not parts:
+        inner = [element for element in made if type(element) is tuple]
+        if not inner:
             return
-        size = len(made) + sum(self._nested[id(part)][1] if id(part) in self._nested else len(part) for part in parts)
+        size = len(made) + sum(self._nested[id(item)][1] if id(item) in self._nested else len(item) for item in inner)
         if size > MOST_NESTED:
             raise pickle.UnpicklingError("its tuples are nested too deeply")
-        # The tuple is kept so that no other one gets its number.
+        # A reference to the tuple stays here, so that no later tuple gets the same id.
         self._nested[id(made)] = made, size
 
     dispatch[pickle.SETITEMS[0]] = _load_setitems
     dispatch[pickle.BUILD[0]] = _load_build
-    # Memory by a number in the file, dictionary keys of any size, and extensions that are registered elsewhere.
+    # Refused: a reservation of memory by a number in the file, hashable sets of any size as dictionary keys, and
+    # extensions that some module of the process has registered.
     for _code in (pickle.BYTEARRAY8, pickle.FROZENSET, pickle.EXT1, pickle.EXT2, pickle.EXT4):
         dispatch[_code[0]] = _refuse
     for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
@@ -244,7 +265,7 @@ class RestrictedUnpickler(pickle._Unpickler):
 
 
 class _Counting(dict[int, Callable[[Any], None]]):
-    """Instructions by number, so many of which may be looked up."""
+    """Instructions by number, with a limit of look-ups: the unpickler looks one up per step."""
 
     def __init__(self, instructions: Mapping[int, Callable[[Any], None]], most: int) -> None:
         super().__init__(instructions)

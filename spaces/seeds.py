@@ -1,4 +1,4 @@
-"""Seeds derived by hashing what they are for, so that every random choice has its own reproducible stream."""
+"""Seeds derived by hashing the purpose of a random choice, so that every choice has its own reproducible stream."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -10,24 +10,44 @@ if TYPE_CHECKING:
 
 
 def seed_for(*purpose: object) -> int:
-    """A 63-bit seed that depends on every part of `purpose` and on nothing else.
+    """A seed that depends on every part of `purpose` and on nothing else.
 
-    Two selectors that ask for the same purpose get the same stream; two purposes get unrelated ones.
+    Equal purposes give the same stream, in whichever selector they occur; different purposes give unrelated streams.
 
     Args:
-        purpose: what the randomness is for, for example `"digits201", 3, "supernet weights"`.
+        purpose: Parts that name the purpose of the randomness, for example `"digits201", 3, "supernet weights"`; they
+            count by their text.
+
+    Returns:
+        An integer of 63 bits, not negative.
+
+    Example:
+        >>> seed_for("digits201", 3, "supernet weights")
+        5475736438972106707
+        >>> seed_for("digits201", 4, "supernet weights")
+        6330182560426209998
     """
     text = "\x1f".join(str(part) for part in purpose)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def torch_generator(*purpose: object) -> "torch.Generator":
-    """A CPU generator seeded for `purpose`."""
+    """A generator of torch on the CPU, seeded for `purpose`; see `seed_for`.
+
+    Example:
+        >>> torch_generator("example", 0).initial_seed() == seed_for("example", 0)
+        True
+    """
     import torch
 
     return torch.Generator().manual_seed(seed_for(*purpose))
 
 
 def numpy_generator(*purpose: object) -> np.random.Generator:
-    """A NumPy generator seeded for `purpose`."""
+    """A generator of NumPy, seeded for `purpose`; see `seed_for`.
+
+    Example:
+        >>> numpy_generator("example", 0).integers(10, size=4)
+        array([7, 2, 0, 1])
+    """
     return np.random.default_rng(seed_for(*purpose))

@@ -1,11 +1,15 @@
 """Tables of accuracies: every architecture of a space, by dataset, split, training epochs and seed.
 
-A table is a Parquet file in long form, one row an accuracy, with the columns of `COLUMNS`. Its metadata say what space
-it belongs to, how it was made, and the version of this format. Nothing is implicit and nothing is imputed: a query
-names dataset, split, epochs and what to do with seeds, and what is not in the file is missing.
+A table is a Parquet file in long form, one row per accuracy, with the columns of `COLUMNS`. Its metadata hold the name
+of the space, how the table was made, and the version of this format. Nothing is implicit and nothing is imputed: a
+query names dataset, split, epochs and a policy for seeds, and an accuracy that is not in the file is missing. This
+avoids a known trap: queries of NAS-Bench-201 that silently mean 12 epochs and one random training.
 
-Opening a table and asking for accuracies imports neither torch nor pandas, nor the parts of pyarrow that read folders
-of files and group rows: they take many times the memory and the time that the table does.
+Every worker process of an experiment opens the table, so opening it has to be fast and small. Neither torch nor pandas
+is imported for it, nor the parts of pyarrow that read folders and group rows, which take many times the memory and the
+time that the table takes. Instead the rows are grouped with NumPy: every column is replaced by numbers of its distinct
+values, one sort finds the rows of every (dataset, split, epochs), and a query then makes one array
+`[architectures, seeds]`, which is cached.
 """
 
 import hashlib
@@ -25,8 +29,7 @@ from jaxtyping import Float
 
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.files import atomic_write, imported_table, imported_tables
-from opselect.spaces.reading import is_file
+from opselect.spaces.files import atomic_write, imported_table, imported_tables, is_file
 from opselect.spaces.space import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -48,31 +51,31 @@ COLUMNS = pa.schema(
         ("multiply_adds", pa.int64()),
     ]
 )
-"""Accuracy in percent; training seconds of one seed; the last three may be missing. A missing seed is null."""
+"""Accuracies are in percent, training seconds those of one seed. The last three may be null, and an unknown seed is."""
 
 MOST_ROWS = 5_000_000
-"""Of a table; the published accuracies of NAS-Bench-201 have 655,000."""
+"""Limit of rows; the published accuracies of NAS-Bench-201 have 655,000."""
 LARGEST_CONTENT = 128 * 2**20
-"""Bytes of a table's columns, unpacked."""
+"""Limit in bytes of all unpacked columns together."""
 
 ROWS_AT_A_TIME = 10_000
-"""How much of a table is text at a time, which keeps memory flat."""
+"""Number of rows that are turned into text at a time, which bounds the memory."""
 
 GROUP = ["dataset", "split", "epochs"]
-"""What a query always names."""
+"""The columns that every query names."""
 
 KEY = ("architecture", *GROUP, "seed")
-"""The columns that tell which accuracy a row holds."""
+"""The columns that identify an accuracy."""
 
 SeedPolicy: TypeAlias = Literal["mean", "each"] | int
 
 
 class InvalidTable(UserError, ValueError):
-    """A file that is no table, a truncated one, or one of another format version."""
+    """A file is no table, is truncated, or has another format version."""
 
 
 class NotInTable(UserError, LookupError):
-    """A query for something that the table does not hold; the message says what it does hold."""
+    """A query names something that the table does not hold; the message says what it holds."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,22 @@ class Table:
     """Accuracies of the architectures of one space.
 
     Attributes:
-        space: the space that the architectures belong to.
-        rows: the accuracies, with the columns of `COLUMNS`.
-        provenance: how the table was made, as plain JSON data.
+        space: Search space of the architectures.
+        rows: Accuracies, with the columns of `COLUMNS`.
+        provenance: How the table was made, as plain JSON data.
+
+    Example:
+        >>> table = load("digits201")
+        >>> table.columns
+        (('digits', 'test', 10), ('digits', 'valid', 10))
+        >>> cell = table.space.parse(
+        ...     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+        ... )
+        >>> accuracies = table.accuracy(cell, "digits", "test", epochs=10, seeds="each")
+        >>> [round(accuracy, 2) for accuracy in accuracies]
+        [61.87, 58.99, 61.59]
+        >>> round(table.accuracy(cell, "digits", "test", epochs=10, seeds="mean"), 2)
+        60.82
     """
 
     space: SearchSpace
@@ -91,17 +107,17 @@ class Table:
 
     @cached_property
     def architectures(self) -> list[str]:
-        """All architectures of the space in the order of `enumerate`, as text."""
+        """All architectures of the space as text, in the order of `space.enumerate()`."""
         return [self.space.format(architecture) for architecture in self.space.enumerate()]
 
     @property
     def columns(self) -> tuple[tuple[str, str, int], ...]:
-        """Every dataset, split and epochs that can be asked for, sorted."""
+        """Every (dataset, split, epochs) that has accuracies, sorted."""
         return tuple(sorted(self._row_numbers))
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the accuracies alone: timings, row order and how the file was written do not matter."""
+        """16 hexadecimal digits: a hash of the accuracies alone, whatever the timings, row order and file layout."""
         frame = self.rows.select([*KEY, "accuracy"]).to_pandas()
         texts = dict.fromkeys(("architecture", "dataset", "split"), str)
         for name in texts:
@@ -109,16 +125,21 @@ class Table:
         frame = frame.sort_values(list(KEY))
         digest = hashlib.sha256()
         for start in range(0, max(len(frame), 1), ROWS_AT_A_TIME):
-            part = frame.iloc[start : start + ROWS_AT_A_TIME].astype(texts)
-            digest.update(part.to_csv(index=False, header=start == 0).encode())
+            chunk = frame.iloc[start : start + ROWS_AT_A_TIME].astype(texts)
+            digest.update(chunk.to_csv(index=False, header=start == 0).encode())
         return digest.hexdigest()[:16]
 
     def contents(self) -> "pd.DataFrame":
-        """What can be asked for: one row a dataset, split and epochs, with its seeds and its architectures."""
+        """Summary of the table: one row per (dataset, split, epochs).
+
+        Returns:
+            A frame with the columns of `GROUP`; the number of architectures with an accuracy and of those without;
+            the seeds as one text; and the lowest, median and highest accuracy in percent.
+        """
         known = self.rows.select([*KEY, "accuracy"]).to_pandas().dropna(subset="accuracy")
         frame = known.groupby(GROUP, observed=True).agg(
             architectures=("architecture", "nunique"),
-            missing=("architecture", lambda found: len(self.architectures) - found.nunique()),
+            missing=("architecture", lambda present: len(self.architectures) - present.nunique()),
             seeds=("seed", lambda seeds: " ".join(str(int(seed)) for seed in sorted(seeds.dropna().unique()))),
             lowest=("accuracy", "min"),
             median=("accuracy", "median"),
@@ -129,35 +150,47 @@ class Table:
     def accuracies(
         self, dataset: str, split: str, epochs: int, seeds: SeedPolicy
     ) -> Float[np.ndarray, " architectures"] | Float[np.ndarray, "architectures seeds"]:
-        """Accuracy in percent of all architectures, in the order of `space.enumerate()`; NaN where it is missing.
+        """Accuracies in percent of all architectures, in the order of `space.enumerate()`; NaN where one is missing.
 
         Args:
-            dataset: as listed by `contents`.
+            dataset: Name of the dataset, one of those in `columns`.
             split: `"valid"` or `"test"`.
-            epochs: how long the networks were trained.
-            seeds: `"mean"` over the seeds that an architecture has, `"each"` for one column a seed, or one seed.
+            epochs: Number of epochs that the networks were trained for.
+            seeds: `"mean"` over the seeds that an architecture has, `"each"` for one column per seed in ascending
+                order, or one seed.
+
+        Returns:
+            An array `[architectures]`, or `[architectures, seeds]` with `seeds="each"`.
 
         Raises:
-            NotInTable: there is no such column.
+            NotInTable: The table has no such dataset, split, epochs or seed.
         """
-        found, columns = self._by_seed(dataset, split, epochs)
+        by_seed, columns = self._by_seed(dataset, split, epochs)
         if seeds == "each":
-            return found.copy()
+            return by_seed.copy()
         if seeds == "mean":
-            counts = (~np.isnan(found)).sum(axis=1)
-            return np.divide(np.nansum(found, axis=1), counts, out=np.full(len(found), np.nan), where=counts > 0)
+            counts = (~np.isnan(by_seed)).sum(axis=1)
+            return np.divide(np.nansum(by_seed, axis=1), counts, out=np.full(len(by_seed), np.nan), where=counts > 0)
         if seeds not in columns:
             known = ", ".join("unknown" if seed is None else str(seed) for seed in columns)
             raise NotInTable(f"no seed {seeds} for {dataset} {split} after {epochs} epochs; there are: {known}")
-        return found[:, columns.index(seeds)].copy()
+        return by_seed[:, columns.index(seeds)].copy()
 
     def accuracy(
         self, architecture: Architecture, dataset: str, split: str, epochs: int, seeds: SeedPolicy
     ) -> float | tuple[float, ...]:
-        """Accuracy of one architecture in percent; with `seeds="each"` a tuple.
+        """Accuracy of one architecture in percent; with `seeds="each"` a tuple with one accuracy per seed.
+
+        Args:
+            architecture: Architecture of the table's space.
+            dataset: Name of the dataset, one of those in `columns`.
+            split: `"valid"` or `"test"`.
+            epochs: Number of epochs that the network was trained for.
+            seeds: See `accuracies`.
 
         Raises:
-            NotInTable: there is no such column, or the architecture has no accuracy there.
+            NotInTable: The table has no such dataset, split, epochs or seed, or no accuracy of the architecture there.
+            InvalidArchitecture: The architecture is not one of the table's space.
         """
         text = self.space.format(architecture)
         value = self.accuracies(dataset, split, epochs, seeds)[self.positions[text]]
@@ -166,39 +199,39 @@ class Table:
         return tuple(float(number) for number in value) if seeds == "each" else float(value)
 
     def row(self, architecture: Architecture) -> "pd.DataFrame":
-        """Everything that the table knows about one architecture."""
+        """All rows of one architecture, as a frame with the columns of `COLUMNS`."""
         text = self.space.format(architecture)
         return self.rows.filter(pa.compute.equal(self.rows["architecture"].cast(pa.string()), text)).to_pandas()
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """By architecture as text, its place in `accuracies`."""
+        """Position in `accuracies` of every architecture, by its text."""
         return {text: number for number, text in enumerate(self.architectures)}
 
     @cached_property
     def _numbered(self) -> dict[str, tuple[np.ndarray, list[Any]]]:
-        """By column of `KEY`, the number of every row's value, and the values."""
+        """For every column of `KEY`, the number of every row's value, and the values in the order of these numbers."""
         columns = {name: _distinct(self.rows[name]) for name in KEY}
         return {name: (numbers, values.to_pylist()) for name, (numbers, values) in columns.items()}
 
     @cached_property
     def _row_numbers(self) -> dict[tuple[str, str, int], np.ndarray]:
-        """By dataset, split and epochs, the rows that belong to them."""
+        """Numbers of the rows of every (dataset, split, epochs)."""
         columns = [self._numbered[name] for name in GROUP]
         order, starts = _grouped([numbers for numbers, _ in columns])
         groups = np.split(order, starts)[1:]
-        found = {tuple(values[numbers[rows[0]]] for numbers, values in columns): rows for rows in groups}
-        return {key: rows for key, rows in found.items() if None not in key}
+        by_key = {tuple(values[numbers[rows[0]]] for numbers, values in columns): rows for rows in groups}
+        return {key: rows for key, rows in by_key.items() if None not in key}
 
     @cached_property
     def _row_places(self) -> np.ndarray:
-        """The place in `accuracies` of every row's architecture, -1 where the space has no such architecture."""
+        """Position in `accuracies` of every row's architecture, -1 where the space has no such architecture."""
         numbers, texts = self._numbered["architecture"]
         return np.array([self.positions.get(text, -1) for text in texts])[numbers]
 
     @cached_property
     def _row_accuracies(self) -> np.ndarray:
-        """Every row's accuracy in double precision, NaN where it is missing."""
+        """Accuracy of every row in double precision, NaN where it is missing."""
         column = self.rows["accuracy"].combine_chunks()
         known = _as_numpy(column.is_valid().cast(pa.int8())).astype(bool)
         accuracies = np.full(len(column), np.nan)
@@ -206,12 +239,12 @@ class Table:
         return accuracies
 
     def _by_seed(self, dataset: str, split: str, epochs: int) -> tuple[np.ndarray, list[int | None]]:
-        """One row an architecture of the space, one column a seed, NaN where the file has nothing; and the seeds."""
+        """Accuracies `[architectures, seeds]`, NaN where the file has none, and the seeds, an unknown one first."""
         key = (dataset, split, epochs)
         if key not in self._row_numbers:
             known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in self.columns)
             raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
-        if key not in self._asked:
+        if key not in self._cached:
             rows = self._row_numbers[key]
             numbers, values = self._numbered["seed"]
             seeds = {values[number]: number for number in np.unique(numbers[rows])}
@@ -220,16 +253,20 @@ class Table:
             for column, seed in enumerate(ascending):
                 chosen = rows[(numbers[rows] == seeds[seed]) & (self._row_places[rows] >= 0)]
                 wide[self._row_places[chosen], column] = self._row_accuracies[chosen]
-            self._asked[key] = wide, ascending
-        return self._asked[key]
+            self._cached[key] = wide, ascending
+        return self._cached[key]
 
     @cached_property
-    def _asked(self) -> dict[tuple[str, str, int], tuple[np.ndarray, list[int | None]]]:
-        """What was asked for before."""
+    def _cached(self) -> dict[tuple[str, str, int], tuple[np.ndarray, list[int | None]]]:
+        """Results of `_by_seed`."""
         return {}
 
     def write(self, path: Path) -> None:
-        """Write the table, completely or not at all."""
+        """Write the table to a file, completely or not at all.
+
+        Raises:
+            NotWritten: The disk is full or the folder is read-only, for example.
+        """
         metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
         rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
         with atomic_write(path) as temporary:
@@ -237,11 +274,14 @@ class Table:
 
 
 def read(path: Path) -> Table:
-    """Open a table.
+    """Open the table in a Parquet file.
+
+    Everything is checked on opening, so that a damaged file cannot give a wrong accuracy later: checksums of the pages,
+    columns, size, repeated rows and the range of accuracies.
 
     Raises:
-        MissingData: there is no such file.
-        InvalidTable: it is no table, it is damaged, or its format version is another one.
+        MissingData: There is no such file.
+        InvalidTable: The file is no table, is damaged, or has another format version.
     """
     if not is_file(path):
         raise MissingData(f"table not found at {path}; 'opselect table build digits201' makes one")
@@ -249,7 +289,7 @@ def read(path: Path) -> Table:
         with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
             _check_size(file.metadata, path)
-            # One after the other: what unpacking a column takes is free again for the next.
+            # Columns are read one after the other, so that the memory for unpacking one is free for the next.
             columns = {
                 name: file.read([name], use_threads=False)[name] for name in COLUMNS.names if name in schema.names
             }
@@ -287,10 +327,10 @@ def read(path: Path) -> Table:
 
 
 def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:
-    """Refuse a file whose columns unpack to more than a table has.
+    """Refuse a file whose columns unpack to more than any table has.
 
     Raises:
-        InvalidTable: with what it declares.
+        InvalidTable: The file declares too many rows or bytes.
     """
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
@@ -303,10 +343,14 @@ def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:
 
 
 def check_rows(rows: pa.Table, where: str) -> None:
-    """Check that no accuracy stands twice and that all are percentages.
+    """Check that every accuracy occurs once and is a percentage.
+
+    Args:
+        rows: Accuracies, with the columns of `COLUMNS`.
+        where: Name of the source, for messages.
 
     Raises:
-        InvalidTable: with what is wrong.
+        InvalidTable: Two rows have the same key, or an accuracy is not from 0 to 100.
     """
     _, starts = _grouped([_distinct(rows[name])[0] for name in KEY])
     if len(starts) != rows.num_rows:
@@ -321,7 +365,7 @@ def check_rows(rows: pa.Table, where: str) -> None:
 
 
 def _distinct(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """The number of every row's value among the distinct values of a column, and these; null is a value too."""
+    """The number of every row's value among the distinct values of a column, and these values; null is one of them."""
     array = column.combine_chunks()
     if not isinstance(array, pa.DictionaryArray):
         encoded = array.dictionary_encode(null_encoding="encode")
@@ -331,7 +375,11 @@ def _distinct(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 
 def _grouped(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """An order of the rows in which those that agree in all columns are neighbours, and where each group starts."""
+    """Group the rows that agree in all columns.
+
+    Returns:
+        An order of the rows in which the rows of a group are neighbours, and the position where each group starts.
+    """
     order = np.lexsort(columns)
     first = np.ones(len(order), bool)
     first[1:] = False
@@ -341,16 +389,20 @@ def _grouped(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_numpy(array: pa.Array) -> np.ndarray:
-    """An array without nulls as NumPy's."""
-    # Its own to_numpy imports pandas.
+    """A NumPy array of the same values; the array must have no nulls."""
+    # pyarrow's own to_numpy imports pandas.
     return np.from_dlpack(array)
 
 
 def checked_name(name: str) -> str:
-    """The name, if a table can be imported under it.
+    """Return the name if a table can be imported under it.
 
     Raises:
-        UnknownName: it is not a plain file name, or belongs to a table that is not imported.
+        UnknownName: The name is not a plain file name, or belongs to a table that is not imported.
+
+    Example:
+        >>> checked_name("nasbench201-v1.1")
+        'nasbench201-v1.1'
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name, re.ASCII) or name.endswith(".parquet"):
         raise registry.UnknownName(f"table name {name!r}, expected letters, digits, '.', '_' and '-'")
@@ -360,17 +412,21 @@ def checked_name(name: str) -> str:
 
 
 def names() -> tuple[str, ...]:
-    """Every table that can be loaded by name, registered or imported, sorted."""
+    """Names of all tables that `load` knows, registered or imported, sorted."""
     return tuple(sorted(imported_tables().union(registry.names("tables"))))
 
 
 def load(name: str) -> Table:
-    """The table with a registered name, an imported one, or the one in a file whose path ends in `.parquet`.
+    """Load a registered or imported table by its name, or a file whose path ends in `.parquet`.
 
     Raises:
-        UnknownName: no table has this name.
-        MissingData: the file is not there.
-        InvalidTable: the file cannot be read as a table.
+        UnknownName: No table has this name.
+        MissingData: The file is missing.
+        InvalidTable: The file cannot be read as a table.
+
+    Example:
+        >>> load("digits201").space.name
+        'digits201'
     """
     if name.endswith(".parquet"):
         return read(Path(name))
@@ -383,15 +439,16 @@ def load(name: str) -> Table:
 
 
 def digits201() -> Table:
-    """The table that the package ships: every cell on digits, 10 epochs, 3 seeds, trained by this project."""
+    """The table that the package ships: all 15,625 cells on `digits`, 10 epochs, 3 seeds, trained by this project."""
     return read(Path(__file__).with_name("digits201.parquet"))
 
 
 def nasbench201() -> Table:
-    """The table that 'opselect table import' has made of the published accuracies of NAS-Bench-201.
+    """The table that 'opselect table import' made from the published accuracies of NAS-Bench-201.
 
     Raises:
-        MissingData: nothing has been imported.
+        MissingData: No table has been imported.
+        InvalidTable: The file cannot be read as a table.
     """
     path = imported_table("nasbench201")
     if not path.is_file():

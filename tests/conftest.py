@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+import hypothesis
 import pytest
 
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
@@ -25,6 +26,10 @@ from opselect.spaces.table import Table
 REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
 
 use_single_thread()
+
+# No test depends on a clock: a busy machine may take any time for an example.
+hypothesis.settings.register_profile("opselect", deadline=None)
+hypothesis.settings.load_profile("opselect")
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +56,7 @@ def task() -> Task:
         classes=10,
         seed=0,
         supernet=digits201.supernet(1, 10, seed=0),
-        training=SupernetTraining(epochs=1, batch_size=32),
+        training=DARTS(epochs=1, batch_size=32),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 OPSELECT = Path(sys.executable).with_name("opselect")
 ROOT = Path(__file__).parents[1]
-KINDS = ("spaces", "images", "tables", "selectors", "scores", "proxies", "combinations")
+KINDS = ("spaces", "images", "tables", "selectors", "supernets", "scores", "proxies", "combinations")
 SECONDS = re.compile(r'"seconds": [0-9.e-]+')
 NEEDS_DATA = ("cifar10", "cifar100", "imagenet16-120", "svhn", "nasbench201")
 """Images and tables that are no part of the package."""

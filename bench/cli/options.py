@@ -30,7 +30,7 @@ def load_study(name: str) -> "Study":
     """Read an experiment file, or a packaged experiment by its name."""
     from opselect.bench.experiment.file import InvalidExperiment
     from opselect.bench.experiment.study import read_study
-    from opselect.spaces.reading import is_file
+    from opselect.spaces.files import is_file
     from opselect.spaces.registry import did_you_mean
 
     packaged = Path(__file__).parents[1] / "experiment" / "packaged"

@@ -1,6 +1,6 @@
-"""What a conformance check is: a promise, a way to observe whether it is kept, and one sentence where it is not.
+"""What a conformance check is: a sentence, a way to observe whether it holds, and one sentence where it does not.
 
-Plug-ins and our own parts are held to the same promises, by `opselect conformance NAME` and by tests.
+Plug-ins and our own components pass the same checks, by `opselect conformance NAME` and by tests.
 Nothing here needs a test framework.
 """
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 from unittest import SkipTest
 
 import numpy as np
@@ -22,22 +22,22 @@ Fixture = TypeVar("Fixture")
 
 
 class CheckFailed(AssertionError):
-    """A part does not do what all parts of its kind promise; the message says what was observed and how to mend it."""
+    """A component fails a check of its kind; the message says what was observed and how to mend it."""
 
 
 class NotApplicable(SkipTest):
-    """A promise that means nothing for this part; the message says why. Test runners show it as skipped."""
+    """A check that means nothing for this component; the message says why. Test runners show it as skipped."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One promise, ready to be checked on one part.
+    """One check, ready to run on one component.
 
     Attributes:
-        subject: the part, as messages call it.
-        name: of the check, in a few words.
-        promise: what is promised, one sentence.
-        verify: raises `CheckFailed` or `NotApplicable`.
+        subject: The component, as messages call it.
+        name: Name of the check, in a few words.
+        promise: Sentence that says what is checked.
+        verify: Function that raises `CheckFailed` or `NotApplicable`.
     """
 
     subject: str
@@ -50,50 +50,50 @@ class Check:
         return f"{self.subject}: {self.name}"
 
     def run(self) -> None:
-        """Check the promise.
+        """Run the check.
 
         Raises:
-            CheckFailed: it is not kept; the message begins with the subject and the promise.
-            NotApplicable: it means nothing for this part.
+            CheckFailed: The check fails; the message begins with the subject and the name of the check.
+            NotApplicable: The check means nothing for this component.
         """
         try:
             self.verify()
-        except CheckFailed as broken:
-            raise CheckFailed(f"{self}: {broken}") from broken.__cause__
+        except CheckFailed as failure:
+            raise CheckFailed(f"{self}: {failure}") from failure.__cause__
 
 
 def checks_of(
     subject: str,
     component: object,
     fixture: Fixture,
-    promises: Sequence[Callable[[Fixture], None]],
+    functions: Sequence[Callable[[Fixture], None]],
 ) -> tuple[Check, ...]:
-    """The promises as checks of one part; their names and sentences are those of the functions.
+    """The checks of one component; their names and sentences are those of the functions.
 
     Args:
-        subject: what messages call the part.
-        component: its `expected_failures`, if it has any, are heeded.
-        fixture: what the functions look at.
-        promises: each raises `CheckFailed` or `NotApplicable`.
+        subject: The component, as messages call it.
+        component: Component; a check that its `expected_failures` name does not apply.
+        fixture: Argument of the functions.
+        functions: Checks; each raises `CheckFailed` or `NotApplicable`.
     """
-    exceptions: Mapping[str, str] = getattr(component, EXPECTED_FAILURES, {})
+    expected_failures: Mapping[str, str] = getattr(component, EXPECTED_FAILURES, {})
 
-    def check(promise: Callable[[Fixture], None]) -> Check:
-        name = promise.__name__.replace("_", " ")
+    def check(function: Callable[[Fixture], None]) -> Check:
+        name = function.__name__.replace("_", " ")
 
         def verify() -> None:
-            if name in exceptions:
-                raise NotApplicable(f"its author says: {exceptions[name]}")
-            promise(fixture)
+            if name in expected_failures:
+                raise NotApplicable(f"its author says: {expected_failures[name]}")
+            function(fixture)
 
-        return Check(subject, name, (promise.__doc__ or "").partition("\n")[0], verify)
+        return Check(subject, name, (function.__doc__ or "").partition("\n")[0], verify)
 
-    return tuple(map(check, promises))
+    return tuple(map(check, functions))
 
 
-def expect(kept: bool | np.bool_, sentence: str) -> None:
-    """Raise `CheckFailed` with the sentence unless the promise is kept."""
-    if not kept:
+def expect(holds: bool | np.bool_, sentence: str) -> None:
+    """Raise `CheckFailed` with the sentence unless the condition holds."""
+    if not holds:
         raise CheckFailed(sentence)
 
 
@@ -108,8 +108,9 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
-RandomStates: TypeAlias = dict[str, object]
-"""By library, the state of its global random stream."""
+def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """The names of the values that differ before and after, compared to the last bit."""
+    return [name for name in before if not same(before[name], after[name])]
 
 
 @contextmanager
@@ -117,20 +118,20 @@ def leaving_random_state(what: str) -> Iterator[None]:
     """Check that a block leaves the global random states of torch, NumPy and Python as they were.
 
     Args:
-        what: the beginning of the sentence, for example `"scoring a network"`.
+        what: Beginning of the sentence, for example `"scoring a network"`.
 
     Raises:
-        CheckFailed: one of them has changed.
+        CheckFailed: One of them has changed.
     """
     before = random_states()
     yield
-    expect_kept_random_states(what, before, random_states())
+    expect_no_random_state(what, changed(before, random_states()))
 
 
-def random_states() -> RandomStates:
-    """The global random states now."""
+def random_states() -> dict[str, object]:
+    """The global random states now, by library."""
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global state is what is checked
-    states: RandomStates = {
+    states: dict[str, object] = {
         "torch": torch.get_rng_state(),
         "numpy": [state["state"]["key"], state["state"]["pos"], state["has_gauss"]],
     }
@@ -140,18 +141,13 @@ def random_states() -> RandomStates:
     return states
 
 
-def expect_kept_random_states(what: str, before: RandomStates, after: RandomStates) -> None:
-    """Check that the global random states are the same.
+def expect_no_random_state(what: str, used: Sequence[str]) -> None:
+    """Raise `CheckFailed` if a global random state was used.
 
     Args:
-        what: was done between the two.
-        before: as they were.
-        after: as they became.
-
-    Raises:
-        CheckFailed: one of them has changed.
+        what: Beginning of the sentence, for example `"scoring a network"`.
+        used: The libraries whose global random states have changed.
     """
-    used = [name for name in before if not same(before[name], after[name])]
     expect(
         not used,
         f"{what} used the global random state of {' and '.join(used)}; draw from a generator of your own, seeded for "

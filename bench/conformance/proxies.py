@@ -1,6 +1,6 @@
-"""The promises of proxies and of their combinations: one small function each, whose first line is the promise."""
+"""The checks of proxies and of their combinations: one small function each, whose first line says what is checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from opselect.bench.conformance.check import (
     NotApplicable,
-    RandomStates,
+    changed,
     expect,
-    expect_kept_random_states,
+    expect_no_random_state,
     leaving_random_state,
     random_states,
     same,
@@ -42,11 +42,16 @@ def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[st
     }
 
 
-def expect_unchanged(what: str, before: dict[str, object], after: dict[str, object]) -> None:
-    changed = [name for name in before if not same(before[name], after[name])]
+def expect_unchanged(what: str, names: Sequence[str]) -> None:
+    """Raise `CheckFailed` if something of a network or its images has changed.
+
+    Args:
+        what: Beginning of the sentence, for example `"scoring a network"`.
+        names: What has changed, by the names of a snapshot.
+    """
     expect(
-        not changed,
-        f"{what} changed {' and '.join(changed)}; work on copies (torch.func.functional_call takes them), and "
+        not names,
+        f"{what} changed {' and '.join(names)}; work on copies (torch.func.functional_call takes them), and "
         "undo modes and hooks",
     )
 
@@ -59,37 +64,33 @@ class Scored:
     """One network that was scored.
 
     Attributes:
-        what: the network, as messages call it.
-        score: the answer.
-        again: the answer to the same question once more.
-        reordered: the answer for the images in another order.
-        before: everything about the network that scoring it must not change.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
+        what: The network, as messages call it.
+        score: Score of the network.
+        again: Score of the same network and images, computed again.
+        reordered: Score for the images in reverse order.
+        changed: What scoring has changed of the network and the images, though it must not.
+        random_used: Libraries whose global random states scoring has changed.
     """
 
     what: str
-    # Whatever a proxy may answer: that it is a float is what is checked.
+    # Any value: a check below observes whether it is a float.
     score: Any
     again: Any
     reordered: Any
-    before: dict[str, object]
-    after: dict[str, object]
-    random_before: RandomStates
-    random_after: RandomStates
+    changed: list[str]
+    random_used: list[str]
 
 
 @dataclass(frozen=True)
 class ProxyFixture:
-    """A proxy and what it is asked about.
+    """A proxy and the networks and images that it scores.
 
     Attributes:
-        proxy: what is checked.
-        network: a stand-alone network.
-        supernet: of any space.
-        weights: for the supernet; at least one operation has weight zero.
-        batch: a few images.
+        proxy: Proxy to check.
+        network: Stand-alone network.
+        supernet: Supernet of any space.
+        weights: Weights for the supernet; at least one operation has weight zero.
+        batch: A few images.
     """
 
     proxy: Proxy
@@ -108,22 +109,22 @@ class ProxyFixture:
                 subject.train(training)
                 before, random_before = snapshot(subject, self.batch), random_states()
                 score = self.proxy(subject, self.batch)
-                after, random_after = snapshot(subject, self.batch), random_states()
+                changes = changed(before, snapshot(subject, self.batch)), changed(random_before, random_states())
                 again, reordered = self.proxy(subject, self.batch), self.proxy(subject, reversed_batch)
-                found.append(Scored(what, score, again, reordered, before, after, random_before, random_after))
+                found.append(Scored(what, score, again, reordered, *changes))
         return found
 
 
 def network_untouched(fixture: ProxyFixture) -> None:
     """Parameters, buffers, gradients, modes, hooks and images are afterwards what they were before."""
     for each in fixture.scored:
-        expect_unchanged(f"scoring {each.what}", each.before, each.after)
+        expect_unchanged(f"scoring {each.what}", each.changed)
 
 
 def global_random_state_untouched(fixture: ProxyFixture) -> None:
     """The global random states of torch, NumPy and Python are afterwards what they were before."""
     for each in fixture.scored:
-        expect_kept_random_states(f"scoring {each.what}", each.random_before, each.random_after)
+        expect_no_random_state(f"scoring {each.what}", each.random_used)
 
 
 def answer_is_a_number(fixture: ProxyFixture) -> None:
@@ -158,7 +159,8 @@ def scores_together_are_those_of_each(fixture: ProxyFixture) -> None:
     before = snapshot(fixture.supernet, fixture.batch)
     with leaving_random_state("scoring several weights together"):
         together = fixture.proxy.score_many(fixture.supernet, several, fixture.batch)
-    expect_unchanged("scoring several weights together", before, snapshot(fixture.supernet, fixture.batch))
+    after = snapshot(fixture.supernet, fixture.batch)
+    expect_unchanged("scoring several weights together", changed(before, after))
     alone = [fixture.proxy(Weighted(fixture.supernet, weights), fixture.batch) for weights in several]
     expect(
         len(together) == len(alone) and bool(np.allclose(together, alone, rtol=1e-4, equal_nan=True)),
@@ -166,7 +168,7 @@ def scores_together_are_those_of_each(fixture: ProxyFixture) -> None:
     )
 
 
-PROXY_PROMISES: tuple[Callable[[ProxyFixture], None], ...] = (
+PROXY_CHECKS: tuple[Callable[[ProxyFixture], None], ...] = (
     answer_is_a_number,
     network_untouched,
     global_random_state_untouched,
@@ -217,7 +219,7 @@ class CombinationFixture:
     """A combination and made-up scores.
 
     Attributes:
-        combination: what is checked.
+        combination: Combination to check.
     """
 
     combination: Combination
@@ -281,7 +283,7 @@ def undefined_members_stand_aside(fixture: CombinationFixture) -> None:
         )
 
 
-COMBINATION_PROMISES: tuple[Callable[[CombinationFixture], None], ...] = (
+COMBINATION_CHECKS: tuple[Callable[[CombinationFixture], None], ...] = (
     names_registered_proxies,
     one_score_a_member,
     permuted_members,

@@ -1,10 +1,10 @@
-"""The promises of selectors and of scores: one small function each, whose first line is the promise."""
+"""The checks of selectors and of scores: one small function each, whose first line says what is checked."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from opselect.bench.conformance.check import (
     CheckFailed,
     NotApplicable,
-    RandomStates,
+    changed,
     expect,
-    expect_kept_random_states,
+    expect_no_random_state,
     leaving_random_state,
     random_states,
     same,
@@ -23,12 +23,14 @@ from opselect.bench.conformance.check import (
 from opselect.bench.conformance.proxies import expect_unchanged, snapshot
 from opselect.bench.conformance.tasks import Permutation, planted_task, sealed, small_task
 from opselect.selectors.methods import Settings, initial_state
-from opselect.selectors.task import RegisteredScore, SearchState, Selection, Selector, SupernetState, Task
+from opselect.selectors.task import INITIAL_SUPERNET, Needs, RegisteredScore, SearchState, Selection, Selector, Task
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.space import NONE
 
 Scores = dict[int, tuple[float, ...]]
-"""By edge number, one score an operation."""
+"""By edge number, one score per operation."""
+
+Answer = TypeVar("Answer")
 
 
 # --- scores
@@ -39,15 +41,15 @@ class ScoreFixture:
     """A registered score.
 
     Attributes:
-        score: what is checked.
+        score: Score to check.
     """
 
     score: RegisteredScore
 
     @property
-    def supernet_state(self) -> SupernetState:
+    def needs(self) -> Needs:
         """What the score needs."""
-        return self.score.supernet_state
+        return self.score.needs
 
     @property
     def oracle(self) -> bool:
@@ -57,14 +59,14 @@ class ScoreFixture:
     def states(self, seed: int = 5) -> dict[str, SearchState]:
         """The start of a search, and a state in the middle of one; each with a task of its own."""
         return {
-            "at the start": initial_state(small_task(self.supernet_state, seed)),
-            "half-way": initial_state(small_task(self.supernet_state, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
+            "at the start": initial_state(small_task(self.needs, seed)),
+            "half-way": initial_state(small_task(self.needs, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
         }
 
     @cached_property
     def original_scores(self) -> Scores:
         """What permuted scores are compared with."""
-        return self.first_scores(small_task(self.supernet_state))
+        return self.first_scores(small_task(self.needs))
 
     def first_scores(self, task: Task) -> Scores:
         """Of all edges while nothing is decided."""
@@ -106,17 +108,17 @@ def scoring_leaves_everything(fixture: ScoreFixture) -> None:
         with leaving_random_state(f"scoring {when}"):
             for edge in state.decisions.open_edges:
                 fixture.score(state, edge)
-        expect_unchanged(f"scoring {when}", before, snapshot(network, task.images.val_split))
+        expect_unchanged(f"scoring {when}", changed(before, snapshot(network, task.images.val_split)))
         expect(same(alpha, state.alpha), f"scoring {when} changed alpha; clone what you change")
 
 
 def score_reads_its_task_only(fixture: ScoreFixture) -> None:
     """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
-    task = small_task(fixture.supernet_state)
+    task = small_task(fixture.needs)
     reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
-    with sealed() as asked:
+    with sealed() as reads:
         scores = _unless_missing(lambda: fixture.first_scores(reduced))
-    _expect_sealed(asked)
+    _expect_no_reads(reads)
     if not fixture.oracle:
         expect(
             same(list((scores or {}).values()), list(fixture.first_scores(task).values())),
@@ -124,7 +126,7 @@ def score_reads_its_task_only(fixture: ScoreFixture) -> None:
         )
 
 
-SCORE_PROMISES: tuple[Callable[[ScoreFixture], None], ...] = (
+SCORE_CHECKS: tuple[Callable[[ScoreFixture], None], ...] = (
     one_number_an_operation,
     same_scores_again,
     scoring_leaves_everything,
@@ -140,29 +142,26 @@ class Run:
     """One call of a selector.
 
     Attributes:
-        task: what it was given, as it left it.
-        selection: what it selected.
-        seconds: how long it took.
-        before: alpha, images and accuracies of the task, before.
-        after: the same afterwards.
-        random_before: global random states.
-        random_after: the same afterwards.
+        task: Task that it was given, as it left it.
+        selection: Selection that it returned.
+        seconds: Duration in seconds.
+        changed: What the call has changed of the task, though it must not: alpha, images or accuracies.
+        random_used: Libraries whose global random states the call has changed.
     """
 
     task: Task
     selection: Selection
     seconds: float
-    before: dict[str, object]
-    after: dict[str, object]
-    random_before: RandomStates
-    random_after: RandomStates
+    changed: list[str]
+    random_used: list[str]
 
 
 def _run(selector: Selector, task: Task) -> Run:
     before, random_before, started = _given(task), random_states(), time.perf_counter()
     selection = selector(task)
     seconds = time.perf_counter() - started
-    return Run(task, selection, seconds, before, _given(task), random_before, random_states())
+    random_used = changed(random_before, random_states())
+    return Run(task, selection, seconds, changed(before, _given(task)), random_used)
 
 
 def _given(task: Task) -> dict[str, object]:
@@ -180,17 +179,17 @@ class SelectorFixture:
     """A selector and a way to make its task.
 
     Attributes:
-        selector: what is checked.
-        make_task: builds the same task, with a supernet of its own, every time; the task observes nothing.
+        selector: Selector to check.
+        make_task: Builds the same task, with a supernet of its own, on every call; the task records no further scores.
     """
 
     selector: Selector
     make_task: Callable[[], Task]
 
     @property
-    def supernet_state(self) -> SupernetState:
+    def needs(self) -> Needs:
         """What the selector needs."""
-        return self.selector.supernet_state
+        return self.selector.needs
 
     @property
     def oracle(self) -> bool:
@@ -204,12 +203,12 @@ class SelectorFixture:
 
     @cached_property
     def again(self) -> Run:
-        """A second call with the same task, built anew; it is the timed one, since by then everything is loaded."""
+        """A second call with the same task, built again; it is the timed one, since by then everything is loaded."""
         return _run(self.selector, self.make_task())
 
     @cached_property
     def observed(self) -> Run:
-        """A call whose task observes all scores."""
+        """A call whose task records all scores."""
         return _run(self.selector, replace(self.make_task(), record_all_scores=True))
 
     @property
@@ -218,7 +217,7 @@ class SelectorFixture:
         return self.observed.selection.steps[0].scores
 
     def first_scores(self, task: Task) -> Scores:
-        """What the first step shows: of all open edges, if the selector observes them."""
+        """Scores of the first step: of all open edges, if the selector records them."""
         return self.selector(replace(task, record_all_scores=True)).steps[0].scores
 
 
@@ -289,9 +288,11 @@ def _difference(first: Selection, second: Selection) -> str:
 def only_the_supernet_changes(fixture: SelectorFixture) -> None:
     """A selector changes no global random state and nothing of its task but the supernet, which is its own."""
     run = fixture.run
-    expect_kept_random_states("selecting", run.random_before, run.random_after)
-    changed = [name for name in run.before if not same(run.before[name], run.after[name])]
-    expect(not changed, f"selecting changed {' and '.join(changed)} of its task; other trials read them too, so copy")
+    expect_no_random_state("selecting", run.random_used)
+    expect(
+        not run.changed,
+        f"selecting changed {' and '.join(run.changed)} of its task; other trials read them too, so copy",
+    )
 
 
 def costs_are_written(fixture: SelectorFixture) -> None:
@@ -338,9 +339,9 @@ def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
     task = fixture.make_task()
     reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
-    with sealed() as asked:
+    with sealed() as reads:
         selection = _unless_missing(lambda: fixture.selector(reduced))
-    _expect_sealed(asked)
+    _expect_no_reads(reads)
     expect(
         fixture.oracle or selection == fixture.run.selection,
         "without the table's validation accuracies it selects something else or fails; declare "
@@ -348,7 +349,7 @@ def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     )
 
 
-SELECTOR_PROMISES: tuple[Callable[[SelectorFixture], None], ...] = (
+SELECTOR_CHECKS: tuple[Callable[[SelectorFixture], None], ...] = (
     valid_architecture,
     every_edge_decided_once,
     best_score_is_chosen,
@@ -376,17 +377,17 @@ def settings_survive_a_file(fixture: SelectorFixture) -> None:
 
 
 def _unless_missing(attempt: Callable[[], Any]) -> Any:
-    """The answer; None where a seal or a missing ingredient prevented it, whatever the part makes of that."""
+    """The result; None where it failed for want of what it may not read."""
     try:
         return attempt()
     except Exception:
         return None
 
 
-def _expect_sealed(asked: list[str]) -> None:
+def _expect_no_reads(reads: list[str]) -> None:
     expect(
-        not asked,
-        f"it read {', '.join(dict.fromkeys(asked))}; a selection may read its task and nothing else, test "
+        not reads,
+        f"it read {', '.join(dict.fromkeys(reads))}; a selection may read its task and nothing else, test "
         "accuracies and test images least of all",
     )
 
@@ -394,7 +395,7 @@ def _expect_sealed(asked: list[str]) -> None:
 def permuted_operations(fixture: SelectorFixture | ScoreFixture) -> None:
     """Operations in another order have the scores that they had, and the same ones are chosen."""
     permutation = Permutation.of_operations(digits201)
-    task = permutation.task(small_task(fixture.supernet_state, record_all_scores=True))
+    task = permutation.task(small_task(fixture.needs, record_all_scores=True))
     if isinstance(fixture, ScoreFixture):
         _check_permuted_scores(fixture, permutation, fixture.first_scores(task), "the operations of every edge")
         return
@@ -406,7 +407,7 @@ def permuted_operations(fixture: SelectorFixture | ScoreFixture) -> None:
 def permuted_edges(fixture: SelectorFixture | ScoreFixture) -> None:
     """Edges in another order have the scores that they had."""
     permutation = Permutation.of_edges(digits201)
-    permuted = fixture.first_scores(permutation.task(small_task(fixture.supernet_state)))
+    permuted = fixture.first_scores(permutation.task(small_task(fixture.needs)))
     _check_permuted_scores(fixture, permutation, permuted, "the edges")
 
 
@@ -427,7 +428,7 @@ def _check_permuted_scores(
         raise NotApplicable("its first step shows no edge that is also shown in the other order")
     if agreement >= MOSTLY_EQUAL:
         return
-    by_seed = _agreement(fixture.original_scores, fixture.first_scores(small_task(fixture.supernet_state, seed=6)))
+    by_seed = _agreement(fixture.original_scores, fixture.first_scores(small_task(fixture.needs, seed=6)))
     drawn = by_seed is not None and by_seed < MOSTLY_EQUAL
     expect(
         drawn and by_seed is not None and agreement >= by_seed - CHANCE,
@@ -472,28 +473,23 @@ SECOND_PLAN = (3, 4, 1, 2, 3, 4)
 
 
 def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
-    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another."""
-    if fixture.supernet_state == "initial":
+    """An operation for which supernet, alpha and accuracies speak does better than where they speak for another.
+
+    Two tasks differ in one thing: each has another planted best operation on every edge, of which supernet, alpha and
+    accuracies agree that it is the best one. The planted operation must do better in its own task than in the other
+    task, where another one is planted. Comparing an operation with itself cancels what a method prefers anyway, such as
+    skip connections, and leaves the sign: with the wrong one, the planted operation does better in the other task.
+    """
+    if fixture.needs == INITIAL_SUPERNET:
         raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
-    tasks = [planted_task(fixture.supernet_state, plan) for plan in (FIRST_PLAN, SECOND_PLAN)]
+    first, second = (planted_task(fixture.needs, plan) for plan in (FIRST_PLAN, SECOND_PLAN))
     if isinstance(fixture, ScoreFixture):
-        scores = [fixture.first_scores(task) for task in tasks]
-        own, foreign = (
-            sum(_rank(scores[which], edge, plan[edge]) for which, plan in pairs for edge in range(len(plan)))
-            for pairs in (
-                ((0, FIRST_PLAN), (1, SECOND_PLAN)),
-                ((1, FIRST_PLAN), (0, SECOND_PLAN)),
-            )
-        )
+        own, foreign, alike = _counts(rank_sum, fixture.first_scores(first), fixture.first_scores(second))
         observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
     else:
-        operations = digits201.edges[0].operations
-        chosen = [[operations.index(name) for name in fixture.selector(task).architecture.operations] for task in tasks]
-        own = sum(map(int.__eq__, chosen[0], FIRST_PLAN)) + sum(map(int.__eq__, chosen[1], SECOND_PLAN))
-        foreign = sum(map(int.__eq__, chosen[1], FIRST_PLAN)) + sum(map(int.__eq__, chosen[0], SECOND_PLAN))
+        own, foreign, alike = _counts(hits, _chosen(fixture.selector(first)), _chosen(fixture.selector(second)))
         observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
-        scores = [dict(enumerate((float(number),) for number in each)) for each in chosen]
-    if own == foreign and scores[0] == scores[1]:
+    if own == foreign and alike:
         raise NotApplicable("it does not depend on supernet, alpha or accuracies")
     expect(
         own > foreign,
@@ -501,10 +497,32 @@ def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
     )
 
 
-def _rank(scores: Scores, edge: int, operation: int) -> float:
-    """How many operations of the edge are worse, ties half."""
-    mine, others = scores[edge][operation], np.array(scores[edge])
-    return float((others < mine).sum() + 0.5 * ((others == mine).sum() - 1))
+def _counts(
+    count: Callable[[Answer, Sequence[int]], float], first: Answer, second: Answer
+) -> tuple[float, float, bool]:
+    """What two answers have of their own plans, what they have of each other's, and whether they are the same."""
+    own = count(first, FIRST_PLAN) + count(second, SECOND_PLAN)
+    foreign = count(second, FIRST_PLAN) + count(first, SECOND_PLAN)
+    return float(own), float(foreign), first == second
+
+
+def _chosen(selection: Selection) -> tuple[int, ...]:
+    """The number of the selected operation of every edge."""
+    return tuple(map(digits201.edges[0].operations.index, selection.architecture.operations))
+
+
+def hits(chosen: Sequence[int], plan: Sequence[int]) -> int:
+    """How many edges have the operation that a plan says is best."""
+    return sum(map(int.__eq__, chosen, plan))
+
+
+def rank_sum(scores: Scores, plan: Sequence[int]) -> float:
+    """How many operations score worse than the one that a plan says is best, over all edges; ties count half."""
+    total = 0.0
+    for edge, best in enumerate(plan):
+        own, all_scores = scores[edge][best], np.array(scores[edge])
+        total += float((all_scores < own).sum() + 0.5 * ((all_scores == own).sum() - 1))
+    return total
 
 
 PERMUTED_AND_PLANTED: tuple[Callable[[SelectorFixture | ScoreFixture], None], ...] = (
@@ -512,4 +530,4 @@ PERMUTED_AND_PLANTED: tuple[Callable[[SelectorFixture | ScoreFixture], None], ..
     permuted_edges,
     larger_is_better,
 )
-"""What selectors and scores promise on tasks that are told in another order, or have a planted answer."""
+"""Checks of selectors and scores on tasks in another order, or with a planted best operation."""

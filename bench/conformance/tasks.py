@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from opselect.bench.conformance.check import CheckFailed
-from opselect.selectors.supernets.settings import SupernetTraining
-from opselect.selectors.task import SearchImages, SupernetState, Task
+from opselect.selectors.supernets.darts import DARTS
+from opselect.selectors.task import Needs, SearchImages, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.nasbench201.space import digits201
@@ -21,24 +21,24 @@ from opselect.spaces.table import Table
 
 IMAGES_PER_HALF = 32
 SPACE = digits201.resized(channels=4, cells=None)
-TRAINING = SupernetTraining(epochs=1, batch_size=16)
+TRAINING = DARTS(epochs=1, batch_size=16)
 
 
-def small_task(supernet_state: SupernetState, seed: int = 5, record_all_scores: bool = False) -> Task:
+def small_task(needs: Needs, seed: int = 5, record_all_scores: bool = False) -> Task:
     """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
 
-    What a selector gets depends on the state that it asks for, as in a trial: nothing, an untrained supernet, or one
+    What a selector gets depends on the state that it needs, as in a trial: nothing, an untrained supernet, or one
     with an alpha too. Training is replaced by an alpha that differs clearly between operations.
     """
-    train, trained = digits().train, supernet_state.startswith("trained")
+    train = digits().train
     count = IMAGES_PER_HALF
     return Task(
         space=SPACE,
         images=SearchImages(train[:count], train[count : 2 * count]),
         classes=10,
         seed=seed,
-        supernet=None if supernet_state == "none" else SPACE.supernet(1, 10, seed=0),
-        alpha=torch.arange(30.0).reshape(6, 5).sin() if trained else None,
+        supernet=SPACE.supernet(1, 10, seed=0) if needs.supernet else None,
+        alpha=torch.arange(30.0).reshape(6, 5).sin() if needs.trained else None,
         valid_accuracies=numpy_generator("conformance", "accuracies").uniform(10, 90, 5**6),
         training=TRAINING,
         record_all_scores=record_all_scores,
@@ -72,7 +72,7 @@ class Permutation:
         return cls(edges, tuple(tuple(range(len(space.edges[edge].operations))) for edge in edges))
 
     def task(self, task: Task) -> Task:
-        """The same task, told in the other order: supernet, alpha and accuracies mean what they meant."""
+        """The same task in the other order: supernet, alpha and accuracies mean what they meant."""
         space = PermutedSpace(task.space, self)
         alpha, accuracies = task.alpha, task.valid_accuracies
         if alpha is not None:
@@ -217,12 +217,12 @@ class PlantedSupernet(nn.Module):
         return logits
 
 
-def planted_task(supernet_state: SupernetState, best: Sequence[int]) -> Task:
+def planted_task(needs: Needs, best: Sequence[int]) -> Task:
     """A task in which everything that is known speaks for one operation of every edge: supernet, alpha, accuracies.
 
     The first row of an image says which class it has, the second is noise that makes the supernet err now and then.
     """
-    task = small_task(supernet_state, seed=1)
+    task = small_task(needs, seed=1)
 
     def images(half: str) -> LabelledImages:
         labels = torch.arange(PLANTED_IMAGES) % PLANTED_CLASSES
@@ -246,17 +246,17 @@ def planted_task(supernet_state: SupernetState, best: Sequence[int]) -> Task:
 
 @contextmanager
 def sealed() -> Iterator[list[str]]:
-    """While the block runs, tables of accuracies and datasets answer nothing; what was asked for is in the list.
+    """While the block runs, tables of accuracies and datasets refuse to be read; the list has each attempt.
 
     A task holds all that a selector may read, so it has no reason to open either.
     """
-    asked: list[str] = []
+    reads: list[str] = []
 
     def refusing(what: str) -> object:
         def refuse(self: object, name: str) -> object:
             if name.startswith("__"):
                 return object.__getattribute__(self, name)
-            asked.append(f"{what}.{name}")
+            reads.append(f"{what}.{name}")
             raise CheckFailed(f"{what}.{name} was read; a selection may read its task and nothing else")
 
         return refuse
@@ -265,7 +265,7 @@ def sealed() -> Iterator[list[str]]:
     for kind, what in kinds.items():
         setattr(kind, "__getattribute__", refusing(what))  # noqa: B010 - mypy forbids to assign it
     try:
-        yield asked
+        yield reads
     finally:
         for kind in kinds:
             delattr(kind, "__getattribute__")

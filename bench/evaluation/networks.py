@@ -11,18 +11,17 @@ import torch
 
 from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
+from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import FORMAT_VERSION, Value, open_for_append, read_lines
-from opselect.bench.runs.trial import environment, reason_of, software
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.darts.space import DARTSSpace
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import NotWritten, check_writable
+from opselect.spaces.files import NotWritten, check_writable, read_text
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import content_hash
 from opselect.spaces.inspection import multiply_adds
-from opselect.spaces.reading import read_text
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, SearchSpace
 

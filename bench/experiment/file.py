@@ -1,23 +1,23 @@
 """Experiments: one TOML file, checked completely before anything runs."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from opselect.bench.evaluation.training import NetworkTraining
-from opselect.selectors.methods import Settings
+from opselect.selectors.methods import FORMER_SELECTORS, Settings
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import Selector
 from opselect.spaces import registry
 from opselect.spaces import table as tables
 from opselect.spaces.errors import UserError
+from opselect.spaces.files import read_text, read_toml
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData
-from opselect.spaces.reading import read_text, read_toml
 from opselect.spaces.space import SearchSpace
-from opselect.spaces.table import NotInTable, Table
+from opselect.spaces.table import Table
 
 LONGEST_LABEL = 100
 
@@ -122,14 +122,30 @@ class NetworkChoice(NetworkTraining):
         return NetworkTraining.model_validate(self.model_dump(include=set(NetworkTraining.model_fields)))
 
 
-class SelectorEntry(_Checked):
-    """One selector of an experiment.
+class SupernetEntry(_Checked):
+    """One supernet training of an experiment.
 
     Attributes:
-        name: the registered name.
-        label: what reports call it; the name, unless the file says otherwise.
-        settings: the selector itself, its settings checked.
-        seeds: of its trials, where they are not the experiment's.
+        name: Registered name.
+        training: Settings and plugs of the training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    training: SupernetTraining
+
+
+class SelectorEntry(_Checked):
+    """One selector of an experiment, on one supernet training where it needs a trained supernet.
+
+    Attributes:
+        name: Registered name of the selector.
+        label: What reports call it: the name, unless the file says otherwise, and " on TRAINING" behind it where the
+            training is not the first of the file.
+        settings: The selector itself, its settings checked.
+        seeds: Seeds of its trials, where they are not the experiment's.
+        supernet: The training of its supernet; None where it needs no trained one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -138,12 +154,26 @@ class SelectorEntry(_Checked):
     label: str
     settings: Settings
     seeds: tuple[int, ...] | None = None
+    supernet: SupernetEntry | None = None
+
+    @property
+    def recorded_supernet(self) -> str | None:
+        """The name of the supernet training in records: None for `darts`, whose records are older than the others."""
+        return self.supernet.name if self.supernet and self.supernet.name != "darts" else None
 
     @property
     def selector(self) -> Selector:
         """The callable."""
         selector: Selector = self.settings  # type: ignore[assignment]
         return selector
+
+
+def _table_or_tables(value: object) -> object:
+    # pydantic would complain about each of the two forms.
+    tables = value if isinstance(value, list) else [value]
+    if not tables or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{shown(value)}, expected a table [supernet] or tables [[supernet]]")
+    return value
 
 
 class _ExperimentFile(_Checked):
@@ -158,7 +188,9 @@ class _ExperimentFile(_Checked):
     seeds: Seeds
     observe: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
-    supernet: dict[str, Any] = Field(default_factory=dict)
+    supernet: Annotated[dict[str, Any] | list[dict[str, Any]], BeforeValidator(_table_or_tables)] = Field(
+        default_factory=dict
+    )
     training: dict[str, Any] | None = None
     selector: list[dict[str, Any]] = Field(min_length=1)
 
@@ -176,9 +208,11 @@ class Experiment(_Checked):
         seeds: each gives one trial a selector, on the same supernet.
         observe: score every open edge at every step, for the report.
         device: where networks run.
-        supernet: settings of supernet training.
         training: of selected networks; None where they are not trained.
-        selectors: what is compared, in the order of the report.
+        selectors: what is compared, in the order of the report: every selector that needs a trained supernet once for
+            each supernet training.
+        supernets: the supernet trainings of the file, the first one being `darts` with defaults where it names none.
+        left_out: by label, why a selector is not run on a supernet training.
         text: the file as it was written, to be kept beside the results.
     """
 
@@ -193,9 +227,10 @@ class Experiment(_Checked):
     seeds: tuple[int, ...]
     observe: bool
     device: Literal["cpu", "cuda"]
-    supernet: SupernetTraining
     training: NetworkChoice | None
     selectors: tuple[SelectorEntry, ...]
+    supernets: tuple[SupernetEntry, ...]
+    left_out: tuple[tuple[str, str], ...]
     text: str
 
     @property
@@ -207,6 +242,11 @@ class Experiment(_Checked):
     def runs(self) -> tuple[tuple[SelectorEntry, int], ...]:
         """Every selector with each of its seeds."""
         return tuple((entry, seed) for entry in self.selectors for seed in entry.seeds or self.seeds)
+
+    @property
+    def preface(self) -> dict[str, str]:
+        """What stands below the title of the report: the cells of the grid that were left out, and why."""
+        return {f"left out, {label}": reason for label, reason in self.left_out}
 
     def load_space(self) -> SearchSpace:
         """The space itself."""
@@ -239,10 +279,8 @@ def parse(text: str, where: str) -> Experiment:
     except ValueError as error:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = checked_settings(_ExperimentFile, content, where)
-    supernet = checked_settings(SupernetTraining, file.supernet, f"{where}, [supernet]")
-    selectors = tuple(
-        selector_entry(entry, f"{where}, selector {number}") for number, entry in enumerate(file.selector, start=1)
-    )
+    supernets = _supernet_entries(file, where)
+    selectors, left_out = _crossed(file.selector, supernets, isinstance(file.supernet, list), where)
     labels = [entry.label for entry in selectors]
     for label in labels:
         if labels.count(label) > 1:
@@ -250,7 +288,8 @@ def parse(text: str, where: str) -> Experiment:
                 f"{where}: {labels.count(label)} selectors are called {label!r}; give each a 'label' of its own"
             )
     for number, entry in enumerate(selectors):
-        twin = next((other for other in selectors[:number] if other.settings == entry.settings), None)
+        cell = entry.settings, entry.supernet
+        twin = next((other for other in selectors[:number] if (other.settings, other.supernet) == cell), None)
         if twin is not None:
             raise InvalidExperiment(
                 f"{where}: {twin.label!r} and {entry.label!r} are the same selector with the same settings; keep one"
@@ -265,9 +304,10 @@ def parse(text: str, where: str) -> Experiment:
         seeds=file.seeds,
         observe=file.observe,
         device=file.device,
-        supernet=supernet,
         training=None if file.training is None else _network_choice(file.training, file.images, where),
         selectors=selectors,
+        supernets=tuple(supernets),
+        left_out=left_out,
         text=text,
     )
 
@@ -296,54 +336,111 @@ def text_of(path: Path) -> str:
         raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
 
 
-def check_ingredients(experiment: Experiment) -> None:
-    """Check that the data and the accuracies that an experiment names are there, before anything slow starts.
+def _crossed(
+    contents: Sequence[dict[str, Any]], trainings: Sequence[SupernetEntry], is_grid: bool, where: str
+) -> tuple[tuple[SelectorEntry, ...], tuple[tuple[str, str], ...]]:
+    """Every selector on every supernet training that it can use, and by label why it is not run on the others.
+
+    In a file of before, with one section [supernet], a selector is on the training that its name had in it, or on the
+    first one: that file means what it meant.
+    """
+    entries: list[SelectorEntry] = []
+    left_out: list[tuple[str, str]] = []
+    for number, content in enumerate(contents, start=1):
+        place = f"{where}, selector {number}"
+        entry, wanted = _read_selector(content, place)
+        place = f"{place} {content['name']!r}"
+        if not entry.selector.needs.trained:
+            if wanted is not None:
+                raise InvalidExperiment(f"{place}: it needs no trained supernet; leave out 'supernets'")
+            entries.append(entry)
+            continue
+        for training in _chosen(trainings if is_grid or wanted else trainings[:1], wanted, place):
+            # Behind a former name its training is no news.
+            is_plain = training is trainings[0] or content["name"] in FORMER_SELECTORS
+            label = entry.label if is_plain else f"{entry.label} on {training.name}"
+            if reason := entry.selector.needs.unmet_by(training.training):
+                left_out.append((label, reason))
+            else:
+                entries.append(entry.model_copy(update={"label": label, "supernet": training}))
+    if not entries:
+        reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out)
+        raise InvalidExperiment(f"{where}: no selector makes sense on its supernet training ({reasons}); add another")
+    return tuple(entries), tuple(left_out)
+
+
+def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where: str) -> SelectorEntry:
+    """One selector from its table, on the first of some supernet trainings that it can use.
 
     Raises:
-        InvalidExperiment: a selector or the table does not fit.
-        MissingData, InvalidImages, InvalidTable: data are absent or damaged.
+        InvalidExperiment: It can use none of them, its name is unknown, or a setting is unknown or out of range.
     """
-    if experiment.device == "cuda" and not torch.cuda.is_available():
-        raise InvalidExperiment(
-            f"{experiment.name}: device 'cuda', but torch finds no GPU here; set device = \"cpu\" or run it on another "
-            "machine"
-        )
-    images = experiment.load_images()
-    half = len(images.train) // 2
-    sizes = {
-        entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
-    }
-    if any(entry.selector.supernet_state.startswith("trained") for entry in experiment.selectors):
-        sizes["[supernet]"] = experiment.supernet.batch_size
-    for where, size in sizes.items():
-        if size > half:
+    entry, wanted = _read_selector(content, where)
+    if not entry.selector.needs.trained:
+        return entry
+    reasons = []
+    for training in _chosen(trainings, wanted, f"{where} {content['name']!r}"):
+        reason = entry.selector.needs.unmet_by(training.training)
+        if not reason:
+            return entry.model_copy(update={"supernet": training})
+        reasons.append(f"{training.name}: {reason}")
+    raise InvalidExperiment(f"{where} {content['name']!r}: it makes no sense on {'; '.join(reasons)}")
+
+
+def _supernet_entries(file: _ExperimentFile, where: str) -> list[SupernetEntry]:
+    """The supernet trainings of a file: one section [supernet], or several [[supernet]] with a name each."""
+    if isinstance(file.supernet, dict):
+        entry = supernet_entry(file.supernet, f"{where}, [supernet]")
+        # A file of before has one section for all trainings that the names of its selectors had in them.
+        former = {FORMER_SELECTORS[str(name)][1] for name in _names(file.selector) if name in FORMER_SELECTORS}
+        others = sorted(former - {entry.name})
+        return [entry, *(supernet_entry(file.supernet | {"name": name}, f"{where}, [supernet]") for name in others)]
+    entries = [
+        supernet_entry(content, f"{where}, supernet {number}") for number, content in enumerate(file.supernet, 1)
+    ]
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidExperiment(f"{where}: {names.count(name)} supernet trainings are called {name!r}; keep one")
+    return entries
+
+
+def _names(contents: Sequence[Mapping[str, object]]) -> list[str]:
+    return [name for content in contents if isinstance(name := content.get("name"), str)]
+
+
+def _chosen(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, where: str) -> list[SupernetEntry]:
+    """The supernet trainings that a selector is put on: those that it names, or all of the file."""
+    known = tuple(training.name for training in trainings)
+    for name in wanted or ():
+        if name not in known:
             raise InvalidExperiment(
-                f"{experiment.name}, {where}: batch_size {size}, but a half of the training images of "
-                f"{experiment.images!r} has only {half}; choose at most that"
+                f"{where}: the file has no supernet training named {name!r}{registry.did_you_mean(name, known)}"
             )
-    table, choice = experiment.load_table(), experiment.table
-    if table is None or choice is None:
-        if oracle := next((e.label for e in experiment.selectors if e.settings.oracle), None):
-            raise InvalidExperiment(f"{experiment.name}, {oracle}: an oracle reads a table; add a [table] to the file")
-        return
-    if table.space.edges != experiment.load_space().edges:
-        raise InvalidExperiment(
-            f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}, "
-            f"which has other edges than {experiment.space}"
-        )
-    for column in (choice.valid_column, *choice.test_columns.values()):
-        try:
-            table.accuracies(*column, "mean")
-        except NotInTable as error:
-            raise InvalidExperiment(f"{experiment.name}, [table]: {error}") from None
+    return [training for training in trainings if wanted is None or training.name in wanted]
 
 
-def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
-    """One selector from its table in an experiment file.
+def supernet_entry(content: dict[str, Any], where: str) -> SupernetEntry:
+    """One supernet training from its table in an experiment file; without a name it is `darts`.
 
     Raises:
         InvalidExperiment: its name is unknown, or a setting is unknown, of the wrong type or out of range.
     """
+    name = content.get("name", "darts")
+    if not isinstance(name, str):
+        raise InvalidExperiment(
+            f"{where}: name {shown(name)}, expected one of {', '.join(registry.names('supernets'))}"
+        )
+    try:
+        training = registry.load("supernets", name)
+    except registry.UnknownName as error:
+        raise InvalidExperiment(f"{where}: {error}") from None
+    settings = {key: value for key, value in content.items() if key != "name"}
+    return SupernetEntry(name=name, training=checked_settings(training, settings, where))
+
+
+def _read_selector(content: dict[str, Any], where: str) -> tuple[SelectorEntry, Sequence[str] | None]:
+    """A selector, and the names of the supernet trainings that it is limited to, or None."""
     name = content.get("name")
     if not isinstance(name, str):
         raise InvalidExperiment(
@@ -352,20 +449,24 @@ def selector_entry(content: dict[str, Any], where: str) -> SelectorEntry:
     label = content.get("label", name)
     if not isinstance(label, str) or not label.strip() or not label.isprintable() or len(label) > LONGEST_LABEL:
         raise InvalidExperiment(f"{where} {name!r}: label {shown(label)}, expected a short printable text")
+    place = f"{where} {name!r}"
+    name, former_training = FORMER_SELECTORS.get(name, (name, None))
     try:
         selector = registry.load("selectors", name)
     except registry.UnknownName as error:
         raise InvalidExperiment(f"{where}: {error}") from None
-    settings = {key: value for key, value in content.items() if key not in ("name", "label", "seeds")}
-    checked = checked_settings(selector, settings, f"{where} {name!r}")
-    own: _OwnSeeds = checked_settings(
-        _OwnSeeds, {key: content[key] for key in ("seeds",) if key in content}, f"{where} {name!r}"
-    )
-    return SelectorEntry(name=name, label=label, settings=checked, seeds=own.seeds)
+    settings = {key: value for key, value in content.items() if key not in ("name", "label", "seeds", "supernets")}
+    checked = checked_settings(selector, settings, place)
+    own: _Own = checked_settings(_Own, {key: content[key] for key in ("seeds", "supernets") if key in content}, place)
+    wanted = own.supernets if former_training is None else (former_training,)
+    return SelectorEntry(name=name, label=label, settings=checked, seeds=own.seeds), wanted
 
 
-class _OwnSeeds(_Checked):
+class _Own(_Checked):
+    """What a selector's table may hold besides the settings of the selector."""
+
     seeds: Seeds | None = None
+    supernets: Annotated[tuple[str, ...], BeforeValidator(_tuple_of_list), Field(min_length=1)] | None = None
 
 
 def _network_choice(content: dict[str, Any], images: str, where: str) -> NetworkChoice:

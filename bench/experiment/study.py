@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, parse, shown, text_of
-from opselect.spaces.reading import read_toml
+from opselect.spaces.files import read_toml
 
 FILE_NAME = "study.toml"
 MOST_EXPERIMENTS = 1000

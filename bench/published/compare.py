@@ -243,7 +243,7 @@ def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measur
         reason = f"{nearest.origin}: {'; '.join(nearest.obstacles)}"
     elif number.space not in registry.names("spaces"):
         reason = _unregistered(number.space)
-    elif number.method not in registry.names("selectors"):
+    elif number.method is not None and number.method.partition(" on ")[0] not in registry.names("selectors"):
         reason = f"no selector named {number.method} is registered"
     else:
         reason = f"no run of {number.method} on {number.space}"
@@ -252,7 +252,7 @@ def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measur
 
 def _is_of(number: Number, trials: Run) -> bool:
     """Whether the records of a label are of the number's selector on its space."""
-    found = {(record.trial.selector, record.trial.space) for record in trials.all}
+    found = {(record.trial.method, record.trial.space) for record in trials.all}
     return found == {(number.method, number.space)}
 
 
@@ -361,9 +361,7 @@ def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
         return _unfinished(trials) or "no table to compare scores with"
     if not datasets <= set(number.dataset):
         return f"best-acc is that of {', '.join(sorted(datasets))}, published {number.dataset[0]}"
-    found = [
-        row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")
-    ]
+    found = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")]
     if not found or found[0].value is None:
         return _unfinished(trials) or "no first scores whose rank correlation is defined"
     return found[0]

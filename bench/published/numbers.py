@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError
-from opselect.spaces.reading import read_text, read_toml
+from opselect.spaces.files import read_text, read_toml
 
 PACKAGED = Path(__file__).with_name("published.toml")
 

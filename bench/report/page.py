@@ -110,7 +110,7 @@ def _printable(value: object) -> object:
 
 def render_markdown(run: Run) -> str:
     """Write the text of `report.md`, without drawing anything."""
-    return to_markdown(run.title, {}, reproducible_sections(run))
+    return to_markdown(run.title, run.preface, reproducible_sections(run))
 
 
 def render_tables(run: Run) -> dict[str, str]:
@@ -151,7 +151,7 @@ def write_report(run: Run, folder: Path) -> list[Path]:
     everything = (*sections, *timed)
     texts = {
         **table_files(_tables_of(everything)),
-        "report.md": to_markdown(run.title, {}, sections),
+        "report.md": to_markdown(run.title, run.preface, sections),
         "timing.md": to_markdown(f"{run.title}: times and machines", {}, timed),
     }
     files = {name: text.encode() for name, text in texts.items()}
@@ -162,7 +162,7 @@ def write_report(run: Run, folder: Path) -> list[Path]:
     for name, space, architecture in _genotypes(run):
         png, pdf = draw_cells(space, architecture, ("png", "pdf"))
         files |= {f"figures/cells/{name}.png": png, f"figures/cells/{name}.pdf": pdf}
-    files["report.html"] = to_html(run.title, {}, everything, images).encode()
+    files["report.html"] = to_html(run.title, run.preface, everything, images).encode()
     return _write_files(folder, files)
 
 

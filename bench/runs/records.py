@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from opselect.bench.runtime.checksums import append_checksummed, verified_line
+from opselect.selectors.methods import FORMER_SELECTORS
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import InUse, lock_exclusively, writing
 
@@ -52,6 +53,7 @@ class TrialDescription(Value):
         selector: the registered name.
         settings: all settings of the selector, defaults filled in.
         training: settings of supernet training, null where the selector needs no trained supernet.
+        supernet: name of the supernet training where it is not `darts`; null for that one, and where there is none.
         observe: whether all open edges were scored at every step.
         device: where networks ran; numbers differ a little between kinds of devices.
         software: versions of opselect and torch.
@@ -70,12 +72,18 @@ class TrialDescription(Value):
     device: str
     software: dict[str, str]
     training_images: int | None = None
+    supernet: str | None = None
+
+    @property
+    def method(self) -> str:
+        """The selector, and behind it the training of its supernet where that is not `darts`."""
+        return self.selector if self.supernet is None else f"{self.selector} on {self.supernet}"
 
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
         # What was added after records were kept is left out where it is not used, so that those keep their key.
-        added_later = {"training_images"} if self.training_images is None else set()
+        added_later = {name for name in ("training_images", "supernet") if getattr(self, name) is None}
         text = json.dumps(self.model_dump(mode="json", exclude=added_later), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -202,6 +210,19 @@ class Record(Value):
     result: Result | None
     cost: Cost | None
     environment: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_names_of_today(cls, content: Any) -> Any:
+        """Read a record of before, whose selector and supernet training had one name in common."""
+        trial = content.get("trial") if isinstance(content, dict) else None
+        if not isinstance(trial, dict) or trial.get("selector") not in FORMER_SELECTORS:
+            return content
+        if TrialDescription.model_validate(trial).key != content.get("key"):
+            return content  # for the message about the key
+        selector, supernet = FORMER_SELECTORS[trial["selector"]]
+        trial = TrialDescription.model_validate(trial | {"selector": selector, "supernet": supernet})
+        return content | {"trial": trial, "key": trial.key}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Record":

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -36,15 +36,22 @@ class Run:
             selected networks were trained, their test accuracies stand in the results.
         networks: Trainings of selected networks by architecture, sorted by seed; failed ones are among them.
         title: Title of the experiment.
+        preface: Names and values below the title of its report.
     """
 
     records: Mapping[str, tuple[Record, ...]]
     networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
     title: str = ""
+    preface: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, records: Iterable[Record], labels: Sequence[str], networks: Iterable[TrainingRecord] = (), title: str = ""
+        cls,
+        records: Iterable[Record],
+        labels: Sequence[str],
+        networks: Iterable[TrainingRecord] = (),
+        title: str = "",
+        preface: Mapping[str, str] | None = None,
     ) -> "Run":
         """Sort records by label and seed, and check that one report may hold them.
 
@@ -53,6 +60,7 @@ class Run:
             labels: Labels in the order of the report; those that it lacks follow in alphabetical order.
             networks: Trainings of selected networks in any order, all of them by one recipe.
             title: Title of the experiment.
+            preface: Names and values below the title of the report.
 
         Raises:
             MixedRecords: Two trials share label and seed, or spaces, images or tables differ.
@@ -68,7 +76,7 @@ class Run:
         _check_unmixed(known)
         order = dict.fromkeys([*labels, *(record.label for record in known)])
         by_label = {label: tuple(record for record in known if record.label == label) for label in order}
-        return cls(by_label, trainings, title)
+        return cls(by_label, trainings, title, preface or {})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -109,7 +117,7 @@ class Run:
 
     def only(self, label: str) -> "Run":
         """The run with the trials of one label only."""
-        return Run({label: self.records[label]}, self.networks, self.title)
+        return replace(self, records={label: self.records[label]})
 
     def role(self, label: str) -> Role:
         """Whether a label competes or is compared with."""
@@ -120,7 +128,7 @@ class Run:
         return tuple(label for label in self.labels if self.role(label) in roles)
 
     def _selector(self, label: str) -> str:
-        return next((record.trial.selector for record in self.records[label]), label)
+        return next((record.trial.method for record in self.records[label]), label)
 
 
 def _finished(trainings: Iterable[TrainingRecord]) -> list[TrainingResult]:
@@ -174,11 +182,14 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")
-    settings = {entry.label: (entry.name, entry.settings.model_dump(mode="json")) for entry in experiment.selectors}
+    settings = {
+        entry.label: (entry.name, entry.settings.model_dump(mode="json"), entry.recorded_supernet)
+        for entry in experiment.selectors
+    }
     latest = {
         (record.label, record.trial.seed): record
         for record in read_records(path)
-        if settings.get(record.label) == (record.trial.selector, record.trial.settings)
+        if settings.get(record.label) == (record.trial.selector, record.trial.settings, record.trial.supernet)
     }
     wanted = [(entry.label, seed) for entry, seed in experiment.runs]
     records = [latest[key] for key in wanted if key in latest]
@@ -192,7 +203,8 @@ def load_run(folder: Path) -> Run:
             raise InvalidRecords(
                 f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
             )
-    return Run.of(records, experiment.labels, _read_networks(folder, experiment, records), experiment.title)
+    networks = _read_networks(folder, experiment, records)
+    return Run.of(records, experiment.labels, networks, experiment.title, experiment.preface)
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:

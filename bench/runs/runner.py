@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, describe, train_all
-from opselect.bench.experiment.file import Experiment, check_ingredients
+from opselect.bench.experiment.file import Experiment
+from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
 from opselect.bench.runs.records import FILE_NAME, Record, open_for_append, read_records
-from opselect.bench.runs.trial import SupernetJob, Trial, cached_supernet, run_trial, train
+from opselect.bench.runs.supernets import SupernetJob, cached_supernet, train
+from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces.files import atomic_write, check_writable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """`(what, how many are done, how many there are)`, called after every step of the work."""
-
-# Longer trials first, so that the last ones to finish are short and no worker idles for long.
-_EXPECTED_EFFORT = ("trained with random smoothing", "trained", "trained with fixed alpha", "initial", "none")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,8 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
                 appender.append(done[key])
         waiting = [trial for key, trial in trials.items() if key not in done]
         failures = _train_supernets(waiting, workers, progress)
-        waiting.sort(key=lambda trial: _EXPECTED_EFFORT.index(trial.entry.selector.supernet_state))
+        # Longer trials first, so that the last ones to finish are short and no worker idles for long.
+        waiting.sort(key=_effort, reverse=True)
         progress("trials", resumed, len(trials))
         jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
         finished = dict(done)
@@ -160,6 +160,11 @@ def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[Netw
     )
 
 
+def _effort(trial: Trial) -> tuple[bool, bool]:
+    needs = trial.entry.selector.needs
+    return needs.trained, needs.supernet
+
+
 def _run_trial(job: tuple[Trial, str | None]) -> Record:
     return run_trial(*job)
 
@@ -173,7 +178,7 @@ def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) 
     jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
     missing = [
         job
-        for job in sorted(jobs, key=lambda job: (job.alpha_training == "fixed", job.seed))
+        for job in sorted(jobs, key=lambda job: (not job.supernet.training.has_learnt_alpha, job.seed))
         if cached_supernet(job) is None
     ]
     if missing:

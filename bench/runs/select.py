@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-from opselect.bench.experiment.file import (
-    Experiment,
-    InvalidExperiment,
-    SelectorEntry,
-    check_ingredients,
-    selector_entry,
-)
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, entry_on
+from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.trial import Trial, run_trial, train
+from opselect.bench.runs.supernets import train
+from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.files import check_writable
 
@@ -34,8 +30,10 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
         next((entry for entry in experiment.selectors if entry.name == name), None),
     )
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
+    if entry is not None and entry.supernet is not None:
+        content["supernets"] = [entry.supernet.name]
     content |= dict(parse_setting(text, "proxy=synflow") for text in settings)
-    chosen: SelectorEntry = selector_entry(content, "select")
+    chosen = entry_on(experiment.supernets, content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)
     use_single_thread()

@@ -1,4 +1,4 @@
-"""A digest of the code that determines something: caches are keyed by it, since numbers change with the code."""
+"""A digest of the code behind a number. It is part of the keys of caches, since numbers may change with the code."""
 
 import ast
 import hashlib
@@ -14,14 +14,17 @@ _OURS = ("opselect.spaces", "opselect.selectors")
 
 @cache
 def code_digest(*names: str) -> str:
-    """16 hexadecimal digits: the code of modules and of what they import, comments, docstrings and layout left out.
+    """A digest of the code of modules and of all that they import, without comments, docstrings and layout.
 
     Imports are followed inside `opselect.spaces` and `opselect.selectors`, and inside the package of each given module.
-    The digest is that of a Python version, whose syntax trees it is made of.
+    The digest is made from syntax trees, which differ between versions of Python.
 
     Args:
-        names: of modules; or `module:function` for that function alone. Of a module that has no source, because it is
-            compiled for example, the file counts.
+        names: Names of modules, or `module:function` for a single function. For a module without source, a compiled one
+            for example, the digest covers the bytes of its file.
+
+    Returns:
+        16 hexadecimal digits.
     """
     packages = (*_OURS, *(name.partition(".")[0] for name in names if not name.startswith("opselect.")))
     waiting, digests = list(names), dict[str, str]()
@@ -35,14 +38,15 @@ def code_digest(*names: str) -> str:
         if tree is None:
             digests[name] = hashlib.sha256(content).hexdigest()
         elif function:
-            digests[name] = _digest(_defined(tree, function))
+            digests[name] = _digest(_find_function(tree, function))
         else:
-            waiting += [each for each in _imported(tree) if each.startswith(tuple(f"{own}." for own in packages))]
+            own = tuple(f"{package}." for package in packages)
+            waiting += [imported for imported in _imports(tree) if imported.startswith(own)]
             digests[name] = _digest(tree)
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
 
 
-def _defined(tree: ast.Module, function: str) -> ast.FunctionDef:
+def _find_function(tree: ast.Module, function: str) -> ast.FunctionDef:
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
 
 
@@ -52,7 +56,7 @@ def _spec(name: str) -> ModuleSpec | None:
     except (
         ImportError,
         ValueError,
-    ):  # something in a module rather than one, or a module that was put together by hand
+    ):  # the name of an object inside a module, or a module that was created in memory
         return None
 
 
@@ -63,13 +67,13 @@ def _digest(tree: ast.AST) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """Absolute names of the modules that a module imports, and some that are none."""
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Absolute names of the modules that a module imports, and of imported objects, which `_spec` ignores."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
             yield node.module
-            # To ask for something inside a module that is no package would import that module.
+            # Only inside packages, since looking up a name inside a plain module would import that module.
             if (spec := _spec(node.module)) is not None and spec.submodule_search_locations is not None:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)

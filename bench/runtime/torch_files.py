@@ -1,4 +1,4 @@
-"""Files of tensors and plain values that `torch.save` has written, opened so that a hostile one does no harm."""
+"""Files of tensors and plain values that `torch.save` has written, read so that a hostile file does no harm."""
 
 import io
 import pickletools
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-# All that the state of a module, an optimizer and a schedule refers to.
+# The only names that the state of a module, an optimizer or a schedule refers to.
 _STATE_NAME = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch [A-Za-z0-9]+Storage"
 )
@@ -16,16 +16,26 @@ _FORBIDDEN_STEPS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1"
 
 
 MOST_VALUES = 1_000_000
-"""In the state of a network, an optimizer and a schedule; each counts as often as it occurs."""
+"""Limit of values in a file; a value counts as often as it occurs."""
 
 
 def read_torch_file(content: bytes) -> Any:
-    """What `torch.save` has written of tensors and plain values.
+    """Read tensors and plain values that `torch.save` has written.
 
-    torch's own safe mode runs nothing, but a file of a hundred bytes can make it reserve any amount of memory.
+    torch's own safe mode runs no code of the file, but a file of a hundred bytes can make it reserve any amount of
+    memory. Therefore the instructions of the pickle are checked first, and the values are counted afterwards.
+
+    Args:
+        content: Bytes of the file.
 
     Raises:
-        Exception: of any kind, since damaged bytes can mean anything.
+        Exception: Of any class, since a damaged file can fail in any way.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> torch.save({"weights": torch.tensor([0.5, 1.5]), "epoch": 3}, file)
+        >>> read_torch_file(file.getvalue())
+        {'weights': tensor([0.5000, 1.5000]), 'epoch': 3}
     """
     _check_state(content)
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -48,18 +58,22 @@ def _check_state(content: bytes) -> None:
 
 
 def _values_in(state: Any, counted: dict[int, int]) -> int:
-    """How many values there are in all. Thirty tuples that hold their predecessor twice are a thousand million.
+    """Number of values at all levels. Thirty tuples that hold their predecessor twice have a thousand million.
+
+    Args:
+        state: Value to count.
+        counted: Counts by id of containers that were counted before; every container is visited once.
 
     Raises:
-        RecursionError: it holds itself, or is nested deeply.
+        RecursionError: A container holds itself or is nested deeply.
     """
     match state:
         case dict():
-            parts = [*state.keys(), *state.values()]
+            elements = [*state.keys(), *state.values()]
         case tuple() | list() | set() | frozenset():
-            parts = list(state)
+            elements = list(state)
         case _:
             return 1
     if id(state) not in counted:
-        counted[id(state)] = 1 + sum(_values_in(part, counted) for part in parts)
+        counted[id(state)] = 1 + sum(_values_in(element, counted) for element in elements)
     return counted[id(state)]

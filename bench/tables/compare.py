@@ -1,4 +1,4 @@
-"""What two tables of one space say about the same things."""
+"""Comparison of two tables of the same space: how far their accuracies and ranks agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from opselect.spaces.table import NotInTable, Table
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two tables in one column of accuracies, each the mean over its own seeds.
+    """Two tables compared in one (dataset, split, epochs); accuracies are means over each table's own seeds.
 
     Attributes:
-        dataset: of the column.
-        split: of the column.
-        epochs: of the column.
-        first: how many architectures the first table has there.
-        second: how many the second has.
-        both: how many both have; everything below is about these.
-        mean_difference: first minus second, percentage points; None without common architectures.
-        mean_absolute_difference: how far they are apart.
-        largest: the largest absolute difference.
-        architecture: where that is.
-        rank_correlation: Spearman, with its interval.
+        dataset: Name of the dataset.
+        split: `"valid"` or `"test"`.
+        epochs: Number of epochs that the networks were trained for.
+        first: Number of architectures with an accuracy in the first table.
+        second: Number of architectures with an accuracy in the second table.
+        both: Number of architectures with an accuracy in both tables; the attributes below are about these.
+        mean_difference: Mean of first minus second in percentage points; None without common architectures.
+        mean_absolute_difference: Mean absolute difference in percentage points; None without common architectures.
+        largest: Largest absolute difference in percentage points; None without common architectures.
+        architecture: Architecture with the largest absolute difference; None without common architectures.
+        rank_correlation: Spearman's correlation with its interval.
     """
 
     dataset: str
@@ -42,10 +42,17 @@ class Comparison:
 
 
 def compare(first: Table, second: Table) -> tuple[Comparison, ...]:
-    """Compare every dataset, split and training budget that both tables have.
+    """Compare every (dataset, split, epochs) that both tables have.
+
+    Args:
+        first: A table of any space with finitely many architectures.
+        second: Another table of the same space.
+
+    Returns:
+        One comparison per (dataset, split, epochs), sorted by these.
 
     Raises:
-        NotInTable: they are of different spaces, or have nothing in common.
+        NotInTable: The tables belong to different spaces, or have no dataset, split and epochs in common.
     """
     if first.architectures != second.architectures:
         raise NotInTable(f"tables of {first.space.name} and of {second.space.name} cannot be compared")
@@ -53,33 +60,33 @@ def compare(first: Table, second: Table) -> tuple[Comparison, ...]:
     if not common:
         raise NotInTable(
             "the tables have no dataset, split and epochs in common: one has "
-            f"{_listed(first.columns)}, the other {_listed(second.columns)}"
+            f"{_columns_text(first.columns)}, the other {_columns_text(second.columns)}"
         )
     return tuple(_compare(first, second, *column) for column in common)
 
 
 def _compare(first: Table, second: Table, dataset: str, split: str, epochs: int) -> Comparison:
-    one, other = (table.accuracies(dataset, split, epochs, "mean") for table in (first, second))
-    difference = one - other
+    firsts, seconds = (table.accuracies(dataset, split, epochs, "mean") for table in (first, second))
+    difference = firsts - seconds
     shared = ~np.isnan(difference)
-    place = int(np.nanargmax(np.abs(difference))) if shared.any() else None
+    farthest = int(np.nanargmax(np.abs(difference))) if shared.any() else None
     return Comparison(
         dataset=dataset,
         split=split,
         epochs=epochs,
-        first=int((~np.isnan(one)).sum()),
-        second=int((~np.isnan(other)).sum()),
+        first=int((~np.isnan(firsts)).sum()),
+        second=int((~np.isnan(seconds)).sum()),
         both=int(shared.sum()),
-        mean_difference=None if place is None else float(np.nanmean(difference)),
-        mean_absolute_difference=None if place is None else float(np.nanmean(np.abs(difference))),
-        largest=None if place is None else float(abs(difference[place])),
-        architecture=None if place is None else first.architectures[place],
-        rank_correlation=spearman(one[shared].tolist(), other[shared].tolist()),
+        mean_difference=None if farthest is None else float(np.nanmean(difference)),
+        mean_absolute_difference=None if farthest is None else float(np.nanmean(np.abs(difference))),
+        largest=None if farthest is None else float(abs(difference[farthest])),
+        architecture=None if farthest is None else first.architectures[farthest],
+        rank_correlation=spearman(firsts[shared].tolist(), seconds[shared].tolist()),
     )
 
 
 def comparison_text(comparisons: Sequence[Comparison]) -> str:
-    """The comparisons as lines for a reader."""
+    """The comparisons as a plain-text table, one line per (dataset, split, epochs)."""
     lines = []
     for row in comparisons:
         correlation = row.rank_correlation
@@ -104,5 +111,5 @@ def comparison_text(comparisons: Sequence[Comparison]) -> str:
     return pd.DataFrame(lines).to_string(index=False, float_format="%.3f")
 
 
-def _listed(columns: Sequence[tuple[str, str, int]]) -> str:
+def _columns_text(columns: Sequence[tuple[str, str, int]]) -> str:
     return "; ".join(f"{dataset} {split} {epochs}" for dataset, split, epochs in columns)

@@ -21,14 +21,14 @@ def fisher(network: nn.Module, batch: LabelledImages) -> float:
     a are the outputs of convolutions and linear layers (before batch norm), L the cross entropy of the batch. One batch
     with its labels, train mode. A layer that is used several times counts every time; operations with weight zero do
     not count. L is a mean over the images, as in the published codes, so the score shrinks with the square of the batch
-    size: only scores of equally large batches compare.
+    size: only scores of equally large batches are comparable.
 
     Differs from the published code of Zero-Cost Proxies: it repeats the value of a channel for every weight of that
     channel before it sums, which weights a channel by its number of weights; the papers have no such factor. BlockSwap
     reads the outputs of blocks; here, as in Zero-Cost Proxies, every layer is read, since a cell has no blocks.
 
     Raises:
-        UnscorableNetwork: the loss depends on no convolution or linear layer.
+        UnscorableNetwork: The loss depends on no convolution or linear layer.
 
     Sources: Theis et al., arXiv 1801.05787, section 2 (Fisher pruning); Turner et al., BlockSwap, ICLR 2020 (Fisher
     potential); Abdelfattah et al., Zero-Cost Proxies, ICLR 2021, section 3.2.
@@ -39,7 +39,7 @@ def fisher(network: nn.Module, batch: LabelledImages) -> float:
         for module in network.modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
-    # Copies of the weights make the outputs differentiable even where the network is frozen.
+    # Copies of the weights make the outputs differentiable even if the network's parameters are frozen.
     state = layer_weights(network) | {name: buffer.clone() for name, buffer in network.named_buffers()}
     try:
         with mode(network, training=True):
@@ -50,7 +50,7 @@ def fisher(network: nn.Module, batch: LabelledImages) -> float:
     loss = functional.cross_entropy(logits, batch.labels)
     measurable = bool(outputs) and loss.requires_grad
     gradients = torch.autograd.grad(loss, outputs, allow_unused=True) if measurable else ()
-    # Empty, or as long as the outputs.
+    # The gradients are none at all, or one per output.
     terms = [_saliency(a, gradient) for a, gradient in zip(outputs, gradients, strict=False) if gradient is not None]
     if not terms:
         raise UnscorableNetwork("fisher: no convolution or linear layer takes part in the network's output")
@@ -58,6 +58,6 @@ def fisher(network: nn.Module, batch: LabelledImages) -> float:
 
 
 def _saliency(output: Tensor, gradient: Tensor) -> Tensor:
-    """The sum over the channels of one layer, whose outputs are `[batch, channels, ...]`."""
+    """The sum over the channels of a layer, from its output and the output's gradient, `[batch, channels, ...]`."""
     products = (output.detach() * gradient).flatten(2).sum(2) if output.ndim > 2 else output.detach() * gradient
     return products.double().square().mean(0).sum() / 2

@@ -1,4 +1,4 @@
-"""The number of multiply-adds of one image."""
+"""FLOPs: the number of multiply-adds for one image."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The size of the gradient."""
+"""Gradient norm: the size of the loss's gradient."""
 
 from torch import nn
 

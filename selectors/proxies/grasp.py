@@ -1,4 +1,4 @@
-"""GraSP: how much the size of the gradient relies on the weights."""
+"""GraSP: how much the size of the gradient depends on the weights."""
 
 import torch
 from torch import nn
@@ -15,19 +15,19 @@ def grasp(network: nn.Module, batch: LabelledImages) -> float:
 
     g is the gradient of the cross entropy and H its matrix of second derivatives, both with respect to these weights.
     One batch with its labels for both derivatives, train mode. To first order, the score is the change of half the
-    squared norm of g if all weights shrank alike. A convolution followed by batch norm adds the squared norm of its own
-    gradient, which is inversely proportional to the size of its weights. The classifier often adds a negative number,
-    so the sign of the score is open.
+    squared norm of g if all weights shrank by the same factor. A convolution followed by batch norm adds the squared
+    norm of its own gradient, which is inversely proportional to the size of its weights. The classifier often adds a
+    negative number, so the score can have either sign.
 
-    Direction: GraSP prunes the weights whose -w (H g) is largest. Zero-Cost Proxies takes the same expression, with the
-    minus, as a part of a score of which more is better; its code remarks that accuracy was negatively correlated with
-    the sum without the minus.
+    Direction: GraSP prunes the weights whose -w (H g) is largest. Zero-Cost Proxies uses the same expression, with the
+    minus, as a score of which more is better; its code remarks that accuracy was negatively correlated with the sum
+    without the minus.
 
     Differs from GraSP's own code: it divides the logits by 200 and takes equally many images of every class. The code
     of Zero-Cost Proxies does neither by default.
 
     Raises:
-        UnscorableNetwork: the loss depends on no convolution or linear layer.
+        UnscorableNetwork: The loss depends on no convolution or linear layer.
 
     Sources: Wang et al., GraSP, ICLR 2020, section 4; Abdelfattah et al., Zero-Cost Proxies, ICLR 2021, section 3.2.
     """
@@ -37,11 +37,11 @@ def grasp(network: nn.Module, batch: LabelledImages) -> float:
         logits = functional_call(network, weights | buffers, (batch.images,))
     loss = functional.cross_entropy(logits, batch.labels)
     measurable = bool(weights) and loss.requires_grad
-    found = (
+    gradients = (
         torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True) if measurable else ()
     )
-    # Empty, or as long as the weights.
-    pairs = [(w, g) for w, g in zip(weights.values(), found, strict=False) if g is not None]
+    # The gradients are none at all, or one per weight.
+    pairs = [(w, g) for w, g in zip(weights.values(), gradients, strict=False) if g is not None]
     if not pairs:
         raise UnscorableNetwork("grasp: no convolution or linear layer takes part in the network's output")
     # With one factor held fixed, the derivative of g·g is H g.

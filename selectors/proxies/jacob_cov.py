@@ -11,9 +11,9 @@ from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import mode
 
 STABILIZER = 1e-5
-"""The k of the published score."""
+"""The constant k of the published score."""
 RESOLUTION = 1e-6
-"""A gradient whose pixels differ by no more than this share of its size is constant up to single precision."""
+"""A gradient whose deviation from its mean is at most this share of its norm is constant up to single precision."""
 
 
 def jacob_cov(network: nn.Module, batch: LabelledImages) -> float:
@@ -21,11 +21,11 @@ def jacob_cov(network: nn.Module, batch: LabelledImages) -> float:
 
     The matrix holds the correlations between images of their input gradients: of the sum of all logits with respect to
     the pixels. k is 1e-5. The score is largest where the gradients are uncorrelated. Train mode, as in the published
-    codes, so an image's gradient includes its part in the batch statistics. Labels are not used. The score depends on
-    the size of the batch.
+    codes, so the gradient of an image includes its effect on the batch statistics. Labels are not used. The score
+    depends on the size of the batch.
 
-    NaN where a correlation is undefined, since the gradient of an image is the same at all pixels: it is zero if the
-    image does not reach the output.
+    NaN where a correlation is undefined, because the gradient of an image is the same at all pixels: it is zero, for
+    example, if the image does not reach the output.
 
     Differs from the published code: eigenvalues of the symmetric matrix in double precision. The code's general solver
     in single precision can give small negative or complex ones, which turn the score into NaN or noise.
@@ -42,7 +42,15 @@ def jacob_cov(network: nn.Module, batch: LabelledImages) -> float:
 
 
 def input_gradients(network: nn.Module, images: Tensor) -> tuple[Float[Tensor, "batch pixels"], int]:
-    """The gradient of the sum of all logits with respect to every image, in train mode, and the number of classes."""
+    """Differentiate the sum of all logits with respect to the pixels of every image, in train mode.
+
+    Args:
+        network: Network to differentiate; it is not changed.
+        images: Images `[batch, channels, height, width]`.
+
+    Returns:
+        The gradients, one flat row per image, and the number of classes.
+    """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     images = images.detach().clone().requires_grad_()
     with mode(network, training=True):
@@ -53,7 +61,13 @@ def input_gradients(network: nn.Module, images: Tensor) -> tuple[Float[Tensor, "
 
 
 def correlation(rows: Float[Tensor, "batch pixels"]) -> Float[Tensor, "batch batch"]:
-    """Pearson's correlation of all pairs of rows, in double precision; NaN wherever a row is constant."""
+    """Pearson's correlation of all pairs of rows, in double precision; NaN where a row is constant.
+
+    Example:
+        >>> correlation(torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).round(decimals=6)
+        tensor([[ 1., -1.],
+                [-1.,  1.]], dtype=torch.float64)
+    """
     rows = rows.double()
     centred = rows - rows.mean(1, keepdim=True)
     sizes = centred.norm(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The size of the initial weights."""
+"""L2 norm: the size of the initial weights."""
 
 from torch import nn
 
@@ -10,12 +10,12 @@ from opselect.spaces.inspection import reached_leaves
 def l2_norm(network: nn.Module, batch: LabelledImages) -> float:
     """Sum over convolutions and linear layers of the Euclidean norm of their weights; larger is better.
 
-    Every layer that is computed counts once, also one whose output leads nowhere, as in `params`; operations with
-    weight zero do not count. The score depends on the architecture and the initialisation only: no labels, no
-    gradients, and of the images only their shape. The mode does not matter.
+    Every computed layer counts once, even if its output is not used, as in `params`; operations with weight zero do not
+    count. The score depends on the architecture and the initialisation only: no labels and no gradients are used, and
+    only the shape of the images. The mode does not matter.
 
     Raises:
-        UnscorableNetwork: no convolution or linear layer is computed.
+        UnscorableNetwork: No convolution or linear layer is computed.
 
     Source: the measure `l2_norm` in the code of Abdelfattah et al., Zero-Cost Proxies, ICLR 2021.
     """

@@ -1,4 +1,4 @@
-"""The number of parameters."""
+"""Params: the number of parameters."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from opselect.spaces.inspection import parameter_count
 
 
 def params(network: nn.Module, batch: LabelledImages) -> float:
-    """Parameters of all modules that are computed; larger is better.
+    """Number of parameters of all computed modules; larger is better.
 
     Operations with weight zero do not count. Only the shape of the images is used.
 

@@ -19,7 +19,7 @@ def synflow(network: nn.Module, batch: LabelledImages) -> float:
     Sources: Tanaka et al., NeurIPS 2020, equation 2; Abdelfattah et al., Zero-Cost Proxies, ICLR 2021, section 3.2.
     """
     weights = {name: weight.double().abs().detach().requires_grad_() for name, weight in layer_weights(network).items()}
-    others = {
+    constants = {
         name: tensor.double().abs() if tensor.is_floating_point() else tensor
         for name, tensor in network.state_dict().items()
         if name not in weights
@@ -35,7 +35,7 @@ def synflow(network: nn.Module, batch: LabelledImages) -> float:
             if module.affine:
                 identity["weight"] = ones.new_ones(module.num_features)
                 identity["bias"] = ones.new_zeros(module.num_features)
-            others |= {f"{name}.{key}": value for key, value in identity.items()}
+            constants |= {f"{name}.{key}": value for key, value in identity.items()}
     with mode(network, training=False):
-        output = functional_call(network, weights | others, (ones,))
+        output = functional_call(network, weights | constants, (ones,))
     return float(sum((weight * gradient).abs().sum() for weight, gradient in weight_gradients(output.sum(), weights)))

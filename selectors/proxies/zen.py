@@ -1,4 +1,4 @@
-"""Zen-Score: how strongly the features of a random network answer to a small change of a random input."""
+"""Zen-Score: how strongly the features of a random network react to a small change of a random input."""
 
 import torch
 from torch import Tensor, nn
@@ -9,29 +9,31 @@ from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import torch_generator
 
 PERTURBATION = 0.01
+"""Standard deviation of the change of an input."""
 REPEATS = 4
+"""Number of random draws of parameters and images that the score averages over."""
 ENDS = (nn.AdaptiveAvgPool2d, nn.Linear)
-"""What receives the features: the last one of the first kind that was reached."""
+"""Modules that receive the features: the last reached one of the first type, or else of the second."""
 
 
 def zen(network: nn.Module, batch: LabelledImages) -> float:
     """Log E||f(x) - f(x + 0.01 e)|| + sum over batch norms of log sqrt(mean channel variance); larger is better.
 
     f are the feature maps before the global pooling (or, without one, what the last linear layer receives), the norm
-    is Frobenius', x and e are Gaussian images. The second term gives back the scale that batch norm took away: the
-    variance is that of what a batch norm receives for x. A batch norm that receives a constant has no scale to give
-    back and counts nothing, so a dead branch does not decide the score.
+    is Frobenius', x and e are Gaussian images. The second term restores the scale that batch norm removes: the variance
+    is that of the input of a batch norm for x. A batch norm with a constant input has no scale to restore and adds
+    nothing, so a dead branch does not decide the score.
 
-    The parameters are drawn anew (weights from N(0, 1), biases 0), so those of the network do not matter, nor do labels
-    and pixels: only the shape of the batch is used. Train mode, the mean of 4 seeded draws. Minus infinity where no
-    change reaches the features.
+    The parameters are drawn at random (weights from N(0, 1), biases 0), so those of the network do not matter, and
+    neither do labels and pixels: only the shape of the batch is used. Train mode, the mean of 4 seeded draws. Minus
+    infinity where no change reaches the features.
 
     Differs from the published code: (1) it sums absolute values instead of the Frobenius norm; (2) it reads running
     variances, which after two passes still hold 81 % of their initial 1; (3) it removes residual links, which here are
     operations to choose from; (4) it averages 32 draws, or takes one in its search.
 
     Raises:
-        UnscorableNetwork: no global pooling and no linear layer was reached.
+        UnscorableNetwork: No global pooling and no linear layer was reached.
 
     Source: Lin et al., Zen-NAS, ICCV 2021, section 4 and algorithm 1.
     """
@@ -65,7 +67,7 @@ def _received(
 
 def _features(received: list[tuple[nn.Module, Tensor]]) -> Tensor:
     for kind in ENDS:
-        found = [value for module, value in received if isinstance(module, kind)]
-        if found:
-            return found[-1]
+        features = [value for module, value in received if isinstance(module, kind)]
+        if features:
+            return features[-1]
     raise UnscorableNetwork("zen: the network has neither a global pooling nor a linear layer")

@@ -1,16 +1,58 @@
-"""The settings of supernet training."""
+"""What a supernet training is: settings, and four plugs of the one trainer.
 
+Wang et al. (arXiv 2108.04392) ask whether the selection or the training of the supernet is at fault. So a training is
+a value of its own, put before every selector that can use it, and not a part of a selector.
+"""
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from opselect.selectors.decisions import Decisions
+from opselect.spaces.space import Weights
+
+ALPHA_SPREAD = 1e-3
+
+
+class Moment(NamedTuple):
+    """The moment of a training at which a plug is called.
+
+    Attributes:
+        epoch: Number of the epoch, from 0. Tuning comes after the last epoch: there it equals `epochs`.
+        epochs: Number of epochs of the whole training.
+        step: Which parameters this step trains, alpha or the weights of the network.
+        generator: Random stream of the training; draw from no other.
+    """
+
+    epoch: int
+    epochs: int
+    step: Literal["alpha", "weights"]
+    generator: torch.Generator
 
 
 class SupernetTraining(BaseModel):
-    """How a supernet is trained. The defaults are the papers' (DARTS, first order; REFERENCE values of both codes).
+    """First-order DARTS: settings, and plugs that do nothing special. Other trainings are small subclasses.
 
-    One epoch passes once over the weights half, in full batches; the published code draws every batch independently
-    instead, and calls as many batches an epoch.
+    The defaults are those of the papers (DARTS, first order; the values of both published codes). One epoch passes once
+    over the train split, in full batches; the published code draws every batch independently instead, and calls as
+    many batches an epoch.
+
+    A subclass overrides the plugs that its method changes: `initial_alpha`, `relax`, `penalty`, `prepare`,
+    `learns_alpha`, and `weights`, which says how its alpha is read. It may add settings of its own as fields.
+
+    Attributes:
+        has_learnt_alpha: Whether alpha says something about the operations when the training is over.
+        leaves_edges_open: Whether there is something left to select when the training is over.
+
+    Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    has_learnt_alpha: ClassVar[bool] = True
+    leaves_edges_open: ClassVar[bool] = True
 
     channels: int | None = Field(
         default=None, ge=1, description="of the first stage, where the trained supernets are not of the space's size"
@@ -25,7 +67,45 @@ class SupernetTraining(BaseModel):
     gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the weights' gradient")
     alpha_learning_rate: float = Field(default=3e-4, gt=0, description="of Adam for alpha")
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
+    # Only SDARTS-RS reads it, but it stands in the records of all trainings, whose keys hang on it.
     smoothing: float = Field(
         default=0.3, gt=0, lt=1, description="of SDARTS-RS: largest noise on a weight of an operation, at the end"
     )
     tuning_learning_rate: float = Field(default=0.0025, gt=0, description="of SGD between decisions, constant")
+
+    def initial_alpha(self, decisions: Decisions, generator: torch.Generator) -> Tensor:
+        """Alpha before the first step, `[edges, operations]`: normal with standard deviation 1e-3."""
+        return random_alpha(decisions, generator)
+
+    def weights(self, alpha: Tensor, decisions: Decisions) -> Weights:
+        """The weight of every operation under alpha: its softmax on open edges, one-hot on decided ones."""
+        return decisions.weights(alpha)
+
+    def relax(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Weights:
+        """The weight matrix under which the supernet runs in one step; its gradient with respect to alpha counts."""
+        return self.weights(alpha, decisions)
+
+    def penalty(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Tensor | None:
+        """What the loss of a step has besides the cross entropy, or None."""
+        return None
+
+    def prepare(self, supernet: nn.Module) -> nn.Module:
+        """The supernet that is trained and selected from: the given one, or a wrapper that changes it."""
+        return supernet
+
+    def learns_alpha(self, moment: Moment) -> bool:
+        """Whether alpha takes steps in this epoch; where it never does, its steps cost nothing."""
+        return True
+
+
+def random_alpha(decisions: Decisions, generator: torch.Generator) -> Tensor:
+    """Architecture parameters `[edges, operations]`, normal with standard deviation 1e-3."""
+    return ALPHA_SPREAD * torch.randn(uniform_alpha(decisions).shape, generator=generator)
+
+
+def uniform_alpha(decisions: Decisions) -> Tensor:
+    """Architecture parameters `[edges, operations]` that give every operation of an edge the same weight.
+
+    The published code's fixed variant freezes the random start instead, which differs from this by about 0.1 %.
+    """
+    return torch.zeros(len(decisions.edges), max(len(edge.operations) for edge in decisions.edges))

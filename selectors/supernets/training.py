@@ -1,8 +1,8 @@
-"""Training the supernet: weights and architecture parameters in turn, and the tuning between DARTS-PT's decisions."""
+"""The one trainer of supernets: steps of alpha and of the weights in turn, and the tuning between decisions."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,52 +11,37 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import SupernetTraining
-from opselect.selectors.task import SearchImages, SearchState, SupernetState, shuffled_batches
+from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
 from opselect.spaces.augmentation import augment
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.space import Weights
 
 ALPHA_BETAS = (0.5, 0.999)
-ALPHA_SPREAD = 1e-3
-FIRST_SMOOTHING = 0.03
-
-AlphaTraining: TypeAlias = Literal["learnt", "fixed", "smoothed"]
-"""What becomes of alpha: learnt; uniform and frozen; learnt, while the weights see noise around it (SDARTS-RS)."""
-
-ALPHA_TRAINING: dict[SupernetState, AlphaTraining] = {
-    "trained": "learnt",
-    "trained with fixed alpha": "fixed",
-    "trained with random smoothing": "smoothed",
-}
-"""The states of a supernet that need training, and what becomes of alpha in it."""
 
 
-def initial_alpha(decisions: Decisions, generator: torch.Generator) -> Tensor:
-    """Architecture parameters at the start, normal with standard deviation 1e-3, `[edges, operations]`."""
-    operations = max(len(edge.operations) for edge in decisions.edges)
-    return ALPHA_SPREAD * torch.randn(len(decisions.edges), operations, generator=generator)
+@runtime_checkable
+class Checkpoint(Protocol):
+    """Where a training leaves its state after every epoch, so that one that is killed goes on from there."""
 
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last; None where there is none."""
+        ...
 
-def uniform_alpha(decisions: Decisions) -> Tensor:
-    """Architecture parameters that give every operation of an edge the same weight.
-
-    The published code's fixed variant freezes the random start instead, which differs from this by about 0.1 %.
-    """
-    return torch.zeros(len(decisions.edges), max(len(edge.operations) for edge in decisions.edges))
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state by this one."""
+        ...
 
 
 class SupernetTrainer:
-    """Trains one supernet in place; keeps the optimizers' state between calls.
+    """Trains one supernet in place; keeps the state of the optimizers between calls.
 
     Args:
-        supernet: its parameters are changed.
-        alpha: where alpha starts; the given tensor is not changed.
-        images: the two halves.
-        training: the settings.
-        alpha_training: what becomes of alpha; where it is fixed, it stays as given and costs nothing.
-        learning_rate: of the weights' SGD at the start.
-        generator: of batches and augmentation.
+        supernet: Network whose parameters are trained.
+        alpha: Where alpha starts, `[edges, operations]`; the given tensor is not changed.
+        images: The train split, for the weights, and the search-validation split, for alpha.
+        training: Settings and plugs.
+        learning_rate: Learning rate of the SGD of the weights at the start.
+        generator: Random stream of batches, augmentation and relaxation.
     """
 
     def __init__(
@@ -65,19 +50,16 @@ class SupernetTrainer:
         alpha: Tensor,
         images: SearchImages,
         training: SupernetTraining,
-        alpha_training: AlphaTraining,
         learning_rate: float,
         generator: torch.Generator,
     ) -> None:
         self.supernet = supernet
-        self.learn_alpha = alpha_training != "fixed"
-        self.alpha = alpha.clone().requires_grad_(self.learn_alpha)
+        self.alpha = alpha.clone().requires_grad_()
         self.training = training
-        self.noise = training.smoothing if alpha_training == "smoothed" else 0.0
         self.images = images
         self.generator = generator
-        self.weight_batches = shuffled_batches(images.train_split, training.batch_size, generator)
-        self.alpha_batches = shuffled_batches(images.val_split, training.batch_size, generator)
+        self.weight_batches = ShuffledBatches(images.train_split, training.batch_size, generator)
+        self.alpha_batches = ShuffledBatches(images.val_split, training.batch_size, generator)
         self.sgd = SGD(
             supernet.parameters(), learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
         )
@@ -85,47 +67,61 @@ class SupernetTrainer:
             [self.alpha], training.alpha_learning_rate, betas=ALPHA_BETAS, weight_decay=training.alpha_weight_decay
         )
 
-    def train_epochs(self, decisions: Decisions, epochs: int) -> None:
-        """Train for some epochs with the given decisions; the rows of decided edges get no gradient."""
+    def train_epoch(self, decisions: Decisions, epoch: int) -> None:
+        """Train for one epoch with the given decisions; the rows of decided edges get no gradient.
+
+        Args:
+            decisions: What is decided.
+            epoch: Number of the epoch, as in `Moment`.
+        """
         self.supernet.train()
-        steps = len(self.images.train_split) // self.training.batch_size
-        for _ in range(epochs):
-            for _ in range(steps):
-                if self.learn_alpha:
-                    self._alpha_step(decisions)
-                self._weights_step(decisions)
+        for_alpha, for_weights = (
+            Moment(epoch, self.training.epochs, "alpha", self.generator),
+            Moment(epoch, self.training.epochs, "weights", self.generator),
+        )
+        for _ in range(len(self.images.train_split) // self.training.batch_size):
+            if self.training.learns_alpha(for_alpha):
+                loss = self._loss(self.alpha_batches, decisions, for_alpha)
+                # Asking for this gradient alone spares those of the weights, which the published code computes and
+                # discards.
+                (self.alpha.grad,) = torch.autograd.grad(loss, [self.alpha])
+                self.adam.step()
+            self.sgd.zero_grad()
+            self._loss(self.weight_batches, decisions, for_weights).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.supernet.parameters(), self.training.gradient_clip)
+            self.sgd.step()
 
-    def _loss(self, batch: LabelledImages, weights: Tensor) -> Tensor:
+    def _loss(self, batches: ShuffledBatches, decisions: Decisions, moment: Moment) -> Tensor:
+        alpha = self.alpha if moment.step == "alpha" else self.alpha.detach()
+        weights = self.training.relax(alpha, decisions, moment)
+        batch: LabelledImages = next(batches)
         images = augment(batch.images, self.images.crop_padding, self.images.flip, self.generator)
-        return functional.cross_entropy(self.supernet(images, weights), batch.labels)
+        loss = functional.cross_entropy(self.supernet(images, weights), batch.labels)
+        penalty = self.training.penalty(alpha, decisions, moment)
+        return loss if penalty is None else loss + penalty
 
-    def _alpha_step(self, decisions: Decisions) -> None:
-        loss = self._loss(next(self.alpha_batches), decisions.weights(self.alpha))
-        # Asking for this gradient alone spares the weights' gradients, which the published code computes and discards.
-        (self.alpha.grad,) = torch.autograd.grad(loss, [self.alpha])
-        self.adam.step()
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+        return {
+            "supernet": self.supernet.state_dict(),
+            "alpha": self.alpha.detach().clone(),
+            "sgd": self.sgd.state_dict(),
+            "adam": self.adam.state_dict(),
+            "generator": self.generator.get_state(),
+            "weight batches": self.weight_batches.waiting,
+            "alpha batches": self.alpha_batches.waiting,
+        }
 
-    def _weights_step(self, decisions: Decisions) -> None:
-        self.sgd.zero_grad()
-        weights = decisions.weights(self.alpha).detach()
-        if self.noise:
-            weights = smoothed(weights, decisions, self.noise, self.generator)
-        self._loss(next(self.weight_batches), weights).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.supernet.parameters(), self.training.gradient_clip)
-        self.sgd.step()
-
-
-def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: torch.Generator) -> Weights:
-    """Weights with uniform noise in [-noise, noise] on every operation of the open edges, clipped to [0, 1].
-
-    Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020, SDARTS-RS.
-    """
-    drawn = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
-    changed = weights.clone()
-    for edge in set(decisions.open_edges) - decisions.dropped:
-        real = len(decisions.edges[edge].operations)
-        changed[edge, :real] = (weights[edge, :real] + drawn[edge, :real]).clamp(0, 1)
-    return changed
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self.supernet.load_state_dict(state["supernet"])
+        with torch.no_grad():
+            self.alpha.copy_(state["alpha"])
+        self.sgd.load_state_dict(state["sgd"])
+        self.adam.load_state_dict(state["adam"])
+        self.generator.set_state(state["generator"])
+        self.weight_batches.waiting = state["weight batches"]
+        self.alpha_batches.waiting = state["alpha batches"]
 
 
 def train_supernet(
@@ -133,58 +129,66 @@ def train_supernet(
     decisions: Decisions,
     images: SearchImages,
     training: SupernetTraining,
-    alpha_training: AlphaTraining,
     alpha_generator: torch.Generator,
     batch_generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> Tensor:
-    """Train an initialised supernet by DARTS's first-order alternation, in place.
+    """Train an initialised supernet in place, and return its alpha.
 
     Args:
-        supernet: at initialisation; trained when this returns.
-        decisions: with all edges open.
-        images: the two halves.
-        training: the settings.
-        alpha_training: what becomes of alpha; fixed is uniform and frozen (DARTS-PT, section 4.3), and the noise of
-            smoothed grows linearly with the epochs, as in the published code of SDARTS-RS.
-        alpha_generator: of alpha's start.
-        batch_generator: of batches and augmentation.
+        supernet: Supernet at initialisation; trained when this returns.
+        decisions: Decisions with all edges open.
+        images: The train split and the search-validation split.
+        training: Settings and plugs.
+        alpha_generator: Random stream of alpha's start.
+        batch_generator: Random stream of batches, augmentation and relaxation.
+        checkpoint: Where the state is saved after every epoch but the last. A training that finds one there goes on
+            from it, and ends with the same numbers to the last bit.
 
     Returns:
-        The trained (or uniform) alpha, `[edges, operations]`.
-
-    Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
+        Alpha, `[edges, operations]`.
     """
-    alpha = uniform_alpha(decisions) if alpha_training == "fixed" else initial_alpha(decisions, alpha_generator)
-    trainer = SupernetTrainer(
-        supernet, alpha, images, training, alpha_training, training.learning_rate, batch_generator
-    )
+    alpha = training.initial_alpha(decisions, alpha_generator)
+    trainer = SupernetTrainer(supernet, alpha, images, training, training.learning_rate, batch_generator)
     schedule = CosineAnnealingLR(trainer.sgd, training.epochs, training.final_learning_rate)
-    for epoch in range(training.epochs):
-        if alpha_training == "smoothed":
-            trainer.noise = FIRST_SMOOTHING + (training.smoothing - FIRST_SMOOTHING) * epoch / training.epochs
-        trainer.train_epochs(decisions, 1)
+    first = 0
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        trainer.load_state_dict(saved["trainer"])
+        schedule.load_state_dict(saved["schedule"])
+        first = saved["epochs"]
+    for epoch in range(first, training.epochs):
+        trainer.train_epoch(decisions, epoch)
         schedule.step()
+        # After the last epoch the supernet itself is there to be kept.
+        if checkpoint is not None and epoch + 1 < training.epochs:
+            state = {"trainer": trainer.state_dict(), "schedule": schedule.state_dict(), "epochs": epoch + 1}
+            checkpoint.save(state)
     return trainer.alpha.detach()
 
 
-def tuner(state: SearchState, epochs: int, alpha_training: AlphaTraining) -> Callable[[SearchState], SearchState]:
-    """The `Tune` of DARTS-PT: some epochs at a small constant learning rate after each decision (section 4.2).
+def tuner(state: SearchState, epochs: int) -> Callable[[SearchState], SearchState]:
+    """The `Tune` of DARTS-PT: some epochs at a small constant learning rate after each decision.
 
-    The noise of a smoothed training stays as large as it was in the end.
+    Args:
+        state: State before the first decision; its supernet is tuned in place, by the plugs of its training.
+        epochs: Number of epochs between two decisions.
+
+    Source: Wang et al. (arXiv 2108.04392), section 4.2.
     """
     assert state.task.supernet is not None
+    training = state.task.training
     trainer = SupernetTrainer(
         state.task.supernet,
         state.alpha,
         state.task.images,
-        state.task.training,
-        alpha_training,
-        state.task.training.tuning_learning_rate,
+        training,
+        training.tuning_learning_rate,
         state.task.torch_generator("tuning batches"),
     )
 
     def tune(current: SearchState) -> SearchState:
-        trainer.train_epochs(current.decisions, epochs)
+        for _ in range(epochs):
+            trainer.train_epoch(current.decisions, training.epochs)
         return replace(current, alpha=trainer.alpha.detach().clone())
 
     return tune

@@ -1,12 +1,12 @@
-"""The cells of the DARTS spaces as data: where their edges run, and which operations compete on each of them.
+"""The cells of the DARTS spaces as data: their edges, and the candidate operations on every edge.
 
-Nodes 0 and 1 are the outputs of the two cells before, nodes 2 to 5 are inner nodes, and every inner node can be entered
-from all nodes before it. A network has two kinds of cells; those that halve the resolution are called reduce.
+Nodes 0 and 1 are the outputs of the two preceding cells, nodes 2 to 5 are inner nodes, and an edge leads to every inner
+node from each node before it. A network has two types of cells; those that halve the resolution are called `reduce`.
 
 Sources: Liu et al., DARTS, ICLR 2019 (arXiv 1806.09055) for the original operations; Zela et al., Understanding and
 Robustifying Differentiable Architecture Search, ICLR 2020 (arXiv 1909.09656) for S1 to S4; the code of Wang et al.,
-Rethinking Architecture Selection in Differentiable NAS, ICLR 2021 (arXiv 2108.04392) for what stands on the edges, and
-for S5, which is the original space without `none`.
+Rethinking Architecture Selection in Differentiable NAS, ICLR 2021 (arXiv 2108.04392) for the operations on the edges,
+and for S5, which is the original space without `none`.
 """
 
 from collections.abc import Mapping
@@ -46,8 +46,8 @@ _SHORT_NAMES = {
 }
 
 
-def _drawn(*rows: str) -> EdgeOperations:
-    """The operations of a cell from one row a target node, its edges separated by bars."""
+def _read_rows(*rows: str) -> EdgeOperations:
+    """Read the operations of a cell from one row per target node, whose edges are separated by bars."""
     return tuple(tuple(_SHORT_NAMES[name] for name in edge.split()) for row in rows for edge in row.split("|"))
 
 
@@ -56,16 +56,16 @@ def _everywhere(*operations: str) -> Mapping[Cell, EdgeOperations]:
     return MappingProxyType({cell: (operations,) * len(EDGES) for cell in CELLS})
 
 
-# In S1, each edge has the two operations that a search on the original space favoured there.
+# In S1, every edge has the two operations that a search on the original space ranked highest there.
 _S1: Mapping[Cell, EdgeOperations] = MappingProxyType(
     {
-        "normal": _drawn(
+        "normal": _read_rows(
             "skip dil3 | skip dil5",
             "skip dil5 | skip sep3 | skip dil3",
             "max skip  | skip sep3 | skip sep3 | skip dil3",
             "skip sep3 | max skip  | skip dil3 | dil3 dil5 | dil3 dil5",
         ),
-        "reduce": _drawn(
+        "reduce": _read_rows(
             "max avg   | max dil3",
             "max avg   | max avg   | skip dil5",
             "max avg   | max sep3  | skip dil3 | skip dil5",
@@ -84,4 +84,4 @@ SPACES: Mapping[str, Mapping[Cell, EdgeOperations]] = MappingProxyType(
         "s5": _everywhere(*(operation for operation in ORIGINAL_OPERATIONS if operation != "none")),
     }
 )
-"""Of every space and each of its cells, the candidate operations of the 14 edges in the order of `EDGES`."""
+"""Candidate operations of the 14 edges in the order of `EDGES`, by space and type of cell."""

@@ -1,9 +1,12 @@
 """Genotypes: the two cells that a search on a DARTS space ends with, as values, as the field's text and as JSON.
 
-An inner node keeps two of the edges that enter it, each with one operation. The text is what the code of DARTS prints
-and reads, `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=...)`:
-two (operation, input) pairs a node, where inputs 0 and 1 are the two cells before and inner nodes count from 2. The
-field reads such text by evaluating it; here nothing in it runs.
+Every inner node has two input edges, each with one operation. The text is what the code of DARTS prints and reads,
+`Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=...)`: two
+(operation, input) pairs per node, where inputs 0 and 1 are the two preceding cells and inner nodes count from 2.
+
+The field reads such text by evaluating it, which runs any code that a file contains. Here Python's parser reads it, and
+only texts, numbers, lists, tuples and `range(...)` are accepted. The parser's time and memory grow with the text, and
+numbers can be of any size, so both have limits.
 
 Source of the notation: github.com/quark0/darts, cnn/genotypes.py.
 """
@@ -26,22 +29,22 @@ from opselect.spaces.errors import UserError, in_one_line, shortened
 from opselect.spaces.registry import did_you_mean
 
 OPERATIONS = (*ORIGINAL_OPERATIONS, "noise")
-"""Everything that stands on an edge of some DARTS space; `noise` only in S4."""
+"""All operations of the DARTS spaces; `noise` occurs in S4 only."""
 
 PARAMETER_FREE = frozenset({"none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "noise"})
-"""Operations without weights where the resolution stays as it is."""
+"""Operations without weights where the resolution does not change."""
 
 INPUTS_PER_NODE = 2
 MOST_INNER_NODES = 8
 
-# A genotype of the most nodes, with every pair on an indented line of its own, has less than a third of this. Python's
-# parser needs memory and stack by the length of its text, so a longer one must not reach it.
+# The largest genotype, with every pair on an indented line of its own, has less than a third of these characters.
+# Python's parser needs memory and stack in proportion to its text, so a longer one must not reach it.
 LONGEST_TEXT = 10_000
-# No number in a genotype has two digits. Much longer ones are slow to print, and at some length Python refuses to.
+# No number in a genotype has two digits. Long ones are slow to print, and very long ones Python refuses to print.
 LARGEST_NUMBER = 999_999
 
 Pair: TypeAlias = tuple[str, int]
-"""An operation and the node that it is applied to."""
+"""An operation and the number of the node that it is applied to."""
 
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 _EXPECTED = f"Genotype({', '.join(f'{field}=...' for field in _FIELDS)}) or a JSON object with these keys"
@@ -51,22 +54,32 @@ _brief.maxstring = _brief.maxother = 60
 
 
 class InvalidGenotype(UserError, ValueError):
-    """A text or values that describe no genotype; the message says where, what was given and what was expected."""
+    """A text or values describe no genotype; the message says where, what was given and what was expected."""
 
 
 @dataclass(frozen=True)
 class Genotype:
-    """A normal and a reduction cell. Every value that exists is a valid one, and equal values hash alike.
+    """A normal cell and a reduction cell; an invalid one cannot be constructed.
 
     Attributes:
-        normal: of every inner node in turn two pairs (operation, input node), in the order that was given.
-        normal_concat: the inner nodes whose outputs are concatenated to the normal cell's output, in that order.
-        reduce: the same of the reduction cell.
-        reduce_concat: the same of the reduction cell.
+        normal: Two pairs (operation, input node) per inner node of the normal cell, node after node.
+        normal_concat: Inner nodes whose outputs are concatenated to the normal cell's output, in that order.
+        reduce: Two pairs per inner node of the reduction cell, node after node.
+        reduce_concat: Inner nodes whose outputs are concatenated to the reduction cell's output, in that order.
 
     Raises:
-        InvalidGenotype: an unknown operation, an input that does not come before its node, two equal inputs of a node,
-            not two pairs for each of 1 to 8 nodes, or a concatenation of something else than distinct inner nodes.
+        InvalidGenotype: An operation is unknown, an input does not come before its node, a node has two equal inputs,
+            there are not two pairs for each of 1 to 8 nodes, or a concatenation has other than distinct inner nodes.
+
+    Example:
+        A cell of a single inner node:
+
+        >>> pairs = (("sep_conv_3x3", 0), ("skip_connect", 1))
+        >>> genotype = Genotype(normal=pairs, normal_concat=(2,), reduce=pairs, reduce_concat=(2,))
+        >>> genotype.pairs("normal")
+        ((('sep_conv_3x3', 0), ('skip_connect', 1)),)
+        >>> parse_genotype(format_genotype(genotype)) == genotype
+        True
     """
 
     normal: tuple[Pair, ...]
@@ -75,18 +88,18 @@ class Genotype:
     reduce_concat: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be built from."""
+        """Refuse values from which no network can be built."""
         for cell in CELLS:
             _check_nodes(cell, self._pairs(cell))
             _check_concat(cell, self.concat(cell), self.inner_nodes(cell))
 
     def pairs(self, cell: Cell) -> tuple[tuple[Pair, Pair], ...]:
-        """The two pairs of every inner node; the first entry belongs to node 2."""
+        """The two pairs of every inner node, beginning with node 2."""
         pairs = self._pairs(cell)
         return tuple(zip(pairs[::INPUTS_PER_NODE], pairs[1::INPUTS_PER_NODE], strict=True))
 
     def concat(self, cell: Cell) -> tuple[int, ...]:
-        """The inner nodes that make the output of a cell."""
+        """The inner nodes whose outputs are concatenated to the output of a cell."""
         return self.normal_concat if cell == "normal" else self.reduce_concat
 
     def inner_nodes(self, cell: Cell) -> range:
@@ -108,13 +121,13 @@ def _check_nodes(cell: Cell, pairs: tuple[Pair, ...]) -> None:
         node = _node_of(position)
         if operation not in OPERATIONS:
             raise InvalidGenotype(
-                f"{_place(cell, position)}: unknown operation {_shown(operation)}"
+                f"{_place(cell, position)}: unknown operation {_quote(operation)}"
                 + did_you_mean(operation[:60], OPERATIONS)
             )
-        # True equals 1 but is written differently; a number of NumPy is written differently by some versions.
+        # True equals 1 but is printed differently, and some versions of NumPy print numbers differently.
         if type(input_node) is not int or not 0 <= input_node < node:
             raise InvalidGenotype(
-                f"{_place(cell, position)}: input {_shown(input_node)}, expected a node before node {node}, "
+                f"{_place(cell, position)}: input {_quote(input_node)}, expected a node before node {node}, "
                 f"0 to {node - 1}"
             )
         if position % INPUTS_PER_NODE and input_node == pairs[position - 1][1]:
@@ -129,7 +142,7 @@ def _check_concat(cell: Cell, concat: tuple[int, ...], inner_nodes: range) -> No
         raise InvalidGenotype(f"genotype, {cell}_concat: no node, {expected}")
     for position, node in enumerate(concat):
         if type(node) is not int or node not in inner_nodes:
-            raise InvalidGenotype(f"genotype, {cell}_concat: {_shown(node)} is no inner node, {expected}")
+            raise InvalidGenotype(f"genotype, {cell}_concat: {_quote(node)} is no inner node, {expected}")
         if node in concat[:position]:
             raise InvalidGenotype(f"genotype, {cell}_concat: node {node} twice, {expected}")
 
@@ -142,8 +155,8 @@ def _place(cell: Cell, position: int) -> str:
     return f"genotype, {cell} cell, node {_node_of(position)}, pair {position % INPUTS_PER_NODE + 1}"
 
 
-def _shown(value: object) -> str:
-    """A value as a message shows it, in few characters whatever it is."""
+def _quote(value: object) -> str:
+    """A short text of any value, for messages."""
     # Python refuses to print numbers of thousands of digits.
     if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
         return "a number of more than six digits"
@@ -152,9 +165,14 @@ def _shown(value: object) -> str:
 
 
 def format_genotype(genotype: Genotype) -> str:
-    """The text that the code of DARTS prints for this genotype, on one line; `parse_genotype` undoes it.
+    """The text that the code of DARTS prints for this genotype, on one line; `parse_genotype` reads it.
 
-    Consecutive nodes are concatenated as a `range`, as that code does; others stand in a list.
+    Consecutive nodes of a concatenation are written as a `range`, as in that code, others as a list.
+
+    Example:
+        >>> pairs = (("sep_conv_3x3", 0), ("skip_connect", 1))
+        >>> format_genotype(Genotype(pairs, (2,), pairs, (2,)))[:71]
+        "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)], normal_conc"
     """
     values = (
         list(genotype.normal),
@@ -171,19 +189,27 @@ def _range_or_list(nodes: tuple[int, ...]) -> range | list[int]:
 
 
 def format_genotype_json(genotype: Genotype) -> str:
-    """The genotype as a JSON object with four lists, on one line; `parse_genotype` undoes it."""
+    """The genotype as a JSON object with four lists, on one line; `parse_genotype` reads it."""
     return json.dumps(asdict(genotype))
 
 
 def parse_genotype(text: str) -> Genotype:
-    """Read a genotype in any notation of the field. Nothing in the text is evaluated.
+    """Read a genotype in any notation of the field, without evaluating the text.
 
-    Read are `Genotype(...)` with its four keywords in any order, alone or as `NAME = Genotype(...)`, and a JSON object
-    with the same four keys. The pairs of a cell may stand in a row or be grouped by node, `[[pair, pair], ...]`; lists
-    and tuples are the same, and what is concatenated may be a `range`.
+    Args:
+        text: `Genotype(...)` with its four keywords in any order, alone or as `NAME = Genotype(...)`, or a JSON object
+            with the same four keys. The pairs of a cell are one list, or grouped by node, `[[pair, pair], ...]`; lists
+            and tuples are the same, and a concatenation may be a `range`.
 
     Raises:
-        InvalidGenotype: with the cell, the node and the pair, what stands there and what was expected.
+        InvalidGenotype: The text is no valid genotype; the message names the cell, the node and the pair, what is there
+            and what was expected.
+
+    Example:
+        >>> text = "Genotype(normal=[('skip_connect', 0), ('none', 1)], normal_concat=range(2, 3), "
+        >>> genotype = parse_genotype(text + "reduce=[('skip_connect', 0), ('none', 1)], reduce_concat=[2])")
+        >>> genotype.normal, genotype.normal_concat
+        ((('skip_connect', 0), ('none', 1)), (2,))
     """
     if len(text) > LONGEST_TEXT:
         raise InvalidGenotype(f"genotype text of {len(text):,} characters, expected {LONGEST_TEXT:,} at most")
@@ -197,9 +223,9 @@ def parse_genotype(text: str) -> Genotype:
 
 
 def _fields_of_call(text: str) -> dict[str, object]:
-    """The four keywords of `Genotype(...)`, their values made of tuples, texts and numbers."""
+    """The values of the four keywords of `Genotype(...)`, made of tuples, texts and numbers."""
     try:
-        # The parser warns of doubtful escapes and numbers in a text that is not ours and in which they mean nothing.
+        # The parser warns of doubtful escapes and numbers, which would be noise about a user's text.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             statements = ast.parse(text.strip()).body
@@ -219,24 +245,24 @@ def _fields_of_call(text: str) -> dict[str, object]:
             if arguments:
                 raise InvalidGenotype(f"genotype text: value without a keyword, expected {_EXPECTED}")
         case _:
-            raise InvalidGenotype(f"genotype text {_shown(text)}: expected {_EXPECTED}")
+            raise InvalidGenotype(f"genotype text {_quote(text)}: expected {_EXPECTED}")
     names = [keyword.arg or "**" for keyword in keywords]
     _check_names(names)
     return {name: _literal(keyword.value, name, text) for name, keyword in zip(names, keywords, strict=True)}
 
 
 def _literal(node: ast.expr, keyword: str, text: str) -> object:
-    """What a piece of syntax writes down: a text, a number, or a tuple of such.
+    """The value of a literal: a text, a number, or a tuple of literals.
 
     Args:
-        node: the syntax.
-        keyword: below which it stands, for messages.
-        text: in which it stands.
+        node: Syntax tree of the literal.
+        keyword: Keyword of `Genotype(...)` that it belongs to, for messages.
+        text: Whole text of the genotype, for messages.
 
     Raises:
-        InvalidGenotype: it is something else, which would have to be evaluated.
+        InvalidGenotype: The syntax is no literal and would have to be evaluated.
     """
-    place = f"genotype text, {_shown(keyword)}, line {node.lineno}"
+    place = f"genotype text, {_quote(keyword)}, line {node.lineno}"
     match node:
         case ast.Constant(str() as value):
             return value
@@ -249,24 +275,24 @@ def _literal(node: ast.expr, keyword: str, text: str) -> object:
         case ast.Call(ast.Name("range"), arguments, []):
             return _range(tuple(_literal(argument, keyword, text) for argument in arguments), place)
         case _:
-            written = ast.get_source_segment(text.strip(), node) or type(node).__name__
+            segment = ast.get_source_segment(text.strip(), node) or type(node).__name__
             raise InvalidGenotype(
-                f"{place}: {_shown(written)} would have to be evaluated, expected operations in quotes, numbers, "
+                f"{place}: {_quote(segment)} would have to be evaluated, expected operations in quotes, numbers, "
                 "lists, tuples and range(...) only"
             )
 
 
 def _range(arguments: tuple[object, ...], place: str) -> tuple[int, ...]:
-    """The first numbers of a range: one more than there can be inner nodes, so that what is cut cannot pass for one."""
+    """The first numbers of a range, one more than a cell can have inner nodes: a range that is cut is refused later."""
     bounds = [argument for argument in arguments if isinstance(argument, int)]
     if len(bounds) != len(arguments) or not 1 <= len(bounds) <= 3 or bounds[2:] == [0]:
-        given = ", ".join(_shown(argument) for argument in arguments)
+        given = ", ".join(_quote(argument) for argument in arguments)
         raise InvalidGenotype(f"{place}: range({shortened(given)}), expected range(first, last + 1)")
     return tuple(itertools.islice(range(*bounds), MOST_INNER_NODES + 1))
 
 
 def _fields_of_json(text: str) -> dict[str, object]:
-    """The four keys of a JSON object, their values with tuples in the place of lists."""
+    """The values of the four keys of a JSON object, with tuples in place of lists."""
     try:
         fields = json.loads(text, object_pairs_hook=_distinct, parse_int=_digits)
         _check_names(list(fields))
@@ -278,16 +304,16 @@ def _fields_of_json(text: str) -> dict[str, object]:
 
 
 def _distinct(keys: list[tuple[str, object]]) -> dict[str, object]:
-    """The object with these keys. The library would keep the last value of a repeated one without a word."""
+    """A JSON object as a dictionary. The library would silently ignore all but the last value of a repeated key."""
     names = [name for name, _ in keys]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidGenotype(f"genotype in JSON: key {_shown(name)} twice, expected {_EXPECTED}")
+            raise InvalidGenotype(f"genotype in JSON: key {_quote(name)} twice, expected {_EXPECTED}")
     return dict(keys)
 
 
 def _digits(digits: str) -> int:
-    # Before they become a number: Python refuses thousands of digits with an error of its own.
+    # Cut before the conversion, since Python refuses thousands of digits with an error of its own.
     return _bounded(int(digits[: len(str(LARGEST_NUMBER)) + 2]), "genotype in JSON")
 
 
@@ -297,14 +323,14 @@ def _tuples(value: object) -> object:
 
 def _bounded(number: int, place: str) -> int:
     if abs(number) > LARGEST_NUMBER:
-        raise InvalidGenotype(f"{place}: {_shown(number)}, expected numbers of nodes")
+        raise InvalidGenotype(f"{place}: {_quote(number)}, expected numbers of nodes")
     return number
 
 
 def _check_names(names: list[str]) -> None:
     for position, name in enumerate(names):
         if name not in _FIELDS:
-            raise InvalidGenotype(f"genotype text: unknown keyword {_shown(name)}{did_you_mean(name[:60], _FIELDS)}")
+            raise InvalidGenotype(f"genotype text: unknown keyword {_quote(name)}{did_you_mean(name[:60], _FIELDS)}")
         if name in names[:position]:
             raise InvalidGenotype(f"genotype text: keyword {name!r} twice, expected {_EXPECTED}")
     missing = [name for name in _FIELDS if name not in names]
@@ -313,23 +339,23 @@ def _check_names(names: list[str]) -> None:
 
 
 def _pairs_of(cell: Cell, value: object) -> tuple[Pair, ...]:
-    """The pairs of a cell in a row, from a row of them or from a row of nodes with two each."""
+    """The pairs of a cell, node after node, from a list of pairs or a list of nodes with two pairs each."""
     if not isinstance(value, tuple):
         raise InvalidGenotype(
-            f"genotype, {cell} cell: {_shown(value)}, expected a list of (operation, input) pairs, two for each node"
+            f"genotype, {cell} cell: {_quote(value)}, expected a list of (operation, input) pairs, two for each node"
         )
     if any(_is_grouped(item) for item in value):
         for node, pairs in enumerate(value, start=CELL_INPUTS):
             if not _is_grouped(pairs) or len(pairs) != INPUTS_PER_NODE:
                 raise InvalidGenotype(
-                    f"genotype, {cell} cell, node {node}: {_shown(pairs)}, expected two (operation, input) pairs"
+                    f"genotype, {cell} cell, node {node}: {_quote(pairs)}, expected two (operation, input) pairs"
                 )
         value = tuple(itertools.chain.from_iterable(value))
     return tuple(_pair_of(cell, position, item) for position, item in enumerate(value))
 
 
 def _is_grouped(item: object) -> bool:
-    """Whether this is a node with its pairs rather than a pair."""
+    """Whether an item is a node with its pairs rather than a pair."""
     return isinstance(item, tuple) and all(isinstance(pair, tuple) for pair in item)
 
 
@@ -337,7 +363,7 @@ def _pair_of(cell: Cell, position: int, item: object) -> Pair:
     match item:
         case (str() as operation, int() as input_node) if type(input_node) is int:
             return operation, input_node
-    raise InvalidGenotype(f"{_place(cell, position)}: {_shown(item)} is no pair (operation, number of the input node)")
+    raise InvalidGenotype(f"{_place(cell, position)}: {_quote(item)} is no pair (operation, number of the input node)")
 
 
 def _concat_of(cell: Cell, value: object) -> tuple[int, ...]:
@@ -345,34 +371,46 @@ def _concat_of(cell: Cell, value: object) -> tuple[int, ...]:
         nodes = tuple(node for node in value if type(node) is int)
         if len(nodes) == len(value):
             return nodes
-    raise InvalidGenotype(f"genotype, {cell}_concat: {_shown(value)}, expected a list or a range of inner nodes")
+    raise InvalidGenotype(f"genotype, {cell}_concat: {_quote(value)}, expected a list or a range of inner nodes")
 
 
 def skip_connections(genotype: Genotype, cell: Cell) -> int:
-    """How many of the operations of a cell are `skip_connect`; DARTS collapses where they take over.
+    """Number of operations of a cell that are `skip_connect`; a collapsed DARTS search has many.
 
     Source: Zela et al., Understanding and Robustifying Differentiable Architecture Search, ICLR 2020.
+
+    Example:
+        >>> skip_connections(library()["DARTS_V2"].genotype, "normal")
+        2
     """
     return sum(operation == "skip_connect" for node in genotype.pairs(cell) for operation, _ in node)
 
 
 def parameter_free_share(genotype: Genotype, cell: Cell) -> float:
-    """The share of the operations of a cell that have no weights, 0 to 1: none, pooling, skip connections and noise.
+    """Share of the operations of a cell that have no weights, 0 to 1: none, pooling, skip connections and noise.
 
-    Both cells are measured alike: in a reduction cell, the skip connections that leave the cell's inputs are factorised
-    reductions, which do have weights, and count as parameter-free all the same.
+    Both cells are measured alike: in a reduction cell, the skip connections from the cell's inputs are factorised
+    reductions, which do have weights, but they count as parameter-free too.
+
+    Example:
+        >>> parameter_free_share(library()["DARTS_V2"].genotype, "normal")
+        0.25
     """
     operations = [operation for node in genotype.pairs(cell) for operation, _ in node]
     return sum(operation in PARAMETER_FREE for operation in operations) / len(operations)
 
 
 def cell_depth(genotype: Genotype, cell: Cell) -> int:
-    """The number of edges on the longest path from an input of a cell to its output.
+    """Number of edges on the longest path from an input of a cell to its output.
 
-    The edge from a concatenated node to the output counts, and an edge with `none` is no edge. A cell whose output
-    nothing reaches has depth 0.
+    The edge from a concatenated node to the output counts, and an edge with `none` is no edge. The depth is 0 if no
+    path reaches the output.
 
     Source: Shu et al., Understanding Architectures Learnt by Cell-based NAS, ICLR 2020 (arXiv 1909.09569).
+
+    Example:
+        >>> cell_depth(library()["DARTS_V2"].genotype, "normal")
+        3
     """
     longest: list[int | None] = [0] * CELL_INPUTS
     for pairs in genotype.pairs(cell):
@@ -383,12 +421,16 @@ def cell_depth(genotype: Genotype, cell: Cell) -> int:
 
 
 def cell_width(genotype: Genotype, cell: Cell) -> float:
-    """The summed width of the inner nodes that are connected to the inputs of a cell, in units of a node's channels c.
+    """Summed width of the inner nodes that are connected to the inputs of a cell, in units of a node's channels c.
 
-    A node that takes both of its inputs from the cell's inputs counts 1, one that takes one of them from another inner
-    node counts 1/2, and one that is fed by inner nodes only counts 0. An edge with `none` is no edge.
+    A node counts 1 if both of its inputs are inputs of the cell, 1/2 if one of them is an inner node, and 0 if both
+    are. An edge with `none` is no edge.
 
     Source: Shu et al., Understanding Architectures Learnt by Cell-based NAS, ICLR 2020 (arXiv 1909.09569).
+
+    Example:
+        >>> cell_width(library()["DARTS_V2"].genotype, "normal")
+        3.5
     """
     from_inputs = sum(
         source < CELL_INPUTS and operation != "none" for pairs in genotype.pairs(cell) for operation, source in pairs
@@ -400,12 +442,12 @@ class PublishedGenotype(NamedTuple):
     """A genotype of the library.
 
     Attributes:
-        genotype: the two cells.
-        source: the search that found them, and the paper and the code that published them.
-        space: the space that was searched, a key of `opselect.spaces.darts.cells.SPACES`.
-        parameters: in millions, as the code that published it notes them, rounded or cut after one or two decimals:
-            of the CIFAR network with 36 channels and 20 cells without its auxiliary head, with 100 classes if the
-            search was on CIFAR-100. None if it notes none.
+        genotype: The two cells.
+        source: Search that found the cells, and the paper and the code that published them.
+        space: Space that was searched, a key of `opselect.spaces.darts.cells.SPACES`.
+        parameters: Number of parameters in millions that the publishing code states, rounded or cut after one or two
+            decimals; None if it states none. It is that of the CIFAR network with 36 channels and 20 cells without
+            its auxiliary head, with 100 classes if the search was on CIFAR-100.
     """
 
     genotype: Genotype
@@ -418,22 +460,26 @@ class PublishedGenotype(NamedTuple):
 def library() -> Mapping[str, PublishedGenotype]:
     """The published genotypes by name, in the order of the file genotypes.toml.
 
-    Names are those of the code that published them, where that leaves no doubt. Different searches may have found the
-    same cells; each of them keeps its name, so a genotype may have several.
+    Names are those of the code that published them, where they are unambiguous. Different searches may have found the
+    same cells, so a genotype may have several names.
 
     Raises:
-        InvalidGenotype: an entry of the file is no genotype, or two sources use the same name.
+        InvalidGenotype: An entry of the file is no genotype, or two sources use the same name.
+
+    Example:
+        >>> library()["DARTS_V2"].genotype.reduce[:2]
+        (('max_pool_3x3', 0), ('max_pool_3x3', 1))
     """
     content = tomllib.loads(Path(__file__).with_name("genotypes.toml").read_text(encoding="utf-8"))
-    found: dict[str, PublishedGenotype] = {}
+    published: dict[str, PublishedGenotype] = {}
     for source in content["source"]:
         for name, entry in source["genotypes"].items():
-            if name in found:
+            if name in published:
                 raise InvalidGenotype(f"genotypes.toml: {name!r} stands below two sources, expected distinct names")
             try:
                 genotype = parse_genotype(entry["text"])
             except InvalidGenotype as error:
                 raise InvalidGenotype(f"genotypes.toml, {name!r}: {error}") from error
             found_by = f"{entry['found']}; {source['citation']}"
-            found[name] = PublishedGenotype(genotype, found_by, entry["space"], entry.get("parameters"))
-    return MappingProxyType(found)
+            published[name] = PublishedGenotype(genotype, found_by, entry["space"], entry.get("parameters"))
+    return MappingProxyType(published)

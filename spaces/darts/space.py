@@ -1,8 +1,8 @@
-"""The DARTS spaces: 14 edges in a normal and 14 in a reduction cell, of which two into every inner node stay.
+"""The DARTS spaces: 14 edges in a normal cell and 14 in a reduction cell; an architecture keeps two per inner node.
 
 `darts` is the full space with the seven operations of the DARTS-PT code (its S5), `darts-original` has the eight of
 DARTS, `none` among them, and `darts-s1` to `darts-s4` are the subspaces on which DARTS is known to collapse. They
-differ in data only: the operations of each edge, see `darts_edges`.
+differ only in the operations of each edge, see `opselect.spaces.darts.cells`.
 
 An architecture names an operation for all 28 edges; those that are left out have `none`. Its text is the field's
 genotype.
@@ -32,22 +32,35 @@ if TYPE_CHECKING:
     from opselect.spaces.darts.network import DARTSNetwork
 
 CONCAT = tuple(range(CELL_INPUTS, CELL_INPUTS + INNER_NODES))
+"""The nodes whose outputs are concatenated to the output of a cell: all inner nodes."""
 
 
 class EndlessSpace(UserError, ValueError):
-    """Somebody asked for all architectures of a space that has too many."""
+    """All architectures were requested of a space that has too many."""
 
 
 @dataclass(frozen=True)
 class DARTSSpace:
-    """One of the spaces.
+    """One of the DARTS spaces, and the size of its networks.
 
     Attributes:
-        name: the registered name.
-        edges: the 14 of the normal cell, then the 14 of the reduction cell, target-major.
-        channels: of the edges in the first cell of supernets and stand-alone networks.
-        cells: how many there are; those at one and at two thirds are reductions.
-        inputs_per_node: how many edges into every inner node stay.
+        name: Registered name of the space.
+        edges: The 14 edges of the normal cell, then the 14 of the reduction cell, target-major.
+        channels: Number of channels of the edges in the first cell, in supernets and stand-alone networks.
+        cells: Number of cells; those at one third and at two thirds of them are reduction cells.
+        inputs_per_node: Number of edges into every inner node that an architecture keeps.
+
+    Example:
+        >>> len(darts.edges), darts.edges[0].name, len(darts.edges[0].operations)
+        (28, '0→2', 7)
+        >>> from opselect.spaces.darts.genotypes import library
+        >>> architecture = darts.architecture(library()["DARTS_V2"].genotype)
+        >>> architecture.operations[:5]
+        ('sep_conv_3x3', 'sep_conv_3x3', 'sep_conv_3x3', 'sep_conv_3x3', 'none')
+        >>> darts.format(architecture)[:64]
+        "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep"
+        >>> darts.parse(darts.format(architecture)) == architecture
+        True
     """
 
     name: str
@@ -57,10 +70,10 @@ class DARTSSpace:
     inputs_per_node: int | None = INPUTS_PER_NODE
 
     def parse(self, text: str) -> Architecture:
-        """Read a genotype in any of the field's notations.
+        """Read a genotype in any of the field's notations, see `parse_genotype`.
 
         Raises:
-            InvalidArchitecture: it is no genotype, or none of this space.
+            InvalidArchitecture: The text is no genotype, or not one of this space.
         """
         try:
             return self.architecture(parse_genotype(text))
@@ -68,11 +81,11 @@ class DARTSSpace:
             raise InvalidArchitecture(str(error)) from error
 
     def architecture(self, genotype: Genotype) -> Architecture:
-        """What a genotype stands for.
+        """The architecture that a genotype stands for.
 
         Raises:
-            InvalidArchitecture: an operation is not on its edge, or another number of nodes, or other nodes make the
-                output.
+            InvalidArchitecture: An edge does not have the operation, a cell has another number of inner nodes, or its
+                output is not the concatenation of all inner nodes.
         """
         chosen: dict[tuple[str, int, int], str] = {}
         for cell in CELLS:
@@ -95,12 +108,13 @@ class DARTSSpace:
         return Architecture(tuple(operations))
 
     def genotype(self, architecture: Architecture) -> Genotype:
-        """The genotype of an architecture.
+        """The genotype of an architecture, the inputs of every node ascending.
 
-        Where fewer than two edges into a node carry something, the first ones that carry nothing fill up the two.
+        A genotype has two pairs per node. Where fewer than two edges into a node have an operation, the first edges
+        with `none` fill up the pairs.
 
         Raises:
-            InvalidArchitecture: it has an operation that is not on its edge, or more than two inputs of a node.
+            InvalidArchitecture: An edge does not have its operation, or a node has more than two inputs.
         """
         self._check(architecture)
         cells: dict[Cell, list[Pair]] = {cell: [] for cell in CELLS}
@@ -110,21 +124,21 @@ class DARTSSpace:
                 for operation, edge in zip(architecture.operations, self.edges, strict=True)
                 if (edge.cell, edge.target) == (cell, target)
             ]
-            # Edges that carry something first; sorting keeps the order of the others.
-            kept = sorted(entering, key=lambda pair: pair[0] == NONE)[:INPUTS_PER_NODE]
-            cells[cell] += sorted(kept, key=lambda pair: pair[1])
+            # Edges with an operation come first; sorting is stable, so the order of the rest does not change.
+            inputs = sorted(entering, key=lambda pair: pair[0] == NONE)[:INPUTS_PER_NODE]
+            cells[cell] += sorted(inputs, key=lambda pair: pair[1])
         return Genotype(tuple(cells["normal"]), CONCAT, tuple(cells["reduce"]), CONCAT)
 
     def format(self, architecture: Architecture) -> str:
-        """The architecture as a genotype, inputs of a node ascending.
+        """The text of the architecture's genotype; `parse` reads it.
 
         Raises:
-            InvalidArchitecture: the architecture is not one of this space.
+            InvalidArchitecture: The architecture is not one of this space.
         """
         return format_genotype(self.genotype(architecture))
 
     def sample(self, generator: np.random.Generator) -> Architecture:
-        """One architecture: two inputs of every node and an operation of each, all equally likely."""
+        """Draw an architecture: two inputs of every node and an operation for each of them, all equally likely."""
         operations = [NONE] * len(self.edges)
         for cell, target in itertools.product(CELLS, CONCAT):
             entering = [n for n, edge in enumerate(self.edges) if (edge.cell, edge.target) == (cell, target)]
@@ -134,28 +148,55 @@ class DARTSSpace:
         return Architecture(tuple(operations))
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Nothing: there are far too many.
+        """Refuse: there are far too many architectures.
 
         Raises:
-            EndlessSpace: always.
+            EndlessSpace: Always.
         """
         raise EndlessSpace(f"{self.name} has too many architectures to go through all; draw a sample")
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The architecture itself: every inner node makes part of the output, so no edge is dead."""
+        """The architecture itself: every inner node is part of the output, so no edge is dead.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
+        """
         self._check(architecture)
         return architecture
 
     def resized(self, channels: int | None, cells: int | None) -> "DARTSSpace":
-        """The same cells in networks of another size; None leaves a size as it is."""
+        """The same cells in networks of another size.
+
+        Args:
+            channels: Number of channels of the first cell; None for no change.
+            cells: Number of cells; None for no change.
+        """
         return replace(self, channels=channels or self.channels, cells=cells or self.cells)
 
     def supernet(self, image_channels: int, classes: int, seed: int) -> "DARTSNetwork":
-        """All candidate operations on every edge; norms are not learnt, and poolings have one."""
+        """A supernet at initialisation, with all candidate operations on every edge.
+
+        Its batch norms have no learnt parameters, and a batch norm follows every pooling, as in the published code.
+
+        Args:
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of the initial parameters.
+        """
         return self._build([edge.operations for edge in self.edges], image_channels, classes, seed, search=True)
 
     def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "DARTSNetwork":
-        """The stand-alone network for images of CIFAR's size, without auxiliary classifier."""
+        """A stand-alone network at initialisation, for images of CIFAR's size and without auxiliary classifier.
+
+        Args:
+            architecture: Architecture of this space.
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of the initial parameters.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
+        """
         return self.evaluation_network(architecture, image_channels, classes, seed, "cifar", auxiliary=False)
 
     def evaluation_network(
@@ -167,15 +208,18 @@ class DARTSSpace:
         stem: Literal["cifar", "imagenet"],
         auxiliary: bool,
     ) -> "DARTSNetwork":
-        """The stand-alone network as it is trained in the end.
+        """A stand-alone network at initialisation, in the form that the final evaluation trains.
 
         Args:
-            architecture: one of this space.
-            image_channels: channels of the images.
-            classes: number of classes.
-            seed: of the initial parameters.
-            stem: for which images.
-            auxiliary: whether it has the second classifier that training uses.
+            architecture: Architecture of this space.
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of the initial parameters.
+            stem: First layers of the network, for images of CIFAR's or of ImageNet's size.
+            auxiliary: Whether the network has the auxiliary classifier that training adds to the loss.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
         """
         self._check(architecture)
         candidates = [(name,) for name in architecture.operations]
@@ -191,7 +235,7 @@ class DARTSSpace:
         stem: Literal["cifar", "imagenet"] = "cifar",
         auxiliary: bool = False,
     ) -> "DARTSNetwork":
-        # Torch is imported here and not above, so that genotypes can be read and written without it.
+        # Imported here, so that genotypes can be read and written without torch.
         import torch
 
         from opselect.spaces.darts.network import DARTSNetwork, DARTSSkeleton

@@ -1,7 +1,10 @@
-"""The NAS-Bench-201 cell as other projects write it down: one tuple of six, in their order and with their symbols.
+"""The NAS-Bench-201 cell as other projects write it: a tuple of six symbols, in their order of edges and operations.
 
 Projects differ in the order of the edges (arch strings are target-major, NASLib is source-major), in the order of the
-operations and in their names. A tuple read in the wrong dialect is a valid but different cell, so nothing warns.
+operations and in their names. A tuple that is read in the wrong encoding is a valid but different cell, so nothing
+warns: accuracies then belong to the wrong cells, and a comparison of two projects measures the mix-up. Therefore this
+module is the only translator. Every encoding is data, with the place in the project's code that defines it, and every
+translation goes through `Architecture`: a tuple is read with one encoding and written with another.
 """
 
 import reprlib
@@ -18,15 +21,22 @@ SOURCE_MAJOR = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
 @dataclass(frozen=True)
 class Encoding:
-    """How one project writes a cell.
+    """The way in which one project writes a cell.
 
     Attributes:
-        name: the key in `ENCODINGS`.
-        source: where the project defines it, and what in the project holds such a tuple.
-        edges: the edge (source node, target node) of every position; the cell's input is node 0.
-        edge_names: what the project calls these positions; `dict(zip(edge_names, to_tuple(a)))` is its mapping.
-        operations: our operation names, in the project's order.
-        symbols: what the project writes for each of `operations`: a number where it counts, a name where it names.
+        name: Key of the encoding in `ENCODINGS`.
+        source: Place where the project defines the encoding, and what in the project holds such a tuple.
+        edges: Edge (source node, target node) at every position of the tuple; the cell's input is node 0.
+        edge_names: The project's names of these positions; `dict(zip(edge_names, to_tuple(a)))` is its mapping.
+        operations: Our names of the operations, in the project's order.
+        symbols: The project's symbols of `operations`: numbers where it counts them, names where it names them.
+
+    Example:
+        >>> cell = ENCODINGS["naslib"].from_tuple((2, 1, 1, 0, 1, 4))
+        >>> cell.operations
+        ('nor_conv_3x3', 'none', 'skip_connect', 'none', 'none', 'avg_pool_3x3')
+        >>> ENCODINGS["nats-bench"].to_tuple(cell)
+        (3, 0, 1, 0, 0, 4)
     """
 
     name: str
@@ -37,20 +47,23 @@ class Encoding:
     symbols: tuple[int, ...] | tuple[str, ...]
 
     def to_tuple(self, architecture: Architecture) -> tuple[int | str, ...]:
-        """The six symbols of an architecture, one for each of `edges`.
+        """The six symbols of an architecture, in the order of `edges`.
 
         Raises:
-            InvalidArchitecture: the architecture is not a NAS-Bench-201 cell.
+            InvalidArchitecture: The architecture is not a NAS-Bench-201 cell.
         """
         operation_indices(EDGES, architecture)
         on_edge = dict(zip(TARGET_MAJOR, architecture.operations, strict=True))
         return tuple(self.symbols[self.operations.index(on_edge[edge])] for edge in self.edges)
 
     def from_tuple(self, values: Sequence[object]) -> Architecture:
-        """The architecture that six symbols describe; undoes `to_tuple`. Lists and NumPy integers are read too.
+        """The architecture that six symbols describe; undoes `to_tuple`.
+
+        Args:
+            values: Six symbols in the order of `edges`; lists and NumPy integers are accepted too.
 
         Raises:
-            InvalidArchitecture: not six values, or a value that the project does not write.
+            InvalidArchitecture: There are not six values, or the project does not write one of them.
         """
         if len(values) != len(self.edges):
             raise InvalidArchitecture(
@@ -64,7 +77,7 @@ class Encoding:
         return Architecture(tuple(on_edge[edge] for edge in TARGET_MAJOR))
 
     def _operation(self, edge_name: str, value: object) -> str:
-        # True and 1.0 equal 1 in Python, but a tuple that holds them was not written by the project.
+        # True and 1.0 equal 1 in Python, but no project writes them, so the tuple is something else.
         if isinstance(value, bool) or not isinstance(value, Integral | str) or value not in self.symbols:
             raise InvalidArchitecture(
                 f"{self.name} tuple, edge {edge_name}: unknown operation {reprlib.repr(value)}, expected one of "
@@ -123,4 +136,4 @@ ENCODINGS: dict[str, Encoding] = {
         ),
     )
 }
-"""By project name. Projects without a tuple of numbers have one of names, exactly as they write them."""
+"""Encodings by project name. Projects without a tuple of numbers have one of names, exactly as they write them."""

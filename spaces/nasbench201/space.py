@@ -1,7 +1,7 @@
 """The NAS-Bench-201 cell: 4 nodes, 6 edges, 5 operations, 15,625 architectures.
 
 Source: Dong and Yang, NAS-Bench-201, ICLR 2020 (arXiv 2001.00326). Edges are target-major, as in the arch strings:
-0→1 | 0→2 1→2 | 0→3 1→3 2→3. Two registered spaces share the cell and differ in the skeleton around it.
+0→1 | 0→2 1→2 | 0→3 1→3 2→3. Two registered spaces share the cell and differ in the network around it.
 """
 
 import itertools
@@ -30,13 +30,26 @@ _TERM = re.compile(r"([a-z0-9_]+)~([0-9]+)", re.ASCII)
 
 @dataclass(frozen=True)
 class NASBench201Space:
-    """The cell with one skeleton around it.
+    """The NAS-Bench-201 cell, and the size of the networks that stack it.
 
     Attributes:
-        name: the registered name.
-        channels: of the first stage of supernet and stand-alone networks.
-        cells_per_stage: how many cells each of the three stages stacks.
-        down_sampling: between the stages; see `opselect.spaces.nasbench201.network.Skeleton`.
+        name: Registered name of the space.
+        channels: Number of channels of the first stage, in supernets and stand-alone networks.
+        cells_per_stage: Number of cells that each of the three stages stacks.
+        down_sampling: Kind of block between the stages; see `opselect.spaces.nasbench201.network.Skeleton`.
+        edges: The six edges of the cell, target-major.
+        inputs_per_node: None: a cell keeps all edges into every node.
+
+    Example:
+        >>> cell = digits201.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|")
+        >>> cell.operations
+        ('nor_conv_3x3', 'none', 'skip_connect', 'none', 'none', 'avg_pool_3x3')
+        >>> digits201.index(cell)
+        9504
+        >>> digits201.at(9504) == cell
+        True
+        >>> digits201.format(cell)
+        '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|'
     """
 
     name: str
@@ -49,8 +62,11 @@ class NASBench201Space:
     def parse(self, text: str) -> Architecture:
         """Read an arch string such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|`.
 
+        Args:
+            text: For every node after the first, the operations on its edges with the nodes that they come from.
+
         Raises:
-            InvalidArchitecture: with the node, what stands there, and what was expected.
+            InvalidArchitecture: The text is no arch string; the message names the node, its text and what was expected.
         """
         nodes = text.strip().split("+")
         if len(nodes) != NODES - 1:
@@ -81,10 +97,10 @@ class NASBench201Space:
         return Architecture(tuple(operations))
 
     def format(self, architecture: Architecture) -> str:
-        """The arch string of an architecture.
+        """The arch string of an architecture; `parse` reads it.
 
         Raises:
-            InvalidArchitecture: the architecture is not one of this space.
+            InvalidArchitecture: The architecture is not one of this space.
         """
         operation_indices(EDGES, architecture)
         terms = [f"{name}~{edge.source}" for name, edge in zip(architecture.operations, EDGES, strict=True)]
@@ -94,6 +110,9 @@ class NASBench201Space:
         """The base-5 number of an architecture; the edge 0→1 is the most significant digit.
 
         This is the position in `enumerate`. It is not the index of the official files, whose order is arbitrary.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
         """
         number = 0
         for digit in operation_indices(EDGES, architecture):
@@ -101,10 +120,10 @@ class NASBench201Space:
         return number
 
     def at(self, index: int) -> Architecture:
-        """The architecture with this base-5 number.
+        """The architecture with this base-5 number; undoes `index`.
 
         Raises:
-            InvalidArchitecture: the number is not in 0..15624.
+            InvalidArchitecture: The number is not from 0 to 15,624.
         """
         if not 0 <= index < SIZE:
             raise InvalidArchitecture(f"architecture index {index}, expected 0 to {SIZE - 1}")
@@ -128,40 +147,73 @@ class NASBench201Space:
 
         It has the fewest operations other than `none` in its class, hence no dead branch; then the smallest index.
         Two things are left aside. A convolution on a node that nothing enters counts as nothing, although the batch
-        norm behind it adds a learnt constant in the networks as published. And pooling counts as any function: by its
+        norm after it adds a learnt constant in the networks as published. And pooling counts as any function: by its
         linearity, pool(a) + pool(b) = pool(a + b), 5,044 classes would be left.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
+
+        Example:
+            The convolutions do not reach the output, so only the skip connection counts.
+
+            >>> cell = digits201.parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|none~2|")
+            >>> digits201.format(digits201.canonical(cell))
+            '|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|'
         """
         return self.at(int(self.representatives[self.index(architecture)]))
 
     @cached_property
     def representatives(self) -> np.ndarray:
-        """Index of the canonical architecture of every architecture, `[15625]`, in the order of `enumerate`."""
+        """Index of the canonical form of every architecture, `[15625]`, in the order of `enumerate`."""
         best: dict[object, tuple[int, int]] = {}
         classes = []
         for number, architecture in enumerate(self.enumerate()):
             key = computation(architecture.operations)
-            effort = (sum(name != "none" for name in architecture.operations), number)
-            best[key] = min(best.get(key, effort), effort)
+            simplicity = (sum(name != "none" for name in architecture.operations), number)
+            best[key] = min(best.get(key, simplicity), simplicity)
             classes.append(key)
         return np.array([best[key][1] for key in classes])
 
     def resized(self, channels: int | None, cells: int | None) -> "NASBench201Space":
-        """The same cell with fewer or more channels in the first stage, or cells a stage; None leaves them."""
+        """The same cell in networks of another size.
+
+        Args:
+            channels: Number of channels of the first stage; None for no change.
+            cells: Number of cells per stage; None for no change.
+        """
         return replace(self, channels=channels or self.channels, cells_per_stage=cells or self.cells_per_stage)
 
     def supernet(self, image_channels: int, classes: int, seed: int) -> "CellNetwork":
-        """All five operations on every edge, their batch norms not learnt, as in the published search code."""
+        """A supernet at initialisation, with all five operations on every edge.
+
+        Its batch norms have no learnt parameters, as in the published search code.
+
+        Args:
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of the initial parameters.
+        """
         return self._build([edge.operations for edge in EDGES], image_channels, classes, False, seed)
 
     def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "CellNetwork":
-        """The stand-alone network: the chosen operations only, all batch norms learnt."""
+        """A stand-alone network at initialisation, with the chosen operations only; all its batch norms are learnt.
+
+        Args:
+            architecture: Architecture of this space.
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of the initial parameters.
+
+        Raises:
+            InvalidArchitecture: The architecture is not one of this space.
+        """
         operation_indices(EDGES, architecture)
         return self._build([(name,) for name in architecture.operations], image_channels, classes, True, seed)
 
     def _build(
         self, candidates: list[tuple[str, ...]], image_channels: int, classes: int, affine: bool, seed: int
     ) -> "CellNetwork":
-        # Here and not above: `opselect.spaces.space` says why.
+        # Imported here, since reading tables and arch strings should not load torch; see `opselect.spaces.space`.
         import torch
 
         from opselect.spaces.nasbench201.network import CellNetwork, Skeleton

@@ -29,7 +29,7 @@ seed_values = st.dictionaries(st.integers(0, 99), st.floats(0, 100), min_size=2,
 
 
 @given(columns)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rank_correlations_agree_with_scipy_on_ties(pair: tuple[list[float], list[float]]) -> None:
     first, second = pair
     assume(len(set(first)) > 1 and len(set(second)) > 1)
@@ -38,7 +38,7 @@ def test_rank_correlations_agree_with_scipy_on_ties(pair: tuple[list[float], lis
 
 
 @given(columns)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rank_correlations_see_only_the_order_of_values(pair: tuple[list[float], list[float]]) -> None:
     first, second = pair
     bent = [value**3 + 2 * value for value in first]
@@ -50,7 +50,7 @@ def test_rank_correlations_see_only_the_order_of_values(pair: tuple[list[float],
 
 
 @given(columns, st.randoms())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_of_observations_changes_no_digit(pair: tuple[list[float], list[float]], chance: Random) -> None:
     order = chance.sample(range(len(pair[0])), len(pair[0]))
     first, second = ([column[place] for place in order] for column in pair)
@@ -211,7 +211,7 @@ def test_fewer_than_two_common_seeds_have_no_difference(
 
 
 @given(seed_values, seed_values, st.permutations(range(100)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_names_and_order_of_seeds_are_irrelevant(
     first: dict[int, float | None], second: dict[int, float | None], renamed: list[int]
 ) -> None:

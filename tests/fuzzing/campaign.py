@@ -58,7 +58,6 @@ def try_many(target: Target, count: int, folder: Path, findings: dict[str, str])
 
     @settings(
         max_examples=count,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

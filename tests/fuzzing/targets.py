@@ -16,16 +16,17 @@ from opselect.bench import proxy_study
 from opselect.bench.evaluation import networks as network_training
 from opselect.bench.evaluation.training import NetworkTraining, train_network
 from opselect.bench.experiment import study
-from opselect.bench.experiment.file import parse, selector_entry
+from opselect.bench.experiment.file import SupernetEntry, entry_on, parse
 from opselect.bench.published import numbers as published
 from opselect.bench.report.page import render_markdown, render_tables, to_html
-from opselect.bench.runs import trial as trials
+from opselect.bench.runs import supernets
 from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.select import parse_setting
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
+from opselect.selectors.supernets.darts import DARTS
 from opselect.spaces import image_sources, table
 from opselect.spaces.darts import genotypes
 from opselect.spaces.darts.space import darts_s2
@@ -113,7 +114,7 @@ def quiet(what: object, *numbers: object) -> None:
 
 def setting(content: bytes, _: Path) -> object:
     key, value = parse_setting(text_of(content), "proxy=synflow")
-    return selector_entry({"name": "zero-cost-pt", key: value}, "select")
+    return entry_on((), {"name": "zero-cost-pt", key: value}, "select")
 
 
 def encoding(content: bytes, _: Path) -> object:
@@ -201,7 +202,7 @@ def checkpoint_file() -> bytes:
         return content
 
 
-class _KeptSupernet(trials.SupernetJob):
+class _CachedSupernet(supernets.SupernetJob):
     @property
     def path(self) -> Path:
         return self.folder / "supernet.pt"
@@ -209,7 +210,9 @@ class _KeptSupernet(trials.SupernetJob):
 
 def cached_supernet(content: bytes, folder: Path) -> object:
     write_checksummed(folder / "supernet.pt", content)
-    return trials.cached_supernet(_KeptSupernet(_experiment(), 0, "fixed", folder))
+    return supernets.cached_supernet(
+        _CachedSupernet(_experiment(), SupernetEntry(name="darts", training=DARTS()), 0, folder)
+    )
 
 
 @functools.cache

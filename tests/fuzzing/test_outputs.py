@@ -38,7 +38,7 @@ NASTY = (
     "&lt;", "-->", "]]>", "\\", "\\\\", "^^5c", "", " ", "'quoted'", '"', "a,b", "x" * 300,
 )  # fmt: skip
 NAMES = st.sampled_from(NASTY) | st.text(max_size=30) | st.lists(st.sampled_from(NASTY), max_size=4).map("".join)
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def test_no_name_leads_out_of_the_folder_of_a_report(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", file_name(name))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([name for name in NASTY if name.strip() and "\ud800" not in name]))
 def test_figures_show_any_label_as_it_is(name: str) -> None:
     from opselect.bench.report.figures import draw_cells

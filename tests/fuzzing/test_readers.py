@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
 def test_every_input_is_read_or_refused_in_one_sentence(name: str, folder: Path) -> None:
     target = TARGETS[name]
 
-    @settings(max_examples=FEW.get(name, 30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=FEW.get(name, 30), derandomize=True, suppress_health_check=list(HealthCheck))
     @given(content=contents(target))
     def holds(content: bytes) -> None:
         attempt(target, content, folder)

@@ -9,7 +9,7 @@ from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.interface import Weighted
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
-from opselect.selectors.supernets.training import initial_alpha
+from opselect.selectors.supernets.settings import random_alpha
 from opselect.spaces.darts.space import DARTSSpace, darts, darts_s2
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import multiply_adds
@@ -29,7 +29,7 @@ Turns = Callable[..., float]
 def perturbations(space: SearchSpace, edge: int = 3) -> list[Weights]:
     """The weights of one step of Zero-Cost-PT: one operation of an edge is removed in each."""
     decisions = Decisions.none_yet(space.edges)
-    weights = decisions.weights(initial_alpha(decisions, torch_generator("benchmark")))
+    weights = decisions.weights(random_alpha(decisions, torch_generator("benchmark")))
     return [without(weights, edge, operation) for operation in range(len(space.edges[edge].operations))]
 
 

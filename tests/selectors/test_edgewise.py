@@ -46,7 +46,7 @@ class CountingScore:
 
 @pytest.mark.parametrize("order", ORDERS)
 @given(table=tables)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_additive_scores_give_the_optimum_in_every_order(order: str, table: list[list[int]], task: Task) -> None:
     state, steps = decide_edges(initial_state(task), scored_by(table), ORDERS[order])
     assert state.decisions.chosen == tuple(int(np.argmax(row)) for row in table)
@@ -164,7 +164,7 @@ def test_scores_that_are_not_finite_are_never_chosen(strange: float) -> None:
 
 
 @given(table=tables, permutation=st.permutations(range(OPERATIONS)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_permuted_operations_give_the_permuted_answer(table: list[list[int]], permutation: list[int]) -> None:
     for row in table:
         chosen, _ = best(torch.tensor(row, dtype=torch.float64), "")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.flops import flops
 from opselect.selectors.proxies.grad_norm import grad_norm
@@ -140,7 +140,7 @@ def test_nwot_reference_is_the_published_computation(few_digits: LabelledImages)
         )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from((0.0, 0.2, 1.0)), min_size=30, max_size=30), st.integers(0, 99))
 def test_the_folded_supernet_has_the_kernels_of_the_supernet(weights: list[float], seed: int) -> None:
     images = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(seed))
@@ -156,7 +156,7 @@ def test_the_folded_supernet_has_the_kernels_of_the_supernet(weights: list[float
 rows = st.lists(st.sampled_from((0.0, 0.2, 1.0)), min_size=5, max_size=5)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.data(), st.sets(st.integers(0, 5), max_size=3), st.integers(1, 6), st.integers(0, 99))
 def test_weights_that_are_scored_together_have_the_kernels_of_each(
     data: st.DataObject, edges: set[int], members: int, seed: int

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from opselect.bench.conformance.collect import check_selector
+from opselect.bench.conformance.run import check_selector
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.edgewise import UndecidableEdge
 from opselect.selectors.methods import DartsPT, Magnitude, Random, ZeroCostDisc, ZeroCostPT, initial_state
 from opselect.selectors.pruning import prune_edges, removal
-from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, SearchState, Selection, Selector, Task
 from opselect.spaces.darts.space import DARTSSpace, darts, darts_original, darts_s1, darts_s3, darts_s4
 from opselect.spaces.images import LabelledImages
@@ -36,7 +36,7 @@ def task_on(space: DARTSSpace, seed: int = 0, alpha: torch.Tensor | None = None)
         seed=seed,
         supernet=small.supernet(3, 3, seed),
         alpha=alpha,
-        training=SupernetTraining(epochs=1, batch_size=8),
+        training=DARTS(epochs=1, batch_size=8),
     )
 
 

@@ -343,7 +343,7 @@ def test_a_batch_of_something_else_is_refused(imagenet: Path, content: object, c
         imagenet16_120()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
 def test_a_damaged_batch_is_an_invalid_one(imagenet: Path, data: st.DataObject) -> None:
     whole = pickle.dumps({"data": pixels(1, 768), "labels": [1]}, 2)
@@ -497,7 +497,7 @@ def test_a_pickle_in_place_of_an_archive_is_not_run(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data(), st.booleans())
 def test_a_damaged_archive_never_fails_in_another_way(tmp_path: Path, data: st.DataObject, compressed: bool) -> None:
     buffer = io.BytesIO()

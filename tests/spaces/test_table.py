@@ -291,7 +291,7 @@ def test_texts_that_are_no_dictionaries_are_read_from_every_row_group(
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_damaged_file_is_whole_or_no_table(
     small: Table, written: bytes, tmp_path: Path, changes: list[tuple[float, int]]
@@ -367,7 +367,7 @@ def test_a_file_of_another_kind_is_no_table(tmp_path: Path, content: bytes) -> N
     assert "damaged or no Parquet file" in sentence(caught)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_no_table(written: bytes, tmp_path: Path, part: float) -> None:
     path = tmp_path / "truncated.parquet"
@@ -376,7 +376,7 @@ def test_a_truncated_file_is_no_table(written: bytes, tmp_path: Path, part: floa
         read(path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.booleans())
 def test_random_bytes_are_no_table(tmp_path: Path, content: bytes, framed: bool) -> None:
     path = tmp_path / "random.parquet"

@@ -49,7 +49,7 @@ def settings_table(run: Run) -> Table[SettingsRow]:
 def _settings_row(record: Record) -> SettingsRow:
     trial = record.trial
     training = "not trained" if trial.training is None else assignments(trial.training)
-    return SettingsRow(record.label, trial.selector, assignments(trial.settings), training)
+    return SettingsRow(record.label, trial.method, assignments(trial.settings), training)
 
 
 def reproducibility_table(run: Run) -> Table[Fact]:

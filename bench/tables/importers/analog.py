@@ -1,9 +1,9 @@
-"""AnalogNAS-Bench: CIFAR-10 accuracies of all 15,625 cells, trained anew, and under the noise of analog hardware.
+"""AnalogNAS-Bench: CIFAR-10 accuracies of all 15,625 cells, trained again, and under the noise of analog hardware.
 
-Source: arXiv 2506.18495; the file is `data.anb` of the package analog-nasbench. It is read without the package, which
-unpickles it. Its tuples are NASLib's (source-major): read so, the baseline accuracies and those of NAS-Bench-201 have a
-rank correlation of 0.99. The file names neither split nor epochs: the split is `test`, and the epochs are those of the
-recipe of NAS-Bench-201, 200.
+Source: arXiv 2506.18495; the file is `data.anb` of the package analog-nasbench. It is read without that package, whose
+code would unpickle it without restrictions. Its tuples are in NASLib's encoding (source-major): in this encoding, the
+baseline accuracies and those of NAS-Bench-201 have a rank correlation of 0.99. The file names neither split nor epochs:
+the split is `test`, and the epochs are those of NAS-Bench-201's training recipe, 200.
 """
 
 from importlib.util import find_spec
@@ -30,14 +30,14 @@ DATASETS = {
     **{f"baseline_drift_{seconds}": f"cifar10-noisy-drift-{seconds}s" for seconds in DRIFT_SECONDS},
     **{f"analog_drift_{seconds}": f"cifar10-analog-drift-{seconds}s" for seconds in DRIFT_SECONDS},
 }
-"""The attributes of the file and what a table calls them; drift is the accuracy so long after programming."""
+"""Dataset names of the table by attribute of the file. Drift is the accuracy after the given time since programming."""
 
 
 def installed_file() -> Path:
-    """The data file of the installed package; the package is not imported.
+    """The path of the data file in the installed package, which is not imported.
 
     Raises:
-        MissingData: it is not installed.
+        MissingData: The package is not installed.
     """
     specification = find_spec(PACKAGE)
     if specification is None or not specification.submodule_search_locations:
@@ -48,32 +48,35 @@ def installed_file() -> Path:
 def read_analog(path: Path) -> Table:
     """Import the data file of AnalogNAS-Bench.
 
+    Args:
+        path: Path of the file `data.anb`.
+
     Raises:
-        MissingData: it cannot be read.
-        InvalidTable: it is damaged, or something else.
+        MissingData: The file cannot be read.
+        InvalidTable: The file is damaged or holds something else.
     """
-    # New for every file: what a hostile one does to them is gone with it.
+    # New classes for every file, so that a hostile file cannot change those of the next one.
     names = {(f"{PACKAGE}.data", name): type(name, (), {}) for name in ("Architecture", "DriftMeasurement")}
     try:
         with path.open("rb") as stream:
             content = RestrictedUnpickler(stream, {**HARMLESS, **names}).load()
         rows = Rows()
-        for key, measured in content.items():
-            rows.add(_rows_of(key, measured), str(path))
+        for key, measurements in content.items():
+            rows.add(_rows_of(key, measurements), str(path))
     except InvalidTable:
         raise
     except OSError as error:
         raise MissingData(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # damaged bytes can mean anything
+    except Exception as error:  # a damaged file can fail in any way
         raise InvalidTable(
             f"{path}: {in_one_line(error)}; expected {FILE_NAME} of the package analog-nasbench"
         ) from error
     return rows.table(path, "AnalogNAS-Bench", {"epochs": "not in the file: those of the recipe of NAS-Bench-201"})
 
 
-def _rows_of(key: Any, measured: Any) -> list[Row]:
+def _rows_of(key: Any, measurements: Any) -> list[Row]:
     architecture = nasbench201.format(ENCODINGS["naslib"].from_tuple(key))
-    values = {name: getattr(measured, name) for name in DATASETS}
+    values = {name: getattr(measurements, name) for name in DATASETS}
     return [
         (architecture, DATASETS[name], "test", EPOCHS, None, float(getattr(value, "value", value)), None, None, None)
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Published accuracies of NAS-Bench-201, whatever file they come in, as one compact table."""
+"""Published accuracies of NAS-Bench-201 as one compact table, from any of the kinds of files that hold them."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ from opselect.bench.tables.importers.official import read_official
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.bench.tables.importers.rows import Progress
 from opselect.spaces.errors import MissingData
-from opselect.spaces.reading import is_file
+from opselect.spaces.files import is_file
 from opselect.spaces.table import InvalidTable, Table
 
 
 def import_nasbench201(source: str, progress: Progress, workers: int = 1) -> Table:
-    """The table in a published file; which kind it is, its name tells.
+    """Import a published file or folder; the ending of its name determines its kind.
 
     Args:
-        source: an official `.pth` file, a folder of NATS-Bench (topology), a `.csv` or `.csv.gz` file, the `data.anb`
-            of AnalogNAS-Bench, or `analognasbench` for the one of the installed package.
-        progress: told how much is done, and of how much.
-        workers: processes, where there are many files to read.
+        source: Path of an official `.pth` file, a folder of NATS-Bench (topology), a `.csv` or `.csv.gz` file, or the
+            `data.anb` of AnalogNAS-Bench; or `analognasbench` for the file in the installed package.
+        progress: Called with the amount that is done and the total, in units of the kind of file.
+        workers: Number of processes, used for folders of many files.
 
     Raises:
-        MissingData: it is not there.
-        InvalidTable: it is damaged, or of another kind.
+        MissingData: The file or folder does not exist or cannot be read.
+        InvalidTable: The file is damaged or of another kind.
     """
     path = installed_file() if source == PACKAGE else Path(source)
     if not is_file(path):

@@ -1,6 +1,6 @@
-"""NATS-Bench's topology folders, such as `NATS-tss-v1_0-3ffb9-simple`: one bzip2 pickle an architecture, and a list.
+"""NATS-Bench's topology folders, such as `NATS-tss-v1_0-3ffb9-simple`: a bzip2 pickle per architecture, and a list.
 
-The members hold what the official NAS-Bench-201 files hold, with newer trainings.
+The pickles have the structure of the official NAS-Bench-201 files, with the results of newer trainings.
 """
 
 import bz2
@@ -16,7 +16,7 @@ from opselect.spaces.restricted_pickle import LimitedStream, RestrictedUnpickler
 from opselect.spaces.table import InvalidTable, Table
 
 EXTENSION = "pickle.pbz2"
-# Of one pickle, unpacked: several times what the published ones have, and no more memory than a laptop has.
+# Limits of one unpacked pickle: several times the size of the published ones, and less than the memory of a laptop.
 LARGEST_MEMBER = 32 * 2**20
 MOST_STEPS = 600_000
 EXPECTED = "expected a folder such as NATS-tss-v1_0-3ffb9-simple"
@@ -26,12 +26,12 @@ def read_nats(folder: Path, progress: Progress, workers: int) -> Table:
     """Import a folder of NATS-Bench (topology).
 
     Args:
-        folder: with `meta.pickle.pbz2`, which lists the architectures, and a member for each.
-        progress: told how many members are read.
-        workers: processes.
+        folder: Folder with `meta.pickle.pbz2`, which lists the architectures, and one file per architecture.
+        progress: Called with the number of files that are read and their total.
+        workers: Number of processes that read files.
 
     Raises:
-        InvalidTable: a member is missing or damaged.
+        InvalidTable: A file is missing or damaged.
     """
     names = _load(folder / f"meta.{EXTENSION}")
     names = names.get("meta_archs") if isinstance(names, dict) else None
@@ -45,8 +45,8 @@ def read_nats(folder: Path, progress: Progress, workers: int) -> Table:
             "unpack the archive again"
         )
     rows = Rows()
-    for done, found in enumerate(in_parallel(_read_member, members, workers), start=1):
-        rows.add(found, str(folder))
+    for done, member_rows in enumerate(in_parallel(_read_member, members, workers), start=1):
+        rows.add(member_rows, str(folder))
         progress(done, len(members))
     return rows.table(folder, "NATS-Bench (topology)", {"architectures": f"{len(members)} listed"})
 
@@ -59,5 +59,5 @@ def _load(member: Path) -> Any:
     try:
         with bz2.open(member) as stream:
             return RestrictedUnpickler(LimitedStream(stream, LARGEST_MEMBER), most_steps=MOST_STEPS).load()
-    except Exception as error:  # damaged bytes can mean anything
+    except Exception as error:  # a damaged file can fail in any way
         raise InvalidTable(f"{member}: not readable ({in_one_line(error)}); {EXPECTED}") from error

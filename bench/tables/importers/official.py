@@ -1,8 +1,8 @@
 """The official files of NAS-Bench-201: `NAS-Bench-201-v1_0-e61699.pth` and `NAS-Bench-201-v1_1-096897.pth`.
 
-Both are torch files of nested dictionaries, in which every architecture has some ten thousand entries (each epoch of
-each training). Opened as a whole they need over 10 GB. Here they are read as a stream: as soon as an architecture is
-complete, its last accuracies are kept and the rest is forgotten.
+Both are torch files of nested dictionaries, in which every architecture has some ten thousand entries (every epoch of
+every training). Loaded as a whole they need over 10 GB. Here they are read as a stream: as soon as an architecture is
+complete, its last accuracies become rows of the table and the rest is released.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ from opselect.spaces.table import InvalidTable, Table
 EXPECTED = "expected NAS-Bench-201-v1_1-096897.pth or NAS-Bench-201-v1_0-e61699.pth"
 KEYS = {"meta_archs", "arch2infos", "evaluated_indexes"}
 BUDGETS = {"less", "full"}
-# The numbers that torch's format before version 1.6 starts with, each a pickle of its own.
+# The numbers at the start of torch's format before version 1.6, each a separate pickle.
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 
 
 class _ForgottenObject(Exception):
-    """The file refers back to something that belonged to an earlier architecture."""
+    """The file refers to an object of an earlier architecture, which is released already."""
 
 
 def read_official(path: Path, progress: Progress) -> Table:
-    """Import an official file; memory stays flat.
+    """Import an official file in little memory, whatever its size.
 
     Args:
-        path: of the `.pth` file, in torch's format of before or after version 1.6.
-        progress: told how many percent of the file are read.
+        path: Path of the `.pth` file, in torch's format from before or after version 1.6.
+        progress: Called with the percentage of the file that is read, and 100.
 
     Raises:
-        MissingData: it cannot be read.
-        InvalidTable: it is damaged, or something else.
+        MissingData: The file cannot be read.
+        InvalidTable: The file is damaged or holds something else.
     """
     try:
         try:
@@ -54,7 +54,7 @@ def read_official(path: Path, progress: Progress) -> Table:
         raise
     except OSError as error:
         raise MissingData(f"{path}: cannot be read ({error.strerror or error}); {EXPECTED}") from error
-    except Exception as error:  # damaged bytes can mean anything
+    except Exception as error:  # a damaged file can fail in any way
         raise InvalidTable(f"{path}: {in_one_line(error)}; {EXPECTED}") from error
     names = content["meta_archs"]
     notes = {"sha256": digest, "architectures": f"{len(content['arch2infos'])} evaluated of {len(names)} listed"}
@@ -62,15 +62,18 @@ def read_official(path: Path, progress: Progress) -> Table:
 
 
 def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str, Any]]:
-    """The rows, and the top of the file with nothing left in its architectures.
+    """Read a file once.
 
     Args:
-        path: of the file.
-        progress: told how many percent of the file are read.
-        forget: whether what belongs to an architecture can be forgotten once that is complete.
+        path: Path of the file.
+        progress: Called with the percentage of the file that is read, and 100.
+        forget: Whether the objects of an architecture are released when it is complete.
+
+    Returns:
+        The rows, and the outermost dictionary of the file, in which the architectures are empty.
     """
     rows = Rows()
-    kept: dict[int, Any] = {}
+    shared: dict[int, Any] = {}
 
     def filled(value: dict[Any, Any]) -> None:
         if len(value) != len(BUDGETS) or value.keys() != BUDGETS:
@@ -79,10 +82,10 @@ def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str,
         value.clear()
         progress(100 * stream.tell() // size, 100)
         if forget:
-            # The memo numbers all that was read, in case it is referred to again.
-            kept.update((n, v) for n, v in unpickler.memo.items() if n not in kept and _is_shared(v))
+            # The memo holds all objects that were read, in case the file refers to them again.
+            shared.update((n, v) for n, v in unpickler.memo.items() if n not in shared and _is_shared(v))
             unpickler.memo.clear()
-            unpickler.memo.update(kept)
+            unpickler.memo.update(shared)
 
     with _object_stream(path) as (stream, size):
         unpickler = RestrictedUnpickler(stream, filled=filled)
@@ -98,9 +101,9 @@ def _read(path: Path, progress: Progress, forget: bool) -> tuple[Rows, dict[str,
 
 
 def _is_shared(value: object) -> bool:
-    """Whether several architectures may refer to it: names of attributes, functions, number types.
+    """Whether several architectures may refer to a value: names of attributes, functions, number types.
 
-    The names of single epochs, "x-valid@11", are millions, and each trial has its own.
+    Names of single epochs, such as "x-valid@11", are not shared: there are millions, each used by one training.
     """
     if isinstance(value, str):
         return "@" not in value
@@ -109,7 +112,7 @@ def _is_shared(value: object) -> bool:
 
 @contextmanager
 def _object_stream(path: Path) -> Iterator[tuple[BufferedIOBase, int]]:
-    """The pickle of the object in a torch file, and its length."""
+    """Open the pickle in a torch file; yields a stream and its length in bytes."""
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
             file.seek(0)
@@ -120,7 +123,7 @@ def _object_stream(path: Path) -> Iterator[tuple[BufferedIOBase, int]]:
             return
         with zipfile.ZipFile(file) as archive:
             members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            # torch does not compress: what does unpacks to any length.
+            # torch does not compress, and a compressed file can unpack to any length.
             if not members or archive.getinfo(members[0]).compress_type != zipfile.ZIP_STORED:
                 raise InvalidTable(f"{path}: no torch file; {EXPECTED}")
             with archive.open(members[0]) as member:

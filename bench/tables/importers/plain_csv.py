@@ -1,14 +1,15 @@
-"""NAS-Bench-201 as a plain CSV file, compressed or not: one line an architecture.
+"""NAS-Bench-201 as a plain CSV file, compressed or not: one line per architecture.
 
-| column | what it becomes |
+| column | meaning |
 |---|---|
-| `arch` | the arch string; each of the 15,625 once |
-| `index` | nothing: a number of the source's own |
-| `<dataset>_<split>_<epochs>` | the mean over a number of trainings that the file does not tell: no seed |
-| `<dataset>_<split>_<epochs>_run<k>` | the training with seed k, under the dataset's name and `-runs` |
+| `arch` | the arch string; each of the 15,625 occurs once |
+| `index` | ignored: a number of the source's own |
+| `<dataset>_<split>_<epochs>` | the mean over an unknown number of trainings; its seed is null |
+| `<dataset>_<split>_<epochs>_run<k>` | the training with seed k; the dataset's name gets the ending `-runs` |
 
 Datasets are `cifar10`, `cifar100` and `imagenet16_120` (in tables `imagenet16-120`), splits `valid` and `test`. Single
-runs are kept apart from the means, since the two need not come from one source. An empty field is a missing accuracy.
+runs get a dataset of their own, since they and the means need not come from one source. An empty field is a missing
+accuracy.
 """
 
 import gzip
@@ -30,23 +31,23 @@ COLUMN = re.compile(r"(cifar10|cifar100|imagenet16_120)_(valid|test)_([0-9]{1,4}
 EXPECTED = "expected arch, index, and columns such as cifar10_test_200 or cifar10_test_200_run0"
 
 
-# Unpacked. The published numbers with every run of theirs have a fifth of this.
+# Limit in bytes of the unpacked file. The published accuracies with all single runs have a fifth of this.
 LARGEST = 64 * 2**20
 LONGEST_LINE = 10_000
 
 
 def _content(path: Path) -> io.BytesIO:
-    """The lines of the file that count, unpacked if they are packed.
+    """The unpacked lines of the file, at most one more than a complete file has.
 
     Raises:
-        OSError, EOFError, zlib.error: it cannot be read.
-        ValueError: it is too large, or a line of it is too long.
+        OSError, EOFError, zlib.error: The file cannot be read.
+        ValueError: The file is too large, or one of its lines is too long.
     """
     with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
         content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise ValueError(f"more than {LARGEST:,} bytes")
-    # pandas takes memory for every field, even an empty one, of every line.
+    # pandas reserves memory for every field of every line, even an empty one.
     lines = list(itertools.islice(io.BytesIO(content), SIZE + 2))
     if any(len(line) > LONGEST_LINE or line.count(b",") > lines[0].count(b",") for line in lines):
         raise ValueError(f"a line of more than {LONGEST_LINE:,} bytes, or of more fields than the header")
@@ -54,11 +55,14 @@ def _content(path: Path) -> io.BytesIO:
 
 
 def read_csv(path: Path) -> Table:
-    """Import a CSV file.
+    """Import a CSV file with the columns that this module describes.
+
+    Args:
+        path: Path of the `.csv` or `.csv.gz` file.
 
     Raises:
-        MissingData: it cannot be read.
-        InvalidTable: its header, an architecture or an accuracy is not as described above.
+        MissingData: The file cannot be read.
+        InvalidTable: The header, an architecture or an accuracy is not as described.
     """
     try:
         frame = pd.read_csv(_content(path), dtype={"arch": str}, encoding="utf-8", low_memory=False)

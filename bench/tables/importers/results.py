@@ -1,10 +1,11 @@
-"""The results of one architecture, as the nas-bench-201 package understands them.
+"""The results of one architecture, as the nas-bench-201 package interprets them.
 
-A table's CIFAR-10 columns follow the benchmark's own reading. `cifar10 valid` is the validation accuracy of the network
-that was trained on the training half alone (`cifar10-valid`, set `x-valid`), `cifar10 test` the test accuracy of the
-one that was trained on both halves (`cifar10`, set `ori-test`). The former's test accuracy is `cifar10-valid test`.
-For CIFAR-100 and ImageNet16-120 one network has both (`x-valid`, `x-test`); its accuracy on the two sets together
-(`ori-test`) is left out. Accuracies are those after the last epoch of each budget.
+A table's CIFAR-10 accuracies follow the benchmark's own definitions. `cifar10 valid` is the validation accuracy of the
+network that was trained on the train split alone (`cifar10-valid`, set `x-valid`), `cifar10 test` the test accuracy of
+the network that was trained on train and validation split together (`cifar10`, set `ori-test`). The test accuracy of
+the former network is `cifar10-valid test`. For CIFAR-100 and ImageNet16-120 both accuracies belong to one network
+(`x-valid`, `x-test`); its accuracy on the two sets together (`ori-test`) is left out. Accuracies are those after the
+last epoch of each training budget.
 """
 
 from collections.abc import Iterator
@@ -22,22 +23,22 @@ SETS = {
     ("imagenet16-120", "valid"): ("ImageNet16-120", "x-valid"),
     ("imagenet16-120", "test"): ("ImageNet16-120", "x-test"),
 }
-"""Dataset and split of a table: the package's training and evaluation set."""
+"""The package's training and evaluation set by dataset and split of the table."""
 
 
 def rows_of(states: Any, where: str) -> list[Row]:
-    """Every accuracy of one architecture.
+    """All accuracies of one architecture as rows of a table.
 
     Args:
-        states: by training budget, the state dictionary of the package's `ArchResults`.
-        where: what messages call the architecture.
+        states: State dictionary of the package's `ArchResults` by training budget.
+        where: Name of the architecture in messages.
 
     Raises:
-        InvalidTable: the dictionaries are not what the package writes.
+        InvalidTable: The dictionaries are not those that the package writes.
     """
     try:
         return [row for state in states.values() for row in _rows_of_budget(state)]
-    except Exception as error:  # whatever a dictionary of another kind leads the package's classes into
+    except Exception as error:  # the package's classes do not check dictionaries and can fail in any way
         raise InvalidTable(
             f"{where}: not the results of an architecture ({type(error).__name__}: {error}); expected what the "
             "nas-bench-201 package writes"
@@ -45,7 +46,7 @@ def rows_of(states: Any, where: str) -> list[Row]:
 
 
 def _rows_of_budget(state: dict[str, Any]) -> Iterator[Row]:
-    # The package imports torch's whole data machinery, which reading a table does not need.
+    # Imported here, since the package imports torch's data loading, which reading a table does not need.
     from nas_201_api import ArchResults
 
     results = ArchResults.create_from_state_dict(state)

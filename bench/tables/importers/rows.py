@@ -1,4 +1,4 @@
-"""What all importers share: rows gathered one by one, and the table that comes of them."""
+"""The common part of all importers: rows are collected one by one and become a table."""
 
 import reprlib
 from collections.abc import Callable, Iterable
@@ -13,14 +13,23 @@ from opselect.spaces.space import InvalidArchitecture
 from opselect.spaces.table import COLUMNS, InvalidTable, Table, check_rows
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""`(how much is done, how much there is)`."""
+"""A function that is called with the amount that is done and the total."""
 
 Row: TypeAlias = tuple[Any, ...]
-"""The values of `COLUMNS`."""
+"""The values of one row, in the order of `COLUMNS`."""
 
 
 class Rows:
-    """The rows of a table of NAS-Bench-201 while it is imported."""
+    """The rows of a NAS-Bench-201 table during its import.
+
+    Example:
+        >>> rows = Rows()
+        >>> cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+        >>> rows.add([(cell, "cifar10", "test", 200, 777, 90.5, None, None, None)], "an example")
+        >>> table = rows.table(Path("example.csv"), "example", {})
+        >>> table.accuracy(nasbench201.parse(cell), "cifar10", "test", epochs=200, seeds=777)
+        90.5
+    """
 
     def __init__(self) -> None:
         self._columns: tuple[list[Any], ...] = tuple([] for _ in COLUMNS)
@@ -29,11 +38,15 @@ class Rows:
     def add(self, rows: Iterable[Row], where: str) -> None:
         """Add rows.
 
+        Args:
+            rows: Rows with the values of `COLUMNS`.
+            where: Name of their source in messages.
+
         Raises:
-            InvalidTable: one of them has no arch string.
+            InvalidTable: The first value of a row is no arch string.
         """
         for row in rows:
-            architecture, *others = row
+            architecture, *values = row
             if not isinstance(architecture, str):
                 raise InvalidTable(f"{where}: an architecture is {reprlib.repr(architecture)}, expected an arch string")
             if architecture not in self._texts:
@@ -41,19 +54,20 @@ class Rows:
                     self._texts[architecture] = nasbench201.format(nasbench201.parse(architecture))
                 except InvalidArchitecture as error:
                     raise InvalidTable(f"{where}: {error}") from None
-            for column, value in zip(self._columns, (self._texts[architecture], *others), strict=True):
+            for column, value in zip(self._columns, (self._texts[architecture], *values), strict=True):
                 column.append(value)
 
     def table(self, source: Path, kind: str, notes: dict[str, Any]) -> Table:
         """The table of all rows.
 
         Args:
-            source: where they come from.
-            kind: of the source, in words.
-            notes: what else to say of how the table was made.
+            source: Path of the file or folder that the rows come from.
+            kind: Kind of the source in words, for the table's provenance.
+            notes: Further entries of the table's provenance.
 
         Raises:
-            InvalidTable: there are no rows, one stands twice, or an accuracy is no percentage.
+            InvalidTable: There are no rows, one occurs twice, a value has a wrong type, or an accuracy is not from 0 to
+                100.
         """
         if not self._columns[0]:
             raise InvalidTable(f"{source}: holds no accuracies")

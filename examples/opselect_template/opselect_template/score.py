@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from opselect.selectors.scores import perturbation
-from opselect.selectors.task import RegisteredScore, SearchState
+from opselect.selectors.task import TRAINED_SUPERNET, RegisteredScore, SearchState
 from opselect.spaces.space import Weights
 
 
@@ -21,7 +21,7 @@ def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> l
     The supernet is left exactly as it was.
     """
     supernet, images = state.task.supernet, state.task.images.val_split
-    assert supernet is not None, "opselect provides what supernet_state asks for"
+    assert supernet is not None, "opselect provides what the score needs"
     # Copies of the buffers take the update that batch norms in training mode make.
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
@@ -34,5 +34,5 @@ def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> l
     return [-float(loss) for loss in losses]
 
 
-LOSS_PERTURBATION = RegisteredScore(perturbation(minus_validation_losses), "trained")
+LOSS_PERTURBATION = RegisteredScore(perturbation(minus_validation_losses), TRAINED_SUPERNET)
 """In an experiment: `name = "by-score"`, `score = "loss-perturbation"`."""

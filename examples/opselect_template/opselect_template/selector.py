@@ -10,14 +10,14 @@ from torch import Tensor
 from opselect.selectors.methods import OrderName, Settings, select_edgewise
 from opselect.selectors.pruning import best_operation
 from opselect.selectors.scores import alpha_strength
-from opselect.selectors.task import SearchState, Selection, SupernetState, Task
+from opselect.selectors.task import TRAINED_SUPERNET, Needs, SearchState, Selection, Task
 from opselect_template.score import LOSS_PERTURBATION
 
 
 class RankVote(Settings):
     """Keep the operation with the best weighted sum of two ranks: alpha's, and that of the loss without it."""
 
-    supernet_state: ClassVar[SupernetState] = "trained"
+    needs: ClassVar[Needs] = TRAINED_SUPERNET
 
     edge_order: OrderName = "random"
     alpha_share: float = Field(default=0.5, ge=0, le=1, description="weight of alpha's ranks; the loss has the rest")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opselect.bench.conformance.collect import Check, checks
+from opselect.bench.conformance.run import Check, checks
 
 PARTS = {
     "selectors": "rank-vote",

@@ -199,6 +199,7 @@ def test_list_names_everything_that_is_registered(opselect: CommandLine) -> None
         "images",
         "tables",
         "selectors",
+        "supernets",
         "scores",
         "proxies",
         "combinations",

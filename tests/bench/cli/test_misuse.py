@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from opselect.bench.experiment.file import InvalidExperiment, check_ingredients, parse
+from opselect.bench.experiment.file import InvalidExperiment, parse
+from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import InvalidRecords, open_for_append, read_records
 from opselect.bench.runs.run import load_run

@@ -66,7 +66,7 @@ def test_parts_of_the_template_keep_the_promises(name: str, site: Path, tmp_path
 
 THREE_LINES = """
 import pytest
-from opselect.bench.conformance.collect import checks
+from opselect.bench.conformance.run import checks
 
 @pytest.mark.parametrize("check", checks("scores", "random"), ids=str)
 def test_mine(check):

@@ -11,19 +11,20 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opselect.bench.experiment.file import Experiment, InvalidExperiment, check_ingredients, parse, read
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, SupernetEntry, parse, read
+from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.selectors.methods import (
     AverageAccuracy,
     BestAccuracy,
     DartsPT,
-    DartsPTFixedAlpha,
     DiscretizationAccuracy,
     Magnitude,
     Random,
     ZeroCostDisc,
     ZeroCostPT,
 )
-from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.selectors.supernets.darts import DARTS
+from opselect.selectors.supernets.fixed_alpha import FixedAlpha
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.image_sources import InvalidImages
 from opselect.spaces.images import ImageData
@@ -42,6 +43,10 @@ seeds = [0, 1]
 SELECTOR = """
 [[selector]]
 name = "random"
+"""
+MAGNITUDE = """
+[[selector]]
+name = "magnitude"
 """
 TABLE = """
 [table]
@@ -73,7 +78,7 @@ def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
     assert {entry.label: entry.settings for entry in experiment.selectors} == {
         "magnitude": Magnitude(),
         "darts-pt": DartsPT(edge_order="random", tuning_epochs=5),
-        "darts-pt-fixed-alpha": DartsPTFixedAlpha(edge_order="random", tuning_epochs=5),
+        "darts-pt on fixed-alpha": DartsPT(edge_order="random", tuning_epochs=5),
         "disc-acc": DiscretizationAccuracy(edge_order="random", tuning_epochs=5),
         "zero-cost-pt (nwot)": ZeroCostPT(proxy="nwot", edge_order="random", **zero_cost),
         "zero-cost-pt (synflow)": ZeroCostPT(proxy="synflow", edge_order="random", **zero_cost),
@@ -89,7 +94,14 @@ def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
     assert (experiment.space, experiment.images, experiment.observe) == ("digits201", "digits", True)
     assert experiment.table is not None
     assert (experiment.table.name, experiment.table.dataset, experiment.table.epochs) == ("digits201", "digits", 10)
-    assert experiment.supernet == SupernetTraining(epochs=60, batch_size=64, alpha_learning_rate=3e-3)
+    settings = {"epochs": 60, "batch_size": 64, "alpha_learning_rate": 3e-3}
+    assert {entry.label: entry.supernet and entry.supernet.training for entry in experiment.selectors} == {
+        "magnitude": DARTS(**settings),
+        "darts-pt": DARTS(**settings),
+        "darts-pt on fixed-alpha": FixedAlpha(**settings),
+        "disc-acc": DARTS(**settings),
+    } | dict.fromkeys(experiment.labels[4:])
+    assert dict(experiment.left_out).keys() == {"magnitude on fixed-alpha"}
 
 
 def test_what_a_file_leaves_out_has_its_documented_default() -> None:
@@ -98,12 +110,15 @@ def test_what_a_file_leaves_out_has_its_documented_default() -> None:
     assert experiment.table is None
     assert experiment.load_table() is None
     assert experiment.observe is False
-    assert experiment.supernet == SupernetTraining()
+    trained = parse(TOP + MAGNITUDE, "mine.toml").selectors[0].supernet
+    assert trained == SupernetEntry(name="darts", training=DARTS())
     assert experiment.labels == ("random",)
 
 
 def test_whole_numbers_are_read_where_a_fraction_is_possible() -> None:
-    assert parse(f"{TOP}[supernet]\nlearning_rate = 1\n{SELECTOR}", "mine.toml").supernet.learning_rate == 1.0
+    (entry,) = parse(f"{TOP}[supernet]\nlearning_rate = 1\n{MAGNITUDE}", "mine.toml").selectors
+    assert entry.supernet is not None
+    assert entry.supernet.training.learning_rate == 1.0
 
 
 def test_equal_files_give_equal_and_hashable_experiments() -> None:
@@ -153,7 +168,7 @@ def test_equal_files_give_equal_and_hashable_experiments() -> None:
         (TOP.replace("[0, 1]", "0") + SELECTOR, "seeds: 0, expected a list of at least one whole number"),
         (TOP.replace("[0, 1]", '[0, "1"]') + SELECTOR, "seeds.1 = '1': input should be a valid integer"),
         (f"{TOP}observe = 1\n{SELECTOR}", "observe = 1: input should be a valid boolean"),
-        (f"{TOP}supernet = 3\n{SELECTOR}", "supernet = 3: input should be a valid dictionary"),
+        (f"{TOP}supernet = 3\n{SELECTOR}", "supernet: 3, expected a table [supernet] or tables [[supernet]]"),
         (f"{TOP}table = 'digits201'\n{SELECTOR}", "table = 'digits201': input should be a valid dictionary"),
         (f"{TOP}{TABLE.replace('10', '10.0')}{SELECTOR}", "table.epochs = 10.0: input should be a valid integer"),
         (f"{TOP}[supernet]\nepochs = '5'\n{SELECTOR}", "[supernet]: epochs = '5': input should be a valid integer"),
@@ -347,7 +362,7 @@ lines = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(lines, max_size=8, unique=True).map("\n".join))
 @example(TOP + SELECTOR)
 def test_any_text_is_an_experiment_or_an_invalid_one(text: str) -> None:
@@ -363,7 +378,7 @@ def test_any_text_is_an_experiment_or_an_invalid_one(text: str) -> None:
         assert len(set(experiment.labels)) == len(experiment.labels)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_experiment_or_an_invalid_one(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -372,3 +387,80 @@ def test_any_bytes_are_an_experiment_or_an_invalid_one(
     path.write_bytes(content)
     with pytest.raises(InvalidExperiment):
         read(path)
+
+
+GRID = "".join(
+    f'[[supernet]]\nname = "{name}"\nepochs = {epochs}\n' for name, epochs in (("darts", 7), ("fixed-alpha", 8))
+)
+DARTS_PT = """
+[[selector]]
+name = "darts-pt"
+"""
+
+
+def cells(text: str) -> list[tuple[str, str, str | None, int | None]]:
+    """By label, the selector, the supernet training and its epochs."""
+    return [
+        (
+            entry.label,
+            entry.name,
+            entry.supernet and entry.supernet.name,
+            entry.supernet and entry.supernet.training.epochs,
+        )
+        for entry in parse(TOP + text, "mine.toml").selectors
+    ]
+
+
+def test_every_selector_that_needs_a_trained_supernet_is_crossed_with_every_training() -> None:
+    assert cells(GRID + MAGNITUDE + DARTS_PT + SELECTOR) == [
+        ("magnitude", "magnitude", "darts", 7),
+        ("darts-pt", "darts-pt", "darts", 7),
+        ("darts-pt on fixed-alpha", "darts-pt", "fixed-alpha", 8),
+        ("random", "random", None, None),
+    ]
+    (left_out,) = parse(TOP + GRID + MAGNITUDE + DARTS_PT, "mine.toml").left_out
+    assert left_out == ("magnitude on fixed-alpha", "it reads alpha, which this training does not learn")
+
+
+def test_a_selector_may_be_limited_to_some_trainings() -> None:
+    assert cells(f'{GRID}{DARTS_PT}supernets = ["fixed-alpha"]\n') == [
+        ("darts-pt on fixed-alpha", "darts-pt", "fixed-alpha", 8)
+    ]
+
+
+def test_a_file_with_one_supernet_section_means_what_it_meant() -> None:
+    former = "".join(
+        f'[[selector]]\nname = "{name}"\n' for name in ("darts-pt-fixed-alpha", "sdarts-rs", "sdarts-rs-pt")
+    )
+    assert cells(f"[supernet]\nepochs = 3\nsmoothing = 0.2\n{MAGNITUDE}{former}") == [
+        ("magnitude", "magnitude", "darts", 3),
+        ("darts-pt-fixed-alpha", "darts-pt", "fixed-alpha", 3),
+        ("sdarts-rs", "magnitude", "sdarts-rs", 3),
+        ("sdarts-rs-pt", "darts-pt", "sdarts-rs", 3),
+    ]
+    assert parse(TOP + MAGNITUDE + former, "mine.toml").left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"supernet = []\n{MAGNITUDE}", "supernet: [], expected a table [supernet] or tables [[supernet]]"),
+        (
+            f'[[supernet]]\nname = "dartz"\n{MAGNITUDE}',
+            "supernet 1: no supernet training named 'dartz'; did you mean 'darts'?",
+        ),
+        (f"[[supernet]]\nname = 3\n{MAGNITUDE}", "supernet 1: name 3, expected one of darts, fixed-alpha, sdarts-rs"),
+        (f"[[supernet]]\nepoch = 3\n{MAGNITUDE}", "supernet 1: unknown setting 'epoch'; did you mean 'epochs'?"),
+        (f"{GRID}[[supernet]]\n{MAGNITUDE}", "mine.toml: 2 supernet trainings are called 'darts'; keep one"),
+        (f'{GRID}{DARTS_PT}supernets = ["sdarts-rs"]', "the file has no supernet training named 'sdarts-rs'"),
+        (f"{GRID}{DARTS_PT}supernets = []", "selector 1 'darts-pt': supernets = []"),
+        (f'{GRID}{SELECTOR}supernets = ["darts"]', "'random': it needs no trained supernet; leave out 'supernets'"),
+        (f'{GRID}[[selector]]\nname = "sdarts-rs"', "'sdarts-rs': the file has no supernet training named 'sdarts-rs'"),
+        (
+            f'[[supernet]]\nname = "fixed-alpha"\n{MAGNITUDE}',
+            "magnitude: it reads alpha, which this training does not learn",
+        ),
+    ],
+)
+def test_a_grid_that_cannot_be_run_is_one_sentence(text: str, expected: str) -> None:
+    assert expected in complaint(TOP + text)

@@ -29,12 +29,12 @@ from opselect.selectors.methods import ZeroCostPT
 
 def test_my_selector(opselect_baseline):
     (finding,) = opselect_baseline("mine.toml", "baseline", cost_tolerance=1000.0)
-    assert finding.verdict == "same"
+    assert finding.verdict.text == "same"
 
 
 def test_a_damaged_selector(opselect_baseline, monkeypatch):
-    score = ZeroCostPT._score
-    monkeypatch.setattr(ZeroCostPT, "_score", lambda self, ask: lambda state, edge: -score(self, ask)(state, edge))
+    score = ZeroCostPT._question
+    monkeypatch.setattr(ZeroCostPT, "_question", lambda self, ask: lambda state, edge: -score(self, ask)(state, edge))
     opselect_baseline("mine.toml", "baseline", cost_tolerance=1000.0)
 
 

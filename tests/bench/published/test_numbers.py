@@ -212,8 +212,10 @@ def test_the_shipped_file_is_sound() -> None:
     assert spaces == {"nasbench201", "darts", "darts-s1", "darts-s2", "darts-s3", "darts-s4"}
     for number in published.numbers:
         if number.space == "nasbench201" and number.method is not None:
-            assert number.method in registry.names("selectors")
-            fields = registry.load("selectors", number.method).model_fields
+            selector, _, supernet = number.method.partition(" on ")
+            assert selector in registry.names("selectors")
+            assert supernet in ("", *registry.names("supernets"))
+            fields = registry.load("selectors", selector).model_fields
             assert set(number.settings) <= set(fields), number
             known = registry.names("proxies") + registry.names("combinations")
             assert set(number.settings.get("proxy", ())) <= set(known), number
@@ -259,7 +261,7 @@ def test_the_shipped_file_says_what_the_projects_notes_say() -> None:
         return found[(*key, proxy, order, over_seeds)].value  # type: ignore[index]
 
     paper = notes["darts_pt_paper"]
-    methods = ("magnitude", "darts-pt", "darts-pt-fixed-alpha")
+    methods = ("magnitude", "darts-pt", "darts-pt on fixed-alpha")
     for short, dataset in (("C10", "cifar10"), ("C100", "cifar100"), ("SVHN", "svhn")):
         for name, errors in paper["s1_s4_test_error"][short].items():
             for method, error in zip(methods, errors, strict=True):

@@ -155,7 +155,7 @@ def test_all_published_cells(name: str) -> None:
     check_labelled(*published(name))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(space=st.sampled_from([darts, darts_s3, nasbench201]), seed=st.integers(0, 2**32 - 1))
 def test_random_cells(space: SearchSpace, seed: int) -> None:
     check_labelled(space, space.sample(np.random.default_rng(seed)))

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from opselect.bench.experiment.file import Experiment, parse
-from opselect.bench.runs import runner
-from opselect.bench.runs import trial as trials
+from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, open_for_append, read_records
 from opselect.bench.runs.select import select_once
 from opselect.bench.runtime.code_digest import code_digest
@@ -121,7 +120,7 @@ def test_a_folder_that_is_a_file_is_told_before_anything_is_computed(
     def computed(*_: object) -> None:
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr(trials, "train_supernet", computed)
+    monkeypatch.setattr(supernets, "train_supernet", computed)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(NotWritten, match="expected a place that can be written; choose another one"):
         runner.run(faulty(), tmp_path / "file", 1, quietly)
@@ -141,7 +140,7 @@ def test_other_code_makes_another_supernet_and_leaves_the_key_of_the_trial(
     assert job is not None
     path, key = job.path, magnitude.description.key
     assert job.path == path
-    monkeypatch.setattr(trials, "code_digest", lambda *names: code_digest(*names)[::-1])
+    monkeypatch.setattr(supernets, "code_digest", lambda *names: code_digest(*names)[::-1])
     assert job.path != path
     assert magnitude.description.key == key
 

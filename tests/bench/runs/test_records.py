@@ -141,6 +141,7 @@ CHANGES: dict[str, Any] = {
     "device": "cuda",
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
     "training_images": 2000,
+    "supernet": "sdarts-rs",
 }
 
 
@@ -291,7 +292,7 @@ def test_records_without_a_checksum_are_read_beside_those_that_have_one(path: Pa
     assert read_records(path) == [record(seed=0), record(seed=1)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
 def test_a_flipped_bit_anywhere_is_never_believed_and_costs_at_most_the_records_that_it_is_in(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
@@ -417,7 +418,7 @@ mutated = st.builds(
 content = st.lists(st.one_of(st.binary(max_size=30), mutated, st.just(record().model_dump_json().encode())), max_size=4)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(content, st.booleans())
 def test_any_bytes_are_records_or_invalid_ones(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ended: bool
@@ -433,7 +434,7 @@ def test_any_bytes_are_records_or_invalid_ones(
         assert len({each.key for each in records}) == len(records)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(min_value=0), st.binary(min_size=1, max_size=4))
 def test_a_file_damaged_anywhere_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, position: int, damage: bytes
@@ -449,3 +450,18 @@ def test_a_file_damaged_anywhere_is_read_or_refused(
         assert "\n" not in str(error)
     else:
         assert len(records) <= 2 + damage.count(b"\n")
+
+
+def test_a_record_whose_selector_had_its_supernet_training_in_its_name_is_read(path: Path) -> None:
+    former = TRIAL.model_copy(update={"selector": "sdarts-rs-pt"})
+    line = json.loads(record().model_dump_json())
+    line |= {"trial": json.loads(former.model_dump_json(exclude={"supernet"})), "key": former.key}
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(line) + "\n")
+    (read,) = read_records(path)
+    assert (read.trial.selector, read.trial.supernet) == ("darts-pt", "sdarts-rs")
+    assert read.trial.method == "darts-pt on sdarts-rs"
+    assert read.key == TRIAL.model_copy(update={"selector": "darts-pt", "supernet": "sdarts-rs"}).key
+    path.write_text(json.dumps(line | {"key": "0" * 16}) + "\n")
+    with pytest.raises(InvalidRecords, match="is not that of the trial"):
+        read_records(path)

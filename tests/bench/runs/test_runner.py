@@ -12,19 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from opselect.bench.experiment.file import Experiment, InvalidExperiment, parse
-from opselect.bench.runs import runner
-from opselect.bench.runs import trial as trials
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, SelectorEntry, parse
+from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import InvalidRecords, Record, Result, open_for_append, read_records
 from opselect.bench.runs.runner import Summary, trials_of
 from opselect.bench.runtime.checksums import checksummed_line, verified_line
 from opselect.selectors.methods import Random, Settings
-from opselect.selectors.supernets.training import AlphaTraining
-from opselect.selectors.task import Selection, SupernetState, Task
+from opselect.selectors.task import INITIAL_SUPERNET, TRAINED_SUPERNET, Needs, Selection, Task
 from opselect.spaces.nasbench201.space import NASBench201Space, digits201
 from opselect.spaces.table import Table
 
-TRAINED = {"magnitude": "trained", "darts-pt": "trained", "disc-acc": "trained", "darts-pt-fixed-alpha": "fixed"}
+TRAINED = ("magnitude", "darts-pt", "disc-acc", "darts-pt-fixed-alpha")
 BEST_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
@@ -76,7 +74,7 @@ class Watched(Settings):
 class Hungry(Watched):
     """The same, and it needs a trained supernet."""
 
-    supernet_state: ClassVar[SupernetState] = "trained"
+    needs: ClassVar[Needs] = TRAINED_SUPERNET
 
 
 @pytest.fixture
@@ -216,7 +214,7 @@ def test_a_second_run_calls_no_selector_and_trains_nothing(
     assert sorted(watched.calls) == [0, 0, 1, 1]
     content = (tmp_path / "records.jsonl").read_bytes()
     watched.calls.clear()
-    monkeypatch.setattr(trials, "train_supernet", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(supernets, "train_supernet", lambda *arguments: pytest.fail("trained again"))
     seen: list[tuple[str, int, int]] = []
     second = runner.run(experiment, tmp_path, 1, lambda *progress: seen.append(progress))
     assert watched.calls == []
@@ -247,10 +245,20 @@ def test_a_changed_setting_runs_only_what_it_changes(tmp_path: Path, watched: ty
     assert summary.resumed == 2
     assert len(read_records(tmp_path / "records.jsonl")) == 6
     # Supernet training is nothing to a selector that needs none.
-    changed = small("watched", "random").model_copy(
-        update={"supernet": small("random").supernet.model_copy(update={"epochs": 2})}
-    )
+    changed = retrained(small("watched", "random"), epochs=2)
     assert runner.run(changed, tmp_path, 1, quietly).resumed == 4
+
+
+def retrained(experiment: Experiment, **changes: Any) -> Experiment:
+    """The experiment with other settings of its supernet trainings."""
+
+    def changed(entry: SelectorEntry) -> SelectorEntry:
+        if entry.supernet is None:
+            return entry
+        training = entry.supernet.training.model_copy(update=changes)
+        return entry.model_copy(update={"supernet": entry.supernet.model_copy(update={"training": training})})
+
+    return experiment.model_copy(update={"selectors": tuple(map(changed, experiment.selectors))})
 
 
 class Killed(BaseException):
@@ -301,7 +309,7 @@ def test_two_runs_in_two_folders_differ_in_nothing_but_costs(
     tmp_path: Path, tiny_run: tuple[Path, Summary], tiny_experiment: Experiment
 ) -> None:
     # Fewer and in another order, so that nothing leaks from trial to trial; the poisoned run repeats the others.
-    some = [entry for entry in tiny_experiment.selectors if entry.name not in ("disc-acc", "darts-pt-fixed-alpha")]
+    some = [entry for entry in tiny_experiment.selectors if entry.label not in ("disc-acc", "darts-pt-fixed-alpha")]
     again = tiny_experiment.model_copy(update={"selectors": tuple(reversed(some))})
     second = {record.key: outcome(record) for record in runner.run(again, tmp_path, 1, quietly).records}
     first = {record.key: outcome(record) for record in tiny_run[1].records if record.key in second}
@@ -358,7 +366,7 @@ def test_a_failed_supernet_fails_its_dependents_with_its_reason_and_nobody_else(
     tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = small("hungry", "magnitude", "random")
-    really_train = trials.train_supernet
+    really_train = supernets.train_supernet
 
     def train(supernet: Any, decisions: Any, *rest: Any) -> Any:
         if next(attempts) == 1:
@@ -367,7 +375,7 @@ def test_a_failed_supernet_fails_its_dependents_with_its_reason_and_nobody_else(
 
     attempts = iter(range(10))
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "train_supernet", train)
+        patch.setattr(supernets, "train_supernet", train)
         summary = runner.run(experiment, tmp_path, 1, quietly)
     assert [(record.label, record.trial.seed) for record in summary.failed] == [("hungry", 1), ("magnitude", 1)]
     for record in summary.failed:
@@ -385,21 +393,19 @@ def test_supernets_are_trained_once_for_each_seed_and_state(
     tmp_path: Path, watched: type[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    really_train = trials.train_supernet
+    really_train = supernets.train_supernet
 
-    def train(
-        supernet: Any, decisions: Any, images: Any, training: Any, alpha_training: AlphaTraining, *rest: Any
-    ) -> Any:
-        trained.append(alpha_training)
-        return really_train(supernet, decisions, images, training, alpha_training, *rest)
+    def train(supernet: Any, decisions: Any, images: Any, training: Any, *rest: Any) -> Any:
+        trained.append(type(training).__name__)
+        return really_train(supernet, decisions, images, training, *rest)
 
-    monkeypatch.setattr(trials, "train_supernet", train)
+    monkeypatch.setattr(supernets, "train_supernet", train)
     experiment = small("hungry", "magnitude", "darts-pt-fixed-alpha", "random")
     experiment = experiment.model_copy(
         update={
             "selectors": tuple(
                 entry.model_copy(update={"settings": entry.settings.model_copy(update={"tuning_epochs": 0})})
-                if entry.name == "darts-pt-fixed-alpha"
+                if entry.label == "darts-pt-fixed-alpha"
                 else entry
                 for entry in experiment.selectors
             )
@@ -408,7 +414,7 @@ def test_supernets_are_trained_once_for_each_seed_and_state(
     seen: list[tuple[str, int, int]] = []
     summary = runner.run(experiment, tmp_path, 1, lambda *progress: seen.append(progress))
     assert summary.failed == ()
-    assert sorted(trained) == ["fixed", "fixed", "learnt", "learnt"]
+    assert sorted(trained) == ["DARTS", "DARTS", "FixedAlpha", "FixedAlpha"]
     assert len(list((tmp_path / "supernets").iterdir())) == 4
     assert [each for each in seen if each[0] == "supernets"] == [("supernets", count, 4) for count in (1, 2, 3, 4)]
     assert [each for each in seen if each[0] == "trials"] == [("trials", count, 8) for count in range(9)]
@@ -427,22 +433,22 @@ def test_trained_supernets_may_have_another_size_and_the_others_keep_the_space_s
     searched: dict[str, int] = {}
 
     class Measuring(Settings):
-        supernet_state: ClassVar[SupernetState] = "initial"
+        needs: ClassVar[Needs] = INITIAL_SUPERNET
 
         def __call__(self, task: Task) -> Selection:
             assert task.supernet is not None
-            searched[self.supernet_state] = sum(parameter.numel() for parameter in task.supernet.parameters())
+            searched["trained" if self.needs.trained else "initial"] = sum(
+                parameter.numel() for parameter in task.supernet.parameters()
+            )
             return Random()(task)
 
     class MeasuringTrained(Measuring):
-        supernet_state: ClassVar[SupernetState] = "trained"
+        needs: ClassVar[Needs] = TRAINED_SUPERNET
 
     experiment = small("random", "magnitude", seeds="[0]")
-    first, second = experiment.selectors
-    small_training = experiment.supernet.model_copy(update={"channels": 4})
+    first, second = retrained(experiment, channels=4).selectors
     experiment = experiment.model_copy(
         update={
-            "supernet": small_training,
             "selectors": (
                 first.model_copy(update={"settings": Measuring()}),
                 second.model_copy(update={"settings": MeasuringTrained()}),
@@ -475,11 +481,10 @@ def test_a_supernet_file_is_named_by_everything_that_determines_it(tmp_path: Pat
     assert len(first) == 1
     renamed = experiment.model_copy(update={"name": "another", "title": "another", "observe": True, "table": None})
     assert files(renamed) == first
-    changed = experiment.supernet.model_copy(update={"momentum": 0.8})
     others = [
         files(small("magnitude", seeds="[1]")),
         files(small("darts-pt-fixed-alpha", seeds="[0]")),
-        files(experiment.model_copy(update={"supernet": changed})),
+        files(retrained(experiment, momentum=0.8)),
         files(experiment.model_copy(update={"space": "nasbench201"})),
         files(experiment.model_copy(update={"images": "digits"})),
         files(experiment.model_copy(update={"device": "cuda"})),
@@ -550,7 +555,7 @@ def test_a_record_says_what_determined_it_and_where_it_ran(
     for record in tiny_run[1].records:
         trial = record.trial
         assert (trial.space, trial.images, record.experiment) == ("digits201", "tiny", "tiny")
-        assert (trial.training is not None) == (trial.selector in TRAINED)
+        assert (trial.training is not None) == (trial.selector in ("magnitude", "darts-pt", "disc-acc"))
         assert trial.training is None or trial.training["gradient_clip"] == 5.0
         assert trial.table is not None
         assert trial.table.fingerprint == additive_table.fingerprint

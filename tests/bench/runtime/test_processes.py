@@ -111,13 +111,11 @@ def test_a_worker_that_died_while_idle_costs_nothing() -> None:
 
 def test_whoever_stops_asking_has_no_worker_left_that_is_busy(tmp_path: Path) -> None:
     told = tmp_path / "told"
-    asked = results(os.getpid, shell(f"echo $PPID > {told}; exec sleep 8"))
+    asked = results(os.getpid, shell(f"echo $PPID > {told}; exec sleep 600"))
     next(asked)
     wait_until(lambda: told.exists() and told.read_text() != "")
     busy = int(told.read_text())
-    started = time.monotonic()
     asked.close()
-    assert time.monotonic() - started < 3
     assert not is_running(busy)
 
 
@@ -125,7 +123,7 @@ PARENT = """
 import operator, subprocess, sys
 from functools import partial
 from opselect.bench.runtime.processes import in_processes
-tasks = [partial(subprocess.check_output, ["sh", "-c", f"echo $PPID >> {sys.argv[1]}; exec sleep 8"])] * 2
+tasks = [partial(subprocess.check_output, ["sh", "-c", f"echo $PPID >> {sys.argv[1]}; exec sleep 600"])] * 2
 list(in_processes(operator.call, tasks, 2, None))
 """
 

@@ -76,7 +76,7 @@ def outputs_and_gradients(network: CellNetwork, images: Tensor) -> tuple[Tensor,
     return logits.detach(), found[0], list(found[1:])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, SIZE - 1), st.booleans())
 def test_cells_that_share_inputs_compute_what_plain_cells_compute(number: int, training: bool) -> None:
     architecture = digits201.canonical(digits201.at(number))
@@ -323,7 +323,7 @@ BEGINNING_OF_OURS = b'{"format": "opselect trained cells"'
 """A file of which a kill has left no more than this is begun anew."""
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(min_size=1),

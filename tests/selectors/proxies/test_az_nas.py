@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.activations import drawn_parameters
 from opselect.selectors.proxies.az_nas import (

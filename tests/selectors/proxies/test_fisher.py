@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.fisher import fisher
 from opselect.selectors.proxies.interface import UnscorableNetwork, Weighted

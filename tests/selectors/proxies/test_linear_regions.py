@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.interface import UnscorableNetwork, Weighted
 from opselect.selectors.proxies.linear_regions import circle, linear_regions

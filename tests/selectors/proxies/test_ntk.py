@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.proxies.ntk import ntk, tangent_kernel

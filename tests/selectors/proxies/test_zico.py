@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.conformance.collect import check_proxy
+from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.proxies.zico import halves, zico

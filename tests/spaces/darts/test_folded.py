@@ -56,7 +56,7 @@ def logits(network: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", SPACES)
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 99), st.sampled_from((0.0, 0.5, 0.9, 1.0)))
 def test_a_folded_supernet_computes_what_the_supernet_computes(name: str, seed: int, share: float) -> None:
     supernet = with_statistics(SPACES[name].supernet(3, 10, seed), seed)
@@ -69,7 +69,7 @@ def test_a_folded_supernet_computes_what_the_supernet_computes(name: str, seed: 
 
 
 @pytest.mark.parametrize("name", SPACES)
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 99))
 def test_a_folded_network_computes_what_the_network_computes(name: str, seed: int) -> None:
     space = SPACES[name]

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 import warnings
 from collections import defaultdict
 from dataclasses import replace
@@ -242,7 +241,6 @@ def test_json_holds_four_lists() -> None:
         assert parse_genotype(text) == EXAMPLE_GENOTYPE
 
 
-@settings(deadline=None)
 @given(genotypes())
 def test_any_genotype_comes_back_from_what_is_written(fields: Fields) -> None:
     genotype = Genotype(*fields)
@@ -253,7 +251,6 @@ def test_any_genotype_comes_back_from_what_is_written(fields: Fields) -> None:
         assert write(parse_genotype(text)) == text
 
 
-@settings(deadline=None)
 @given(notations())
 def test_any_notation_of_a_genotype_is_that_genotype(case: tuple[Fields, str]) -> None:
     fields, text = case
@@ -482,14 +479,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_text_is_refused_at_once_and_nothing_in_it_runs(
+def test_hostile_text_is_refused_and_nothing_in_it_runs(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start = time.perf_counter()
     complaint(text)
-    # A few milliseconds; a busy machine may take a hundred times that.
-    assert time.perf_counter() - start < 1
     assert capsys.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
 
@@ -530,7 +524,7 @@ pieces = st.sampled_from(
 """What genotypes are made of, and characters that mean something to a parser."""
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.one_of(st.text(), st.lists(pieces, max_size=60).map("".join)))
 def test_any_text_is_a_genotype_or_invalid(text: str) -> None:
     try:
@@ -541,7 +535,7 @@ def test_any_text_is_a_genotype_or_invalid(text: str) -> None:
         assert parse_genotype(format_genotype(genotype)) == genotype
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(notations(), st.integers(0, 400), st.integers(0, 20), pieces)
 def test_a_changed_text_is_a_genotype_or_invalid(case: tuple[Fields, str], start: int, length: int, piece: str) -> None:
     text = case[1]
@@ -555,7 +549,6 @@ def test_a_changed_text_is_a_genotype_or_invalid(case: tuple[Fields, str], start
         assert parse_genotype(format_genotype_json(genotype)) == genotype
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists), st.data())
 def test_any_json_in_any_field_is_a_genotype_or_invalid(value: object, data: st.DataObject) -> None:
     content = json.loads(format_genotype_json(EXAMPLE_GENOTYPE))
@@ -620,7 +613,6 @@ def test_none_is_no_edge() -> None:
     assert (cell_depth(dead, "normal"), cell_width(dead, "normal")) == (0, 0)
 
 
-@settings(deadline=None)
 @given(genotypes(), st.sampled_from(CELLS))
 def test_depth_and_width_keep_within_what_the_number_of_nodes_allows(fields: Fields, cell: Cell) -> None:
     genotype = Genotype(*fields)

@@ -112,7 +112,7 @@ def test_networks_of_the_library_have_the_size_that_arithmetic_gives(name: str) 
 
 
 @pytest.mark.parametrize("name", SPACES)
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_a_one_hot_supernet_is_the_stand_alone_network(name: str, seed: int) -> None:
     space = SPACES[name].resized(channels=4, cells=3)
@@ -130,7 +130,7 @@ def test_a_one_hot_supernet_is_the_stand_alone_network(name: str, seed: int) -> 
             assert torch.equal(supernet(images, one_hot(space, architecture)), expected)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_the_trained_network_differs_from_the_supernet_in_learnt_norms_alone(seed: int) -> None:
     # S2 has no pooling, which only supernets normalise.
@@ -256,7 +256,7 @@ def test_noise_ignores_its_input_and_repeats_itself_in_evaluation_mode_only() ->
 
 
 @pytest.mark.parametrize("name", SPACES)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_samples_are_architectures_and_come_back_from_their_text(name: str, seed: int) -> None:
     space = SPACES[name]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from opselect.spaces.nasbench201.encodings import ENCODINGS, Encoding
@@ -135,7 +135,6 @@ def test_names_of_another_project_are_refused() -> None:
 
 
 @every_dialect
-@settings(deadline=None)
 @given(st.lists(symbols, max_size=8))
 def test_anything_else_is_an_invalid_architecture(encoding: Encoding, values: list[object]) -> None:
     try:

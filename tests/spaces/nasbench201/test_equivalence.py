@@ -200,7 +200,7 @@ def test_fingerprints_are_means_over_all_renamings() -> None:
         np.testing.assert_allclose(found[number, :WIDTH], output.mean(axis=0), atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 15624), st.lists(st.tuples(st.integers(0, 5), st.sampled_from(OPERATIONS)), max_size=3))
 def test_equality_is_a_renaming_of_instances(number: int, changes: list[tuple[int, str]]) -> None:
     first = nasbench201.at(number)

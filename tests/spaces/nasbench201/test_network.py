@@ -135,7 +135,7 @@ def test_stages_double_the_channels_and_halve_the_size() -> None:
         assert shapes == [(4, 8, 8)] * 2 + [(8, 4, 4)] * 3 + [(16, 2, 2)] * 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(indices, skeletons, st.booleans())
 def test_a_supernet_under_one_hot_weights_is_the_stand_alone_network(
     number: int, skeleton: Skeleton, training: bool
@@ -153,7 +153,7 @@ def test_a_supernet_under_one_hot_weights_is_the_stand_alone_network(
         torch.testing.assert_close(value, moved.get(name, before[name]), rtol=0, atol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from([0.0, 0.0, 0.3, -0.7, 1.0]), min_size=30, max_size=30))
 def test_operations_of_weight_zero_are_not_computed(values: list[float]) -> None:
     weights = torch.tensor(values).reshape(6, 5)
@@ -178,7 +178,7 @@ def test_operations_of_weight_zero_are_not_computed(values: list[float]) -> None
     assert calls == expected
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from([0.0, 0.25, -0.5, 1.0, 2.0]), min_size=30, max_size=30))
 def test_a_cell_is_the_weighted_sum_of_its_operations_node_by_node(values: list[float]) -> None:
     weights = torch.tensor(values).reshape(6, 5)
@@ -306,7 +306,7 @@ def stepped(
     return logits.detach(), gradients, state(network)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(indices, skeletons, st.integers(2, 3))
 def test_members_of_a_stack_train_as_they_do_alone(number: int, skeleton: Skeleton, members: int) -> None:
     architecture = digits201.at(number)

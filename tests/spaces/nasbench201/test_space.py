@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from opselect.spaces.nasbench201.space import EDGES, OPERATIONS, SIZE, digits201, nasbench201
@@ -138,7 +138,6 @@ def test_a_text_that_is_no_arch_string_says_what_is_wrong(text: str, expected: s
     assert expected in complaint(text)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(pieces, max_size=40).map("".join)))
 def test_any_text_is_an_architecture_or_invalid(text: str) -> None:
     try:
@@ -149,7 +148,6 @@ def test_any_text_is_an_architecture_or_invalid(text: str) -> None:
         assert nasbench201.format(architecture) == text.strip()
 
 
-@settings(deadline=None)
 @given(st.integers(0, SIZE - 1), st.integers(0, 100), st.integers(0, 3), pieces)
 def test_a_changed_arch_string_is_an_architecture_or_invalid(number: int, start: int, length: int, piece: str) -> None:
     text = nasbench201.format(nasbench201.at(number))

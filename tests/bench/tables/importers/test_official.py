@@ -210,7 +210,7 @@ def test_accuracies_that_are_no_percentages_are_refused(few: Content, tmp_path: 
         assert "expected percentages" in sentence(saved(content, tmp_path / "wrong.pth", False))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True), st.booleans())
 def test_a_truncated_file_is_refused(
     official_content: Callable[..., Content], tmp_path: Path, part: float, new_format: bool

@@ -235,7 +235,7 @@ def test_a_wrong_analog_file_is_refused_and_nothing_of_it_runs(tmp_path: Path, h
     sentence(lambda: read_analog(tmp_path / "absent.anb"), f"{tmp_path / 'absent.anb'}: cannot be read")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 0.02))
 def test_a_truncated_analog_file_is_refused(tmp_path: Path, part: float) -> None:
     path = tmp_path / "data.anb"

@@ -1,0 +1,184 @@
+"""Trained supernets of an experiment: each is trained once, checkpointed after every epoch, and cached in a file."""
+
+import contextlib
+import io
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from opselect.bench.experiment.file import Experiment, SupernetEntry
+from opselect.bench.experiment.ingredients import images_hash, load_ingredients
+from opselect.bench.runs.provenance import reason_of, software
+from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
+from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.runtime.torch_files import read_torch_file
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.supernets.training import train_supernet
+from opselect.selectors.task import SearchImages
+from opselect.spaces.files import NotWritten
+from opselect.spaces.seeds import seed_for, torch_generator
+from opselect.spaces.space import SearchSpace
+
+_TRAINING = tuple(f"opselect.bench.runs.supernets:{name}" for name in ("_trained", "initial_supernet"))
+"""What determines a trained supernet in this module; the rest of it does not."""
+
+
+@dataclass(frozen=True)
+class SupernetJob:
+    """The training of one supernet, shared by all trials of a seed that need it.
+
+    Attributes:
+        experiment: Experiment that names the space and the images.
+        supernet: Which training, with its settings.
+        seed: Seed of initial parameters, batches and alpha's start.
+        folder: Folder of trained supernets.
+    """
+
+    experiment: Experiment
+    supernet: SupernetEntry
+    seed: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The file of the trained supernet, named by everything that determines it, the code included."""
+        space = load_ingredients(self.experiment).space
+        determinants = (
+            self.experiment.space,
+            images_hash(self.experiment),
+            self.supernet.training.model_dump_json(),
+            self.seed,
+            self.supernet.name,
+            self.experiment.device,
+            *software().items(),
+            code_digest(
+                "opselect.selectors.supernets.training",
+                type(self.supernet.training).__module__,
+                type(space).__module__,
+                *_TRAINING,
+            ),
+        )
+        return self.folder / f"{seed_for(*determinants):016x}.pt"
+
+    @property
+    def checkpoint(self) -> "CheckpointFile":
+        """Where an unfinished training leaves its state."""
+        return CheckpointFile(self.path.with_suffix(".checkpoint"))
+
+    def initial_supernet(self) -> nn.Module:
+        """The supernet before training, of the size and with the changes that the training asks for."""
+        training, space = self.supernet.training, load_ingredients(self.experiment).space
+        if (training.channels, training.cells) != (None, None):
+            space = space.resized(training.channels, training.cells)
+        return training.prepare(initial_supernet(self.experiment, space, self.seed))
+
+
+@dataclass
+class CheckpointFile:
+    """The state of an unfinished training, in a file with a checksum.
+
+    Attributes:
+        path: Path of the file.
+        seconds: How long the training has taken so far, over all its processes.
+    """
+
+    path: Path
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state after the last epoch; None where there is none, or a damaged one, which the log says."""
+        saved = _read(self.path, {"training", "seconds"}, "this training begins again")
+        if saved is None:
+            return None
+        self.seconds = saved["seconds"]
+        training: dict[str, Any] = saved["training"]
+        return training
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state."""
+        self.measure()
+        _write(self.path, {"training": state, "seconds": self.seconds})
+
+    def measure(self) -> float:
+        """Add the time since the last call to the seconds, and return them."""
+        now = time.perf_counter()
+        self.seconds, self._last = self.seconds + now - self._last, now
+        return self.seconds
+
+
+def train(job: SupernetJob) -> str | None:
+    """Train a supernet and cache it, unless it is there already; a training that was killed goes on.
+
+    Returns:
+        None, or why it failed.
+
+    Raises:
+        NotWritten: It cannot be cached, because the disk is full for example.
+    """
+    if cached_supernet(job) is not None:
+        return None
+    try:
+        checkpoint = job.checkpoint
+        supernet, alpha = _trained(job, checkpoint)
+        state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
+        _write(job.path, {"supernet": state, "alpha": alpha, "seconds": checkpoint.measure()})
+        checkpoint.path.unlink(missing_ok=True)
+    except NotWritten:
+        raise  # no trial can be recorded then either
+    except Exception as error:
+        return f"supernet training failed: {reason_of(error)}"
+    return None
+
+
+def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, torch.Tensor]:
+    space, data, _ = load_ingredients(job.experiment)
+    supernet = job.initial_supernet()
+    alpha = train_supernet(
+        supernet,
+        Decisions.none_yet(space.edges),
+        SearchImages.halves(data, job.experiment.device),
+        job.supernet.training,
+        torch_generator(space.name, job.seed, "supernet alpha"),
+        torch_generator(space.name, job.seed, "supernet batches"),
+        checkpoint,
+    )
+    return supernet, alpha
+
+
+def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
+    """The trained supernet of a job; None where there is none, or a damaged one, which the log says."""
+    return _read(job.path, {"supernet", "alpha", "seconds"}, "this supernet is trained again")
+
+
+def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> nn.Module:
+    """The supernet at initialisation, on the experiment's device."""
+    data = load_ingredients(experiment).images
+    supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+    # Its layers take this layout of memory from one to the next; on the CPU that makes training a third faster.
+    return supernet.to(experiment.device).to(memory_format=torch.channels_last)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_checksummed(path, buffer.getvalue())
+
+
+def _read(path: Path, keys: set[str], otherwise: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    with contextlib.suppress(Exception):  # a file from elsewhere raises whatever its bytes happen to mean
+        if (content := read_checksummed(path)) is not None:
+            found: dict[str, Any] = read_torch_file(content)
+            if isinstance(found, dict) and found.keys() == keys:
+                return found
+    logging.warning("%s: damaged; %s", path, otherwise)
+    return None

@@ -1,0 +1,47 @@
+"""SDARTS-RS: random smoothing of the weights of the operations."""
+
+import torch
+from torch import Tensor
+
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.spaces.space import Weights
+
+FIRST_SMOOTHING = 0.03
+
+
+class SDARTSRS(SupernetTraining):
+    """Alpha is learnt while the network's weights see uniform noise around its softmax.
+
+    The noise grows linearly with the epochs, and stays as large as it was in the end during tuning, as in the published
+    code.
+
+    Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020, SDARTS-RS.
+    """
+
+    def relax(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Weights:
+        """The softmax, with noise where the network's weights are trained."""
+        weights = self.weights(alpha, decisions)
+        if moment.step == "alpha":
+            return weights
+        noise = self.smoothing
+        if moment.epoch < moment.epochs:
+            noise = FIRST_SMOOTHING + (self.smoothing - FIRST_SMOOTHING) * moment.epoch / moment.epochs
+        return smoothed(weights.detach(), decisions, noise, moment.generator)
+
+
+def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: torch.Generator) -> Weights:
+    """Weights with uniform noise in [-noise, noise] on every operation of the open edges, clipped to [0, 1].
+
+    Args:
+        weights: The weight matrix without noise, which is left as it is.
+        decisions: Rows of decided and dropped edges get no noise.
+        noise: Largest absolute value of the noise.
+        generator: Random stream on the CPU.
+    """
+    drawn = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
+    changed = weights.clone()
+    for edge in set(decisions.open_edges) - decisions.dropped:
+        operations = len(decisions.edges[edge].operations)
+        changed[edge, :operations] = (weights[edge, :operations] + drawn[edge, :operations]).clamp(0, 1)
+    return changed

@@ -427,10 +427,11 @@ def test_names_are_escaped_in_latex() -> None:
 
 def test_names_are_escaped_in_markdown() -> None:
     assert escape_markdown("a|b_*<c>") == r"a\|b\_\*\<c\>"
-    report = render_markdown(Run.of(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY], title=NASTY))
+    records = accuracies(NASTY, "magnitude", [50.0, 51.0])
+    report = render_markdown(Run.of(records, [NASTY], title=NASTY, preface={NASTY: NASTY}))
     rows = [line for line in report.splitlines() if line.startswith(f"| {escape_markdown(NASTY)} | 2 |")]
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 11
-    assert report.startswith(f"# {escape_markdown(NASTY)}\n")
+    assert report.startswith(f"# {escape_markdown(NASTY)}\n\n- {escape_markdown(NASTY)}: {escape_markdown(NASTY)}\n")
     assert NASTY not in report
 
 
@@ -459,8 +460,10 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
     nasty = [record.model_copy(update={"label": NASTY}) for record in records if record.label == "magnitude"]
     records = [record for record in records if record.label != "magnitude"] + nasty
     labels = [NASTY, "darts-pt", "random", "best-acc"]
-    first = write_report(Run.of(records, labels, title=NASTY), tmp_path / "first")
-    second = write_report(Run.of(records[::-1], labels, title=NASTY), tmp_path / "second")
+    preface = {"Experiment": NASTY}
+    run = Run.of(records, labels, title=NASTY, preface=preface)
+    first = write_report(run, tmp_path / "first")
+    second = write_report(Run.of(records[::-1], labels, title=NASTY, preface=preface), tmp_path / "second")
     contents = {path.relative_to(tmp_path / "first").as_posix(): path.read_bytes() for path in first}
     assert contents == {path.relative_to(tmp_path / "second").as_posix(): path.read_bytes() for path in second}
 
@@ -468,9 +471,9 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("pdf", "png")}
     assert {name for name in contents if name.startswith("figures/")} == expected
     assert {"report.md", "report.html", "timing.md", "tables/timing.csv", "tables/timing.tex"} <= set(contents)
-    tables = render_tables(Run.of(records, labels))
+    tables = render_tables(run)
     assert {name: contents[name].decode() for name in tables} == tables
-    assert contents["report.md"].decode() == render_markdown(Run.of(records, labels, title=NASTY))
+    assert contents["report.md"].decode() == render_markdown(run)
     assert b"CreationDate" not in contents["figures/accuracy.pdf"]
 
     page = Page(contents["report.html"].decode())

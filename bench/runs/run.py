@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from opselect.bench.evaluation.networks import TrainingRecord, trained
+from opselect.bench.evaluation.networks import TrainingRecord, read_trainings
 from opselect.bench.experiment.file import (
     Experiment,
     InvalidExperiment,
@@ -18,7 +18,8 @@ from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.report.formatting import listed
 from opselect.bench.report.summaries import ORACLES
-from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
+from opselect.bench.runs.store import InvalidRecords
 from opselect.bench.runs.trial import Trial, run_trial, train
 from opselect.bench.runs.trials import Trials, trials_of
 from opselect.bench.runtime.parallel import use_single_thread
@@ -135,7 +136,7 @@ def _networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -
     recipe = choice.training.model_dump(mode="json")
     latest = {
         (training.network.genotype, training.network.seed): training
-        for training in trained(folder)
+        for training in read_trainings(folder)
         if training.network.genotype in selected
         and training.network.seed in choice.seeds
         and (training.network.channels, training.network.cells) == (choice.channels, choice.cells)

@@ -20,7 +20,6 @@ import torch
 
 from opselect.bench.experiment.file import Experiment, SelectorEntry
 from opselect.bench.runs.records import (
-    FORMAT_VERSION,
     CellRecord,
     Cost,
     PruningRecord,
@@ -30,6 +29,7 @@ from opselect.bench.runs.records import (
     TableReference,
     TrialDescription,
 )
+from opselect.bench.runs.store import FORMAT_VERSION
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory

@@ -167,7 +167,7 @@ def score_architectures(
 
     Raises:
         InvalidRecords: The folder holds something else, or another run is writing to it.
-        NotWritten: The disk is full, for example; what was finished is kept.
+        NotWritten: The disk is full, for example; finished results remain.
     """
     space: SearchSpace = registry.load("spaces", study.space)
     architectures = sample_architectures(space, count, study.seed)

@@ -237,7 +237,7 @@ def train_all(
 
     Raises:
         InvalidRecords: The folder's records cannot be read, or another run is writing them.
-        NotWritten: The disk is full, or the folder cannot be written; what was finished is kept.
+        NotWritten: The disk is full, or the folder cannot be written; finished results remain.
         UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
     """
     wanted = {network.key: network for network in networks}

@@ -68,7 +68,7 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
     Raises:
         InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: Before anything runs.
         InvalidRecords: The folder's records cannot be read, or another run is writing them.
-        NotWritten: The disk is full, or the folder cannot be written; what was finished is kept.
+        NotWritten: The disk is full, or the folder cannot be written; finished results remain.
         UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
     """
     check(experiment)

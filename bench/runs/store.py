@@ -162,7 +162,7 @@ class Store:
             The new results, in the order in which they were finished.
 
         Raises:
-            NotWritten: The disk is full, for example; what was finished is kept.
+            NotWritten: The disk is full, for example; finished results remain.
         """
         progress(present)
         finished = []

@@ -1,7 +1,5 @@
 """How well zero-cost proxies rank stand-alone networks: scoring them, and the records of it."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from opselect.bench.runs.provenance import software
-from opselect.bench.runs.records import FORMAT_VERSION, InvalidRecords, Value, open_for_append, read_lines
+from opselect.bench.runs.records import Value
+from opselect.bench.runs.store import FORMAT_VERSION, InvalidRecords, content_key, open_for_append, read_lines
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, ShuffledBatches
@@ -32,12 +31,12 @@ class StudyDescription(BaseModel, frozen=True, extra="forbid"):
     """Everything that determines the score of a proxy.
 
     Attributes:
-        space: registered name.
-        images: registered name, or the path of an `.npz` file.
-        batch_size: images of the one batch that all networks are scored on.
-        seed: of the batch and of the networks' parameters.
-        images_hash: of the batch's dataset.
-        software: versions of opselect and torch.
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+        batch_size: Number of images in the one batch that all networks are scored on.
+        seed: Seed of the batch and of the networks' parameters.
+        images_hash: Hash of the dataset that the batch is taken from.
+        software: Versions of opselect and torch.
     """
 
     space: str
@@ -50,20 +49,19 @@ class StudyDescription(BaseModel, frozen=True, extra="forbid"):
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"images"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return content_key(self.model_dump(mode="json", exclude={"images"}))
 
 
 class ScoreRecord(Value):
-    """What some proxies say of one architecture.
+    """The scores of one architecture by some proxies.
 
     Attributes:
-        version: of the format.
-        study: the key of the study's description.
-        architecture: the representative of its class, in the space's notation.
-        scores: by proxy, larger is better; NaN or infinite where it is undefined.
-        seconds: by proxy, wall time.
-        reasons: by proxy, why it has no score.
+        version: Version of the format.
+        study: Key of the study's description.
+        architecture: Representative of its class, in the space's notation.
+        scores: Scores by proxy, larger is better; NaN or infinite where a score is undefined.
+        seconds: Wall time by proxy.
+        reasons: Reasons by proxy, where a score is undefined.
     """
 
     version: int
@@ -79,9 +77,9 @@ class Scoring:
     """One network to be scored.
 
     Attributes:
-        study: what determines the scores.
-        architecture: in the space's notation.
-        proxies: names of those that are missing.
+        study: What determines the scores.
+        architecture: The network's architecture in the space's notation.
+        proxies: Names of the proxies whose scores are missing.
     """
 
     study: StudyDescription
@@ -94,12 +92,12 @@ class Scores:
     """The scores of a sample of architectures.
 
     Attributes:
-        study: what determines them.
-        architectures: the sample, in the space's notation.
-        classes: how many of them differ.
-        values: by proxy, one score an architecture; NaN or infinite where it is undefined.
-        seconds: by proxy, the mean wall time of scoring one network.
-        failures: by proxy and reason, how many classes have no score for it.
+        study: What determines the scores.
+        architectures: The sample, in the space's notation.
+        classes: Number of classes of equal architectures in the sample.
+        values: Scores by proxy, one per architecture; NaN or infinite where a score is undefined.
+        seconds: Mean wall time of scoring one network, by proxy.
+        failures: Number of classes without a score, by proxy and reason.
     """
 
     study: StudyDescription
@@ -111,7 +109,14 @@ class Scores:
 
 
 def describe(space: str, images: str, batch_size: int, seed: int) -> StudyDescription:
-    """The description of a study; the images are loaded and hashed for it."""
+    """Describe a study; the images are loaded and hashed for it.
+
+    Args:
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+        batch_size: Number of images that the networks are scored on.
+        seed: Seed of the batch and of the networks' parameters.
+    """
     data = load_images_once(images)
     return StudyDescription(
         space=space,
@@ -123,11 +128,19 @@ def describe(space: str, images: str, batch_size: int, seed: int) -> StudyDescri
     )
 
 
-def sampled(space: SearchSpace, count: int | None, seed: int) -> list[str]:
-    """So many different architectures, each equally likely, in random order; all of them for None.
+def sample_architectures(space: SearchSpace, count: int | None, seed: int) -> list[str]:
+    """Draw different architectures, each equally likely, in random order.
 
     A larger sample begins with the smaller one, so a study can be widened later, and one that was stopped half-way has
     scored no particular kind of architecture.
+
+    Args:
+        space: A finite space.
+        count: Size of the sample; None, or more than there are, for all architectures.
+        seed: Seed of the order.
+
+    Returns:
+        The architectures in the space's notation.
     """
     every = [space.format(architecture) for architecture in space.enumerate()]
     order = numpy_generator("proxy study", space.name, seed).permutation(len(every))
@@ -142,34 +155,36 @@ def score_architectures(
     workers: int,
     progress: Callable[[str, int, int], None],
 ) -> Scores:
-    """Score a sample of architectures, each class of equal ones once; what was scored before is kept.
+    """Score a sample of architectures, each class of equal ones once; what the folder holds is not scored again.
 
     Args:
-        study: what determines the scores.
-        count: how many architectures; None for all.
-        proxies: registered names.
-        folder: of the records; created where it does not exist.
-        workers: processes, each with one torch thread.
-        progress: told how many classes are scored.
+        study: What determines the scores.
+        count: Number of architectures; None for all.
+        proxies: Registered names of the proxies.
+        folder: Folder of the records; created where it does not exist.
+        workers: Number of processes, each with one torch thread.
+        progress: Called with "architectures", the number of scored classes, and the number of all.
 
     Raises:
-        InvalidRecords: the folder holds something else, or another run is writing to it.
+        InvalidRecords: The folder holds something else, or another run is writing to it.
+        NotWritten: The disk is full, for example; finished results remain.
     """
     space: SearchSpace = registry.load("spaces", study.space)
-    architectures = sampled(space, count, study.seed)
+    architectures = sample_architectures(space, count, study.seed)
     classes = {text: space.format(space.canonical(space.parse(text))) for text in architectures}
     distinct = list(dict.fromkeys(classes.values()))
-    with open_for_append(folder / FILE_NAME) as appender:
+    with open_for_append(folder / FILE_NAME) as store:
         known = _read(folder / FILE_NAME, study)
         missing = [
             Scoring(study, text, tuple(name for name in proxies if name not in known.get(text, {})))
             for text in distinct
         ]
         waiting = [scoring for scoring in missing if scoring.proxies]
-        progress("architectures", len(distinct) - len(waiting), len(distinct))
-        for done, record in enumerate(in_parallel(_score, waiting, workers), start=len(distinct) - len(waiting) + 1):
-            appender.append(record)
-            progress("architectures", done, len(distinct))
+        store.complete(
+            in_parallel(_score, waiting, workers),
+            len(distinct) - len(waiting),
+            lambda count: progress("architectures", count, len(distinct)),
+        )
     return _collected(study, classes, _read(folder / FILE_NAME, study), proxies)
 
 
@@ -181,12 +196,12 @@ class _Entry:
 
 
 def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
-    """By architecture and proxy, what the study has recorded.
+    """Read what the study has recorded, by architecture and proxy.
 
     Raises:
-        InvalidRecords: the file holds records of something else.
+        InvalidRecords: The file holds records of something else.
     """
-    found: dict[str, dict[str, _Entry]] = {}
+    recorded: dict[str, dict[str, _Entry]] = {}
     for record in read_lines(path, ScoreRecord, COMMAND):
         if record.study != study.key:
             raise InvalidRecords(
@@ -195,10 +210,10 @@ def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
             )
         if record.seconds.keys() != record.scores.keys():
             raise InvalidRecords(f"{path}: scores without their seconds; expected records written by '{COMMAND}'")
-        entries = found.setdefault(record.architecture, {})
+        entries = recorded.setdefault(record.architecture, {})
         for name, score in record.scores.items():
             entries[name] = _Entry(score, record.seconds[name], record.reasons.get(name))
-    return found
+    return recorded
 
 
 def _score(scoring: Scoring) -> ScoreRecord:
@@ -207,7 +222,7 @@ def _score(scoring: Scoring) -> ScoreRecord:
     data = load_images_once(study.images)
     architecture = space.parse(scoring.architecture)
     network = space.network(architecture, data.channels, data.classes, seed_for(space.name, study.seed, "proxy study"))
-    batch = _batch(study)
+    batch = _batch(study.images, study.batch_size, study.seed)
     scores, seconds, reasons = {}, {}, {}
     for name in scoring.proxies:
         started = time.perf_counter()
@@ -229,13 +244,9 @@ def _score(scoring: Scoring) -> ScoreRecord:
 
 
 @cache
-def _batch_of(images: str, batch_size: int, seed: int) -> LabelledImages:
-    half = SearchImages.halves(load_images_once(images)).train_split
-    return next(ShuffledBatches(half, batch_size, torch_generator("proxy study", seed)))
-
-
-def _batch(study: StudyDescription) -> LabelledImages:
-    return _batch_of(study.images, study.batch_size, study.seed)
+def _batch(images: str, batch_size: int, seed: int) -> LabelledImages:
+    train_split = SearchImages.halves(load_images_once(images)).train_split
+    return next(ShuffledBatches(train_split, batch_size, torch_generator("proxy study", seed)))
 
 
 def _collected(

@@ -1,7 +1,5 @@
-"""Training selected networks from nothing, over seeds: what the DARTS papers report of a genotype."""
+"""Training selected networks from scratch, over seeds: what the DARTS papers report of a genotype."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +10,17 @@ import torch
 from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
 from opselect.bench.runs.provenance import environment, reason_of, software
-from opselect.bench.runs.records import FORMAT_VERSION, Value, open_for_append, read_lines
+from opselect.bench.runs.records import Value
+from opselect.bench.runs.store import FORMAT_VERSION, content_key, open_for_append, read_lines
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype
+from opselect.spaces.darts.network import DARTSNetwork
 from opselect.spaces.darts.space import DARTSSpace
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import NotWritten, check_writable, read_text
 from opselect.spaces.image_sources import load_images
-from opselect.spaces.images import content_hash
+from opselect.spaces.images import ImageData, content_hash
 from opselect.spaces.inspection import multiply_adds
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, SearchSpace
@@ -37,18 +37,18 @@ class NetworkDescription(Value):
     """Everything that determines a training.
 
     Attributes:
-        space: registered name.
-        genotype: in the field's text.
-        images: registered name, or the path of an `.npz` file.
-        images_hash: of the images and labels that are used.
-        training_images: how many of the images are used for training, the first ones; null for all.
-        channels: of the edges in the first cell.
-        cells: in all.
-        stem: for images of CIFAR's size, or of ImageNet's.
-        training: all settings.
-        seed: of parameters, batches and augmentation.
-        device: where it is trained.
-        software: versions of opselect and torch.
+        space: Registered name of the search space.
+        genotype: The genotype in the field's text.
+        images: Registered name, or path of an `.npz` file.
+        images_hash: Hash of the images and labels that are used.
+        training_images: Number of images used for training, the first ones; null for all.
+        channels: Channels of the edges in the first cell.
+        cells: Number of cells.
+        stem: Stem for images of CIFAR's size, or of ImageNet's.
+        training: All settings of the training.
+        seed: Seed of parameters, batches and augmentation.
+        device: Device of the training.
+        software: Versions of opselect and torch.
     """
 
     space: str
@@ -67,20 +67,19 @@ class NetworkDescription(Value):
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"images"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return content_key(self.model_dump(mode="json", exclude={"images"}))
 
 
 class TrainingResult(Value):
-    """What came out of a training.
+    """The outcome of a training.
 
     Attributes:
-        parameters: without the auxiliary classifier, as papers count.
-        multiply_adds: for one image, without the auxiliary classifier.
-        test_accuracies: percent, after every epoch that this process has trained; earlier ones are null.
-        last: test accuracy after the last epoch, percent.
-        best: the largest after any epoch, percent; what the papers report.
-        seconds: of training and testing.
+        parameters: Number of parameters without the auxiliary classifier, as papers count.
+        multiply_adds: Multiply-adds for one image, without the auxiliary classifier.
+        test_accuracies: Test accuracy in percent per epoch; null for epochs that an earlier process has trained.
+        last: Test accuracy after the last epoch, percent.
+        best: Largest test accuracy after any epoch, percent; what the papers report.
+        seconds: Wall time of training and testing.
     """
 
     parameters: int
@@ -95,12 +94,12 @@ class TrainingRecord(Value):
     """One finished or failed training.
 
     Attributes:
-        version: of the format of records.
-        network: what was trained, and how.
-        key: its content address.
-        reason: why it failed, null where it did not.
-        result: null where it failed.
-        environment: machine and versions.
+        version: Version of the format of records.
+        network: What was trained, and how.
+        key: Content address of `network`.
+        reason: Why it failed, null where it did not.
+        result: Its outcome, null where it failed.
+        environment: Machine and versions.
     """
 
     version: int
@@ -113,7 +112,12 @@ class TrainingRecord(Value):
 
 @dataclass(frozen=True)
 class NetworkJob:
-    """One training: what, and in which folder its checkpoint lies."""
+    """One training.
+
+    Attributes:
+        network: What is trained, and how.
+        folder: Folder of the records and checkpoints.
+    """
 
     network: NetworkDescription
     folder: Path
@@ -123,8 +127,8 @@ def genotype_named(text: str) -> Genotype:
     """The genotype with a name of the library, the one in a file, or the one that the text itself is.
 
     Raises:
-        InvalidGenotype: it is none of these.
-        NotTrainable: the file cannot be read.
+        InvalidGenotype: It is none of these.
+        NotTrainable: The file cannot be read.
     """
     if text in library():
         return library()[text].genotype
@@ -142,10 +146,10 @@ def genotype_named(text: str) -> Genotype:
 
 
 def architecture_named(text: str, space: SearchSpace) -> Architecture:
-    """An architecture of a space, where it has genotypes named as `genotype_named` does, else in its own notation.
+    """The architecture of a genotype as in `genotype_named`, or in spaces without genotypes, in the space's notation.
 
     Raises:
-        InvalidGenotype, InvalidArchitecture, NotTrainable: it is none of the space.
+        InvalidGenotype, InvalidArchitecture, NotTrainable: It is no architecture of the space.
     """
     return space.architecture(genotype_named(text)) if isinstance(space, DARTSSpace) else space.parse(text)
 
@@ -158,32 +162,25 @@ def describe(
     choice: NetworkChoice,
     device: str,
 ) -> list[NetworkDescription]:
-    """What is to be trained: every genotype with every seed of the choice. The images are loaded and hashed for it.
+    """Describe the trainings of every genotype with every seed; the images are loaded and hashed for it.
 
     Args:
-        space_name: registered name.
-        genotypes: in any of the field's notations; none, to check the rest.
-        images: registered name, or the path of an `.npz` file.
-        training_images: how many of them, None for all.
-        choice: sizes, settings and seeds.
-        device: where to train.
+        space_name: Registered name of the search space.
+        genotypes: Genotypes in any of the field's notations; none, to check the other arguments.
+        images: Registered name, or path of an `.npz` file.
+        training_images: Number of images used for training, None for all.
+        choice: Sizes, settings and seeds.
+        device: Device of the training.
 
     Raises:
-        NotTrainable: the space has no genotypes, there is no such device, or the auxiliary classifier does not fit.
-        InvalidArchitecture: a genotype is none of the space.
+        NotTrainable: The space has no genotypes, there is no such device, or the auxiliary classifier does not fit.
+        InvalidArchitecture: A genotype is no architecture of the space.
     """
     space = _space(space_name)
     if device == "cuda" and not torch.cuda.is_available():
         raise NotTrainable("device 'cuda', but torch finds no GPU here; take the cpu or another machine")
     data = load_images(images).limited(training_images)
-    sides = data.train.images.shape[2:]
-    if any(side % 4 for side in sides):
-        raise NotTrainable(f"images of {min(sides)} pixels, expected a multiple of 4: two cells halve the size")
-    if choice.auxiliary_weight and min(sides) < 32:
-        raise NotTrainable(
-            f"images of {min(sides)} pixels are too small for the auxiliary classifier, which wants 32; "
-            "set auxiliary_weight = 0"
-        )
+    _check_image_size(data, choice)
     images_hash = content_hash(data.train, data.test)[:16]
     return [
         NetworkDescription(
@@ -205,6 +202,17 @@ def describe(
     ]
 
 
+def _check_image_size(data: ImageData, choice: NetworkChoice) -> None:
+    sides = data.train.images.shape[2:]
+    if any(side % 4 for side in sides):
+        raise NotTrainable(f"images of {min(sides)} pixels, expected a multiple of 4: two cells halve the size")
+    if choice.auxiliary_weight and min(sides) < 32:
+        raise NotTrainable(
+            f"images of {min(sides)} pixels are too small for the auxiliary classifier, which wants 32; "
+            "set auxiliary_weight = 0"
+        )
+
+
 def train_all(
     networks: Sequence[NetworkDescription],
     folder: Path,
@@ -212,52 +220,51 @@ def train_all(
     progress: Callable[[str, int, int], None],
     after_epoch: Callable[[NetworkDescription, Progress], None] | None = None,
 ) -> list[TrainingRecord]:
-    """Train what the folder's records do not hold yet, each from its checkpoint; the records in the given order.
+    """Train every network that the folder's records do not hold yet, each from its checkpoint.
 
     A training that fails becomes a record with its reason, and the next call tries it again.
 
     Args:
-        networks: what to train.
-        folder: of records and checkpoints.
-        workers: processes of this machine, or a cluster.
-        progress: told about every finished training.
-        after_epoch: told after every epoch, where there is one worker.
+        networks: What to train.
+        folder: Folder of records and checkpoints.
+        workers: Processes of this machine, or a cluster.
+        progress: Called with "networks", the number of finished trainings, and the number of all.
+        after_epoch: Called with the network and its progress after every epoch, where there is one worker.
+
+    Returns:
+        One record per network, in the given order.
 
     Raises:
-        InvalidRecords: the folder's records cannot be read, or another run is writing them.
-        NotWritten: the disk is full, or the folder cannot be written; what was finished is kept.
-        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
+        InvalidRecords: The folder's records cannot be read, or another run is writing them.
+        NotWritten: The disk is full, or the folder cannot be written; finished results remain.
+        UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
     """
-    path = folder / FILE_NAME
     wanted = {network.key: network for network in networks}
-    with open_for_append(path) as appender:
-        done = {record.key: record for record in trained(folder) if record.result and record.key in wanted}
+    with open_for_append(folder / FILE_NAME) as store:
+        done = {record.key: record for record in read_trainings(folder) if record.result and record.key in wanted}
         jobs = [NetworkJob(network, folder.absolute()) for key, network in wanted.items() if key not in done]
         if jobs:
             check_writable(checkpoints(folder))
-        progress("networks", len(done), len(wanted))
         records: Iterator[TrainingRecord]
         if workers == 1 and after_epoch is not None:
             records = (train(job, after_epoch) for job in jobs)
         else:
             records = in_parallel(train, jobs, workers, lambda job, reason: _record(job, None, reason))
-        for record in records:
-            appender.append(record)
-            done[record.key] = record
-            progress("networks", len(done), len(wanted))
+        trained = store.complete(records, len(done), lambda count: progress("networks", count, len(wanted)))
+        done |= {record.key: record for record in trained}
     return [done[key] for key in wanted]
 
 
 def checkpoints(folder: Path) -> Path:
-    """Where the checkpoints of a folder's trainings lie."""
+    """Folder of the checkpoints of a folder's trainings."""
     return folder / "checkpoints"
 
 
-def trained(folder: Path) -> list[TrainingRecord]:
-    """All trainings of a folder, a later one replacing an earlier one of the same key; none where there is no file.
+def read_trainings(folder: Path) -> list[TrainingRecord]:
+    """Read all trainings of a folder, a later one replacing an earlier one of the same key; none if there is no file.
 
     Raises:
-        InvalidRecords: a line is no record, or is one of another format version.
+        InvalidRecords: A line is no record, or is one of another format version.
     """
     path = folder / FILE_NAME
     records = read_lines(path, TrainingRecord, COMMAND) if path.is_file() else []
@@ -267,7 +274,15 @@ def trained(folder: Path) -> list[TrainingRecord]:
 def train(
     job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None] = lambda *_: None
 ) -> TrainingRecord:
-    """One training, from its checkpoint where there is one; whatever goes wrong in it becomes its reason."""
+    """Train one network, from its checkpoint where there is one; any error in it becomes the record's reason.
+
+    Args:
+        job: What to train, and in which folder.
+        after_epoch: Called with the network and its progress after every epoch.
+
+    Raises:
+        NotWritten: The checkpoint cannot be written.
+    """
     result, reason = None, None
     try:
         result = _train(job, after_epoch)
@@ -290,30 +305,34 @@ def _record(job: NetworkJob, result: TrainingResult | None, reason: str | None) 
 
 
 def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None]) -> TrainingResult:
-    what = job.network
-    training = NetworkTraining.model_validate(what.training)
-    space = _space(what.space).resized(what.channels, what.cells)
-    data = load_images(what.images).limited(what.training_images)
-    architecture = space.parse(what.genotype)
-    seed = seed_for(what.space, what.seed, "trained network")
+    described = job.network
+    training = NetworkTraining.model_validate(described.training)
+    space = _space(described.space).resized(described.channels, described.cells)
+    data = load_images(described.images).limited(described.training_images)
+    architecture = space.parse(described.genotype)
+    seed = seed_for(described.space, described.seed, "trained network")
     accuracies: list[float | None] = [None] * training.epochs
 
-    def heard(progress: Progress) -> None:
+    def record_accuracy(progress: Progress) -> None:
         accuracies[progress.epoch - 1] = progress.test_accuracy
-        after_epoch(what, progress)
+        after_epoch(described, progress)
 
-    build = space.evaluation_network
-    bare = build(architecture, data.channels, data.classes, seed, what.stem, auxiliary=False)
-    with_auxiliary = training.auxiliary_weight > 0
+    def build(auxiliary: bool) -> DARTSNetwork:
+        return space.evaluation_network(
+            architecture, data.channels, data.classes, seed, described.stem, auxiliary=auxiliary
+        )
+
+    bare = build(auxiliary=False)
     final = train_network(
-        build(architecture, data.channels, data.classes, seed, what.stem, auxiliary=with_auxiliary),
+        build(auxiliary=training.auxiliary_weight > 0),
         data,
         training,
-        what.seed,
-        checkpoints(job.folder) / f"{what.key}.pt",
-        f"{what.genotype} of {what.space}, {what.channels} channels, {what.cells} cells, on {what.images}",
-        heard,
-        what.device,
+        described.seed,
+        checkpoints(job.folder) / f"{described.key}.pt",
+        f"{described.genotype} of {described.space}, {described.channels} channels, {described.cells} cells, "
+        f"on {described.images}",
+        record_accuracy,
+        described.device,
     )
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in bare.parameters()),

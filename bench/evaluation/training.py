@@ -1,9 +1,7 @@
 """Training a selected network by the protocol of the DARTS papers, with checkpoints that continue bit for bit."""
 
 import contextlib
-import hashlib
 import io
-import json
 import logging
 import math
 import time
@@ -20,6 +18,7 @@ from torch.nn import functional
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from opselect.bench.runs.store import content_key
 from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
@@ -63,14 +62,14 @@ class NetworkTraining(BaseModel):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands.
+    """The progress of a training.
 
     Attributes:
-        epoch: how many are done.
-        loss: mean training loss of the last epoch, the auxiliary one included.
-        test_accuracy: percent, after the last epoch.
-        best_test_accuracy: percent, the largest of all epochs so far; what the papers report.
-        seconds: of training and testing so far, over all sessions.
+        epoch: Number of finished epochs.
+        loss: Mean training loss of the last epoch, the auxiliary loss included.
+        test_accuracy: Test accuracy after the last epoch, percent.
+        best_test_accuracy: Largest test accuracy of all epochs so far, percent; what the papers report.
+        seconds: Wall time of training and testing so far, over all processes.
     """
 
     epoch: int
@@ -96,19 +95,22 @@ def train_network(
     forward pass is in bfloat16 (autocast), and sums may be taken in another order.
 
     Args:
-        network: at initialisation, with an auxiliary classifier if its loss has a weight; trained when this returns.
-        data: its training images are all used, and its test images after every epoch.
-        training: the settings.
-        seed: of batches and augmentation.
-        checkpoint: written after every epoch. From a damaged one nothing is taken, and the training begins anew.
-        identity: what is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
-        after_epoch: told after every epoch.
-        device: where to train.
+        network: Network at initialisation, with an auxiliary classifier if its loss has a weight; trained in place.
+        data: The images: all training images are used, and the test images after every epoch.
+        training: The settings.
+        seed: Seed of batches and augmentation.
+        checkpoint: File that is written after every epoch. A damaged one is ignored, and the training starts again.
+        identity: What is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
+        after_epoch: Called with the progress after every epoch.
+        device: Device of the training.
+
+    Returns:
+        The progress after the last epoch.
 
     Raises:
-        InvalidCheckpoint: the file belongs to another network, other settings, another version, or other code.
-        NotWritten: the checkpoint cannot be written.
-        TrainingFailed: the loss is no longer finite, or the memory does not hold a batch.
+        InvalidCheckpoint: The file belongs to another network, other settings, another version, or other code.
+        NotWritten: The checkpoint cannot be written.
+        TrainingFailed: The loss is no longer finite, or the memory does not hold a batch.
     """
     key = _key(identity, training, seed)
     network.to(device).to(memory_format=torch.channels_last)
@@ -119,13 +121,13 @@ def train_network(
     generator = torch_generator("network training", seed)
     train, test = data.train.to(device), data.test.to(device)
     progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
-    if (kept := _read(checkpoint, key, identity)) is not None:
+    if (saved := _read(checkpoint, key, identity)) is not None:
         try:
-            network.load_state_dict(kept["network"])
-            optimizer.load_state_dict(kept["optimizer"])
-            schedule.load_state_dict(kept["schedule"])
-            generator.set_state(kept["generator"])
-            progress = _progress(kept["progress"])
+            network.load_state_dict(saved["network"])
+            optimizer.load_state_dict(saved["optimizer"])
+            schedule.load_state_dict(saved["schedule"])
+            generator.set_state(saved["generator"])
+            progress = _progress(saved["progress"])
         except Exception as error:  # a tensor may have any shape, a number any type
             raise _damaged(checkpoint) from error
     while progress.epoch < training.epochs:
@@ -140,28 +142,29 @@ def train_network(
             best_test_accuracy=max(progress.best_test_accuracy, accuracy),
             seconds=progress.seconds + time.perf_counter() - started,
         )
-        content = io.BytesIO()
-        torch.save(
-            {
-                "version": FORMAT_VERSION,
-                "key": key,
-                "identity": identity,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "generator": generator.get_state(),
-                "progress": asdict(progress),
-            },
-            content,
+        _write(
+            checkpoint,
+            version=FORMAT_VERSION,
+            key=key,
+            identity=identity,
+            network=network.state_dict(),
+            optimizer=optimizer.state_dict(),
+            schedule=schedule.state_dict(),
+            generator=generator.get_state(),
+            progress=asdict(progress),
         )
-        write_checksummed(checkpoint, content.getvalue())
         after_epoch(progress)
     return progress
 
 
 @torch.no_grad()
 def accuracy_on(network: nn.Module, images: LabelledImages) -> float:
-    """Percent of correctly classified images, in evaluation mode."""
+    """Percent of correctly classified images, in evaluation mode.
+
+    Args:
+        network: From images `[batch, channels, height, width]` to logits `[batch, classes]`; its mode is restored.
+        images: The images, on the network's device.
+    """
     correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     with mode(network, training=False):
         for chosen in torch.split(torch.arange(len(images)), TEST_BATCH):
@@ -184,7 +187,7 @@ def _train_epoch(
     drop = DropPath(probability, generator) if probability else None
     losses = []
     for chosen in torch.split(torch.randperm(len(images), generator=generator), training.batch_size):
-        # A norm of a single image's statistics would be no norm.
+        # Batch normalization needs the statistics of more than one image.
         if len(chosen) == 1:
             continue
         batch = images[chosen]
@@ -226,42 +229,47 @@ def _loss(
 
 def _key(identity: str, training: NetworkTraining, seed: int) -> str:
     code = code_digest("opselect.bench.evaluation.training")
-    text = json.dumps([identity, training.model_dump(mode="json"), seed, torch.__version__, code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return content_key([identity, training.model_dump(mode="json"), seed, torch.__version__, code])
+
+
+def _write(path: Path, **content: Any) -> None:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_checksummed(path, buffer.getvalue())
 
 
 def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
     """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
     if not path.exists():
         return None
-    kept: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # what was sealed elsewhere raises whatever its bytes happen to mean
-        kept = {**read_torch_file(read_checksummed(path) or b"")}
-    if not isinstance(kept.get("version"), int) or not isinstance(kept.get("identity"), str):
+    saved: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # bytes with a right checksum from elsewhere can raise anything
+        saved = {**read_torch_file(read_checksummed(path) or b"")}
+    if not isinstance(saved.get("version"), int) or not isinstance(saved.get("identity"), str):
         logging.warning("%s: damaged; the training begins anew", path)
         return None
-    if kept["version"] != FORMAT_VERSION:
-        raise InvalidCheckpoint(f"{path}: checkpoint format version {kept['version']!r}, expected {FORMAT_VERSION}")
-    if kept.get("key") != key:
-        what = (
+    if saved["version"] != FORMAT_VERSION:
+        raise InvalidCheckpoint(f"{path}: checkpoint format version {saved['version']!r}, expected {FORMAT_VERSION}")
+    if saved.get("key") != key:
+        other = (
             "other settings, another seed, torch or code"
-            if kept["identity"] == identity
-            else f"another network: {kept['identity']}"
+            if saved["identity"] == identity
+            else f"another network: {saved['identity']}"
         )
-        raise InvalidCheckpoint(f"{path}: a checkpoint of {what}; choose another folder, or remove it to start anew")
-    return kept
+        raise InvalidCheckpoint(f"{path}: a checkpoint of {other}; choose another folder, or remove it to start anew")
+    return saved
 
 
-def _progress(kept: dict[str, Any]) -> Progress:
+def _progress(saved: dict[str, Any]) -> Progress:
     """The progress in a checkpoint.
 
     Raises:
-        ValueError: its values are not what a training writes.
+        ValueError: Its values are not what a training writes.
     """
-    progress = Progress(**kept)
+    progress = Progress(**saved)
     numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
     if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(each, float) for each in numbers):
-        raise ValueError(f"progress {kept}")
+        raise ValueError(f"progress {saved}")
     return progress
 
 

@@ -1,41 +1,34 @@
-"""Records: one finished or failed trial each, written at once, found again by everything that determines it."""
+"""Records: one per finished or failed trial, found again by the content address of all that determines the trial."""
 
-import contextlib
-import hashlib
-import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from opselect.bench.runtime.checksums import append_checksummed, verified_line
+from opselect.bench.runs.store import content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
-from opselect.spaces.errors import UserError
-from opselect.spaces.files import InUse, lock_exclusively, writing
 
-FORMAT_VERSION = 1
 FILE_NAME = "records.jsonl"
-BEGINNING = b'{"version":'
-"""How every line starts."""
-
-Line = TypeVar("Line", bound=BaseModel)
-
-
-class InvalidRecords(UserError, ValueError):
-    """A records file that is not one, or that another version of the format wrote."""
 
 
 class Value(BaseModel):
-    """What is written as a line or a part of one: its first field is `version` where it is a line."""
+    """A line of a records file, or a part of one: the first field of a line is `version`."""
 
     # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class TableReference(Value):
-    """Which column of which table a trial is measured against."""
+    """Which column of which table a trial is measured against.
+
+    Attributes:
+        name: Registered name of the table.
+        dataset: Dataset of the accuracies.
+        epochs: Training epochs of the test accuracies.
+        valid_epochs: Training epochs of the validation accuracies.
+        also: Other datasets whose test accuracies are reported.
+        fingerprint: Hash of the table's content.
+    """
 
     name: str
     dataset: str
@@ -49,15 +42,19 @@ class TrialDescription(Value):
     """Everything that determines the outcome of a trial.
 
     Attributes:
-        images_hash: of the images and labels that are used.
-        selector: the registered name.
-        settings: all settings of the selector, defaults filled in.
-        training: settings of supernet training, null where the selector needs no trained supernet.
-        supernet: name of the supernet training where it is not `darts`; null for that one, and where there is none.
-        observe: whether all open edges were scored at every step.
-        device: where networks ran; numbers differ a little between kinds of devices.
-        software: versions of opselect and torch.
-        training_images: how many of the images are used for training, the first ones; null for all.
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+        images_hash: Hash of the images and labels that are used.
+        selector: Registered name of the selector.
+        settings: All settings of the selector, defaults filled in.
+        seed: Seed of everything random in the trial.
+        training: Settings of supernet training, null where the selector needs no trained supernet.
+        supernet: Name of the supernet training where it is not `darts`; null for that one, and where there is none.
+        table: What the selected architecture is measured against, null where there is no table.
+        observe: Whether all open edges were scored at every step.
+        device: Device of the networks; numbers differ a little between kinds of devices.
+        software: Versions of opselect and torch.
+        training_images: Number of images used for training, the first ones; null for all.
     """
 
     space: str
@@ -82,22 +79,21 @@ class TrialDescription(Value):
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        # What was added after records were kept is left out where it is not used, so that those keep their key.
+        # A field that is younger than the first records is left out where it is not used, so that their keys stay.
         added_later = {name for name in ("training_images", "supernet") if getattr(self, name) is None}
-        text = json.dumps(self.model_dump(mode="json", exclude=added_later), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return content_key(self.model_dump(mode="json", exclude=added_later))
 
 
 class StepRecord(Value):
     """One decision.
 
     Attributes:
-        edge: number of the decided edge.
-        operation: number of the chosen operation.
-        tied: how many other operations had the same score.
-        scores: by edge number, one score an operation, larger is better; the decided edge and the observed ones.
-        truth: by oracle (`best-acc`, `avg-acc`) and edge number, from the table's test accuracies given the decisions
-            before this step; for the report only, computed after the selection.
+        edge: Number of the decided edge.
+        operation: Number of the chosen operation.
+        tied: Number of other operations with the same score.
+        scores: By edge number, one score per operation, larger is better; the decided edge and the traced ones.
+        truth: Oracle scores by oracle (`best-acc`, `avg-acc`) and edge number, from the table's test accuracies given
+            the decisions before this step; for the report only, computed after the selection.
     """
 
     edge: int
@@ -108,13 +104,13 @@ class StepRecord(Value):
 
 
 class PruningRecord(Value):
-    """Which edges into a node were dropped.
+    """The edges into one node that were dropped.
 
     Attributes:
-        cell: type of the cell.
-        node: its number.
-        dropped: edge numbers, in the order in which they went.
-        scores: by edge number, of the edges that were left before each of them went; larger is better.
+        cell: Type of the cell.
+        node: Number of the node.
+        dropped: Edge numbers, in the order in which the edges were dropped.
+        scores: Before each drop, the scores of the remaining edges by edge number; larger is better.
     """
 
     cell: str
@@ -124,13 +120,13 @@ class PruningRecord(Value):
 
 
 class CellRecord(Value):
-    """What one cell of a genotype looks like: how far its search has collapsed.
+    """Shape of one cell of a genotype, which shows how far its search has collapsed.
 
     Attributes:
-        skip_connections: how many of its operations are skip connections.
-        parameter_free_share: the share of its operations that have no weights, 0 to 1.
-        depth: edges on the longest path from an input to the output.
-        width: summed width of the nodes that the inputs feed, in channels of a node.
+        skip_connections: Number of its operations that are skip connections.
+        parameter_free_share: Share of its operations that have no weights, 0 to 1.
+        depth: Number of edges on the longest path from an input to the output.
+        width: Summed width of the nodes that the inputs feed, in channels of a node.
     """
 
     skip_connections: int
@@ -140,20 +136,20 @@ class CellRecord(Value):
 
 
 class Result(Value):
-    """What a trial selected and how good that is.
+    """The architecture that a trial selected, and how good it is.
 
     Attributes:
-        architecture: in the field's notation.
-        valid_accuracy: mean over the table's seeds, percent; null without a table.
-        test_accuracy: the same on test images.
-        other_test_accuracies: the same by dataset, of the other datasets that the experiment reports.
-        test_accuracies: one a seed of the table.
-        regret: test accuracy of the best architecture in the table minus this one's, percentage points.
-        percentile: percent of all architectures of the table with a lower mean test accuracy.
-        candidates: proposed architectures with their validation score, in order of proposal; empty without a pool.
-        steps: how its operations were decided.
-        topology: how its edges were; empty in spaces that keep all.
-        cells: by type of cell, what it looks like; empty in spaces without genotypes.
+        architecture: The selected architecture in the space's notation.
+        valid_accuracy: Validation accuracy, mean over the table's seeds, percent; null without a table.
+        test_accuracy: Test accuracy, mean over the table's seeds, percent; null without a table.
+        other_test_accuracies: Mean test accuracies by dataset, of the other datasets that the experiment reports.
+        test_accuracies: Test accuracies, one per seed of the table.
+        regret: Test accuracy of the best architecture in the table minus this one's, percentage points.
+        percentile: Percent of all architectures of the table with a lower mean test accuracy.
+        candidates: Proposed architectures with their validation score, in order of proposal; empty without a pool.
+        steps: Decisions about operations, in their order.
+        topology: Decisions about edges, per node; empty in spaces without edge pruning.
+        cells: Shape of the cells by type; empty in spaces without genotypes.
     """
 
     architecture: str
@@ -170,14 +166,14 @@ class Result(Value):
 
 
 class Cost(Value):
-    """What a trial cost.
+    """The cost of a trial.
 
     Attributes:
-        seconds: wall time by phase (`selectors.costs`); `supernet training` is that of the shared supernet.
-        search_seconds: the sum of all phases but `observing`.
-        evaluations: score evaluations.
-        peak_memory_megabytes: of the worker process up to the end of the trial.
-        device: where it ran.
+        seconds: Wall time by phase (`selectors.costs`); `supernet training` is that of the shared supernet.
+        search_seconds: Sum of all phases except `observing`.
+        evaluations: Number of score evaluations.
+        peak_memory_megabytes: Peak memory of the worker process up to the end of the trial.
+        device: Name of the device.
     """
 
     seconds: dict[str, float]
@@ -191,13 +187,16 @@ class Record(Value):
     """One line of a records file.
 
     Attributes:
-        version: of this format.
-        experiment: name of the experiment.
-        label: what the report calls the selector.
-        trial: everything that determines the outcome.
-        key: the content address of `trial`.
-        status: `failed` has a reason and no result.
-        environment: machine, versions, commit: what may explain a difference.
+        version: Version of this format.
+        experiment: Name of the experiment.
+        label: Name of the selector in the report.
+        trial: Everything that determines the outcome.
+        key: Content address of `trial`.
+        status: A `failed` trial has a reason and no result.
+        reason: Why it failed, null where it did not.
+        result: The selection, null where it failed.
+        cost: Its cost, null where it failed.
+        environment: Machine, versions, commit: what may explain a difference.
     """
 
     version: int
@@ -234,113 +233,10 @@ class Record(Value):
 
 
 def read_records(path: Path) -> list[Record]:
-    """All records of a file, a later one replacing an earlier one of the same key; order of first appearance.
+    """Read all records of a file, a later one replacing an earlier one of the same key; order of first appearance.
 
     Raises:
-        InvalidRecords: a line is not a record, or is one of another format version.
-        FileNotFoundError: there is no such file.
+        InvalidRecords: A line is not a record, or is one of another format version.
+        FileNotFoundError: There is no such file.
     """
     return list({record.key: record for record in read_lines(path, Record, "opselect run")}.values())
-
-
-def read_lines(path: Path, kind: type[Line], command: str) -> list[Line]:
-    """All lines of a file that `Appender` has written.
-
-    A last line without its end, which a killed run leaves behind, is passed over. So are damaged lines, where the file
-    has lines with a checksum: the log tells their numbers, and the next run does again what was in them.
-
-    Args:
-        path: of the file.
-        kind: of its lines.
-        command: that writes such files.
-
-    Raises:
-        InvalidRecords: a line is something else, or of another format version.
-        FileNotFoundError: there is no such file.
-    """
-    complete, _, _ = path.read_bytes().rpartition(b"\n")
-    lines = [verified_line(line) for line in complete.split(b"\n")] if complete else []
-    is_ours = any(intact is not None for _, intact in lines)
-    parsed, damaged = [], []
-    for number, (line, intact) in enumerate(lines, start=1):
-        try:
-            if intact is False:
-                raise InvalidRecords(f"{path}, line {number}: its checksum is not right")
-            parsed.append(_parse(line, kind, f"{path}, line {number}", command))
-        except InvalidRecords:
-            if intact or not is_ours:
-                raise
-            damaged.append(number)
-    if damaged:
-        logging.warning(
-            "%s: damaged and passed over: line %s; '%s' does again what is missing",
-            path,
-            ", ".join(map(str, damaged)),
-            command,
-        )
-    return parsed
-
-
-def _parse(line: bytes, kind: type[Line], where: str, command: str) -> Line:
-    expected = f"expected a record written by '{command}'"
-    try:
-        parsed = json.loads(line)
-    except (ValueError, RecursionError):
-        raise InvalidRecords(f"{where}: not JSON; {expected}") from None
-    version = parsed.get("version") if isinstance(parsed, dict) else None
-    if version != FORMAT_VERSION:
-        raise InvalidRecords(f"{where}: record format version {version!r}, expected {FORMAT_VERSION}; use a new folder")
-    try:
-        return kind.model_validate(parsed)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InvalidRecords(f"{where}: {place!r}: {first['msg']}; {expected}") from None
-
-
-@contextlib.contextmanager
-def open_for_append(path: Path) -> Iterator["Appender"]:
-    """Open a records file for one writer; a half-written last line of a killed run is cut off first.
-
-    Raises:
-        InvalidRecords: another run is writing to it, or it ends in something that no run has written.
-        NotWritten: it cannot be written.
-    """
-    with contextlib.ExitStack() as opened:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stream = opened.enter_context(path.open("a+b"))
-        try:
-            lock_exclusively(stream.fileno(), path)
-        except InUse as error:
-            raise InvalidRecords(str(error)) from None
-        stream.seek(0)
-        content = stream.read()
-        complete = content.rfind(b"\n") + 1
-        rest = content[complete:]
-        is_ours = any(verified_line(line)[1] is not None for line in content[:complete].split(b"\n"))
-        if not is_ours and rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
-            raise InvalidRecords(f"{path}: ends in something that is no record; expected a file that a run has written")
-        stream.truncate(complete)
-        yield Appender(stream.fileno(), path)
-
-
-class Appender:
-    """Writes records to the end of an open file, each as one durable line with a checksum.
-
-    Args:
-        descriptor: of the file.
-        path: of the file, for messages.
-    """
-
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
-        self._path = path
-
-    def append(self, record: BaseModel) -> None:
-        """Write one record; when this returns it is on the disk.
-
-        Raises:
-            NotWritten: for example because the disk is full; what was there before is untouched.
-        """
-        append_checksummed(self._descriptor, self._path, record.model_dump_json().encode())

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, trained
+from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
 from opselect.bench.experiment.file import Experiment, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
-from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, Result, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
+from opselect.bench.runs.store import InvalidRecords
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 
@@ -240,7 +241,7 @@ def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Recor
     recipe = choice.training.model_dump(mode="json")
     latest = {
         (training.network.genotype, training.network.seed): training
-        for training in trained(folder)
+        for training in read_trainings(folder)
         if training.network.genotype in selected
         and training.network.seed in choice.seeds
         and (training.network.channels, training.network.cells) == (choice.channels, choice.cells)

@@ -1,4 +1,4 @@
-"""Running an experiment: supernets once a seed, then all trials in parallel, every finished one kept at once."""
+"""Running an experiment: supernets once a seed, then all trials in parallel, every finished one recorded at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from opselect.bench.experiment.file import Experiment
 from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
-from opselect.bench.runs.records import FILE_NAME, Record, open_for_append, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, read_records
+from opselect.bench.runs.store import open_for_append
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, train
 from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.dask_cluster import UnusableCluster
@@ -54,25 +55,33 @@ def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
 def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Summary:
     """Run what is not yet done; trials that failed before are tried again.
 
-    The experiment file is kept beside the records. Records of trials that now have another label get that label. Where
-    the experiment asks for it, the selected networks are trained afterwards, each distinct one once with every seed.
+    The experiment file is copied into the folder. Records of trials that now have another label get that label. Where
+    the experiment requests it, the selected networks are trained afterwards, each distinct one once with every seed.
 
     Args:
-        experiment: what to run.
-        folder: of records and trained supernets; created where it does not exist.
-        workers: processes of this machine, or a cluster.
-        progress: told about every step.
+        experiment: What to run.
+        folder: Folder of records and trained supernets; created where it does not exist.
+        workers: Processes of this machine, or a cluster.
+        progress: Called after every step.
 
     Raises:
-        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
-        InvalidRecords: the folder's records cannot be read, or another run is writing them.
-        NotWritten: the disk is full, or the folder cannot be written; what was finished is kept.
-        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: Before anything runs.
+        InvalidRecords: The folder's records cannot be read, or another run is writing them.
+        NotWritten: The disk is full, or the folder cannot be written; finished results remain.
+        UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
     """
     check(experiment)
     path = folder / FILE_NAME
     trials = {trial.description.key: trial for trial in trials_of(experiment, folder.absolute() / "supernets")}
-    with open_for_append(path) as appender:
+
+    def check_key(record: Record) -> None:
+        if record.key not in trials:
+            raise UnusableCluster(
+                f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
+                "machine; give it the same OPSELECT_DATA and imported tables"
+            )
+
+    with open_for_append(path) as store:
         done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
         resumed = len(done)
         with atomic_write(folder / "experiment.toml") as temporary:
@@ -81,24 +90,20 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
             names = {"label": trials[key].entry.label, "experiment": experiment.name}
             if record.label != names["label"] or record.experiment != names["experiment"]:
                 done[key] = record.model_copy(update=names)
-                appender.append(done[key])
+                store.append(done[key])
         waiting = [trial for key, trial in trials.items() if key not in done]
         failures = _train_supernets(waiting, workers, progress)
         # Longer trials first, so that the last ones to finish are short and no worker idles for long.
         waiting.sort(key=_effort, reverse=True)
-        progress("trials", resumed, len(trials))
         jobs = [(trial, failures.get(trial.supernet_job) if trial.supernet_job else None) for trial in waiting]
-        finished = dict(done)
-        for record in in_parallel(_run_trial, jobs, workers, _failed_record):
-            if record.key not in trials:
-                raise UnusableCluster(
-                    f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
-                    "machine; give it the same OPSELECT_DATA and imported tables"
-                )
-            appender.append(record)
-            finished[record.key] = record
-            progress("trials", len(finished), len(trials))
-    records = tuple(finished[key] for key in trials)
+        finished = store.complete(
+            in_parallel(_run_trial, jobs, workers, _failed_record),
+            resumed,
+            lambda count: progress("trials", count, len(trials)),
+            check_key,
+        )
+    done |= {record.key: record for record in finished}
+    records = tuple(done[key] for key in trials)
     selected = [record.result.architecture for record in records if record.result is not None]
     networks = _networks(experiment, selected)
     return Summary(records, resumed, tuple(train_all(networks, folder, workers, progress)) if networks else ())

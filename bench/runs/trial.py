@@ -11,7 +11,6 @@ from opselect.bench.experiment.file import Experiment, SelectorEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
 from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import (
-    FORMAT_VERSION,
     CellRecord,
     Cost,
     PruningRecord,
@@ -21,6 +20,7 @@ from opselect.bench.runs.records import (
     TableReference,
     TrialDescription,
 )
+from opselect.bench.runs.store import FORMAT_VERSION
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, initial_supernet
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions

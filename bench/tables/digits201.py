@@ -7,8 +7,7 @@ its own (`stack_networks`), but the kernels are launched once. That is what make
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +20,12 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.runtime.checksums import append_checksummed, verified_line
+from opselect.bench.runs.store import open_store
+from opselect.bench.runtime.checksums import verified_line
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError, in_one_line
-from opselect.spaces.files import lock_exclusively, writing
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.inspection import multiply_adds, parameter_count
 from opselect.spaces.nasbench201.network import Cell, CellNetwork, EdgeOperations, stack_networks
@@ -42,11 +41,11 @@ class TrainingProtocol:
     """How one stand-alone network is trained. The defaults are digits201's.
 
     Attributes:
-        epochs: passes over the training images.
-        batch_size: images a step; the last batch of an epoch may be smaller.
-        learning_rate: at the first step; it falls to 0 along a half cosine, step by step.
-        momentum: of SGD, Nesterov's form.
-        weight_decay: on every parameter.
+        epochs: Number of passes over the training images.
+        batch_size: Number of images per step; the last batch of an epoch may be smaller.
+        learning_rate: Learning rate of the first step; it falls to 0 along a half cosine, step by step.
+        momentum: Momentum of SGD in Nesterov's form.
+        weight_decay: Weight decay of every parameter.
     """
 
     epochs: int = 10
@@ -58,13 +57,13 @@ class TrainingProtocol:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training gave.
+    """The outcome of one training.
 
     Attributes:
-        seed: the seed of initial parameters and batch order.
-        valid_accuracy: percent of the validation images, after the last epoch.
-        test_accuracy: percent of the test images, after the last epoch.
-        seconds: wall time of the joint training divided by the number of members.
+        seed: Seed of initial parameters and batch order.
+        valid_accuracy: Validation accuracy after the last epoch, percent.
+        test_accuracy: Test accuracy after the last epoch, percent.
+        seconds: Wall time of the joint training divided by the number of stacked models.
     """
 
     seed: int
@@ -78,8 +77,8 @@ class TableData:
     """The images of a table. The functions are importable by name, so that every worker process makes its own.
 
     Attributes:
-        images: the dataset; validation and test images are measured on.
-        training_images: what an epoch trains on, epoch 0 being the dataset's own training images.
+        images: The dataset, whose validation and test images the accuracies are measured on.
+        training_images: Training images of an epoch; those of epoch 0 are the dataset's own.
     """
 
     images: Callable[[], ImageData]
@@ -99,10 +98,10 @@ def train_cell(
     So an outcome is determined by architecture, protocol and the tuple of seeds, in a process with one thread.
 
     Returns:
-        One outcome a seed, in the given order.
+        One outcome per seed, in the given order.
 
     Raises:
-        ValueError: the data have no validation split.
+        ValueError: The data have no validation split.
     """
     images, classes = data.images(), data.images().classes
     if images.valid is None:
@@ -238,10 +237,10 @@ class TableRecipe:
     """Everything that determines a table: the same recipe gives the same accuracies on the same kind of machine.
 
     Attributes:
-        space: the registered space; its canonical architectures are trained.
+        space: Registered name of the space, whose canonical architectures are trained.
         data_hash: `content_hash` of the images of all epochs, validation and test.
-        protocol: how each network is trained.
-        seeds: how often, and from which seeds.
+        protocol: How each network is trained.
+        seeds: Seeds of the trainings of each architecture.
     """
 
     space: str
@@ -252,25 +251,30 @@ class TableRecipe:
 
 @dataclass(frozen=True)
 class CellTraining:
-    """One unit of work: a canonical architecture by index, with everything needed to train it elsewhere."""
+    """One unit of work, with everything that a worker process needs.
+
+    Attributes:
+        space: Space of the recipe.
+        index: Number of the canonical architecture.
+        data: The images.
+        recipe: How it is trained.
+    """
 
     space: NASBench201Space
     index: int
     data: TableData
     recipe: TableRecipe
 
-    def __call__(self) -> tuple[int, list[Outcome]]:
-        """Train the architecture with every seed of the recipe."""
-        architecture = self.space.at(self.index)
-        return self.index, train_cell(self.space, architecture, self.data, self.recipe.protocol, self.recipe.seeds)
 
-
-def _run_training(training: CellTraining) -> tuple[int, list[Outcome]]:
-    return training()
+def _train_cell(job: CellTraining) -> dict[str, Any]:
+    """Train an architecture with every seed of its recipe; the fields of its line in the checkpoint."""
+    recipe = job.recipe
+    outcomes = train_cell(job.space, job.space.at(job.index), job.data, recipe.protocol, recipe.seeds)
+    return {"index": job.index, "outcomes": [asdict(outcome) for outcome in outcomes]}
 
 
 def training_order(space: NASBench201Space) -> list[int]:
-    """Indices of the canonical architectures, in the order in which random architectures first need them.
+    """Numbers of the canonical architectures, in the order in which random architectures first need them.
 
     So the beginning of a table is a fair sample of all architectures, large classes included.
     """
@@ -285,47 +289,33 @@ def build(
     checkpoint: Path,
     indices: Sequence[int],
     workers: int,
-) -> Iterator[int]:
+    progress: Callable[[int], None],
+) -> None:
     """Train the given architectures, appending each finished one to the checkpoint; those already there are skipped.
 
     Args:
-        space: the space of the recipe.
-        data: the images.
-        recipe: what the checkpoint must have been made with.
-        checkpoint: a JSON-lines file, created with its folder where it does not exist.
-        indices: canonical architectures, in the order of training.
-        workers: worker processes.
-
-    Yields:
-        The number of architectures in the checkpoint, at once and after every further one.
+        space: Space of the recipe.
+        data: The images.
+        recipe: What the checkpoint must have been made with.
+        checkpoint: A JSON-lines file, created with its folder where it does not exist.
+        indices: Numbers of canonical architectures, in the order of training.
+        workers: Number of worker processes.
+        progress: Called with the number of architectures in the checkpoint, at once and after every further one.
 
     Raises:
-        ForeignCheckpoint: the checkpoint belongs to another recipe, or to other versions or code.
-        InUse: another build is writing to it.
-        NotWritten: it cannot be written.
+        ForeignCheckpoint: The checkpoint belongs to another recipe, or to other versions or code.
+        InUse: Another build is writing to it.
+        NotWritten: It cannot be written.
     """
-    with ExitStack() as opened:
-        with writing(checkpoint):
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            stream = opened.enter_context(checkpoint.open("a+b", buffering=0))
-        lock_exclusively(stream.fileno(), checkpoint)
-        content = checkpoint.read_bytes()
+    with open_store(checkpoint) as store:
+        content = store.content()
         if not content.strip() or _is_cut_off_header(content):
-            stream.truncate(0)
-            append_checksummed(
-                stream.fileno(), checkpoint, json.dumps(_header(recipe) | {"made by": _made_by()}).encode()
-            )
+            store.truncate(0)
+            store.append(_header(recipe) | {"made by": _made_by()})
         done = read_checkpoint(checkpoint, recipe)
-        # A line that a kill cut off has no newline; the next line must not continue it.
-        if content.strip() and not content.endswith(b"\n"):
-            with writing(checkpoint):
-                stream.write(b"\n")
-        yield len(done)
-        remaining = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
-        for count, (index, outcomes) in enumerate(in_parallel(_run_training, remaining, workers), start=len(done) + 1):
-            line = {"index": index, "outcomes": [asdict(outcome) for outcome in outcomes]}
-            append_checksummed(stream.fileno(), checkpoint, json.dumps(line).encode())
-            yield count
+        store.end_last_line()
+        jobs = [CellTraining(space, index, data, recipe) for index in indices if index not in done]
+        store.complete(in_parallel(_train_cell, jobs, workers), len(done), progress)
 
 
 def _header(recipe: TableRecipe) -> dict[str, object]:
@@ -333,7 +323,7 @@ def _header(recipe: TableRecipe) -> dict[str, object]:
 
 
 def _made_by() -> dict[str, str]:
-    """What determines the accuracies beside the recipe."""
+    """Everything besides the recipe that determines the accuracies."""
     return {
         "opselect": version("opselect"),
         "torch": torch.__version__,
@@ -348,10 +338,17 @@ def _is_cut_off_header(content: bytes) -> bool:
 
 
 def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Outcome]]:
-    """The trained architectures of a checkpoint by index; a line that is damaged or that a kill cut off is left out.
+    """Read the trained architectures of a checkpoint; a line that is damaged or that a kill cut off is left out.
+
+    Args:
+        checkpoint: The file.
+        recipe: What it must have been made with.
+
+    Returns:
+        Outcomes by number of the architecture, one per seed.
 
     Raises:
-        ForeignCheckpoint: it belongs to another recipe, to other versions or code, or is no checkpoint at all.
+        ForeignCheckpoint: It belongs to another recipe, to other versions or code, or is no checkpoint at all.
     """
     header, *lines = map(_parsed, checkpoint.read_bytes().split(b"\n"))
     made_by = (header or {}).pop("made by", None)  # the oldest checkpoints do not say
@@ -369,17 +366,17 @@ def read_checkpoint(checkpoint: Path, recipe: TableRecipe) -> dict[int, list[Out
     for entry in lines:
         if entry is not None and entry.keys() == {"index", "outcomes"}:
             try:
-                trained = _TrainedCell.model_validate(entry)
+                cell = _TrainedCell.model_validate(entry)
             except ValidationError as error:
                 raise ForeignCheckpoint(
                     f"{checkpoint}: holds a line that is no trained cell ({in_one_line(error)}); move it away"
                 ) from None
-            done[trained.index] = [Outcome(**outcome.model_dump()) for outcome in trained.outcomes]
+            done[cell.index] = [Outcome(**outcome.model_dump()) for outcome in cell.outcomes]
     return done
 
 
-class _KeptOutcome(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
-    """An `Outcome` in a checkpoint."""
+class _OutcomeLine(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
+    """An `Outcome` in a line of a checkpoint."""
 
     seed: int
     valid_accuracy: float = Field(ge=0, le=100)
@@ -391,7 +388,7 @@ class _TrainedCell(BaseModel, strict=True, extra="forbid"):
     """A line of a checkpoint."""
 
     index: int = Field(ge=0, lt=SIZE)
-    outcomes: list[_KeptOutcome]
+    outcomes: list[_OutcomeLine]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -406,12 +403,18 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def assemble(space: NASBench201Space, data: ImageData, recipe: TableRecipe, trained: dict[int, list[Outcome]]) -> Table:
-    """The table of all architectures from the trainings of the canonical ones; a class shares its accuracies.
+    """Make the table of all architectures from the trainings of the canonical ones; a class shares its accuracies.
 
     Parameters and multiply-adds are those of the architecture itself, dead branches included, as in NAS-Bench-201.
 
+    Args:
+        space: Space of the recipe.
+        data: The images that the accuracies are measured on.
+        recipe: How the architectures were trained.
+        trained: Outcomes by number of the canonical architecture, one per seed.
+
     Raises:
-        KeyError: a canonical architecture was not trained.
+        KeyError: A canonical architecture was not trained.
     """
     sizes = _sizes(space, data)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
@@ -437,7 +440,7 @@ def assemble(space: NASBench201Space, data: ImageData, recipe: TableRecipe, trai
 def _sizes(space: NASBench201Space, data: ImageData) -> np.ndarray:
     """Parameters and multiply-adds of all architectures, `[architectures, 2]`.
 
-    Both are sums over the edges, so the cells that have one operation on one edge and none elsewhere tell them all.
+    Both are sums over the edges, so the cells with one operation on one edge and none elsewhere determine them all.
     """
     image = data.train.images[:1]
 
@@ -460,23 +463,24 @@ def _sizes(space: NASBench201Space, data: ImageData) -> np.ndarray:
 
 
 def build_digits201(checkpoint: Path, limit: int, workers: int, progress: Callable[[int, int], None]) -> Table | None:
-    """Train the cells of digits201, or go on with it, and make the table when all are trained.
+    """Train the cells of digits201 that the checkpoint lacks, and make the table when all are trained.
 
     Args:
-        checkpoint: where finished trainings are kept.
-        limit: train no more than so many cells in all.
-        workers: worker processes.
-        progress: told how many cells are trained, and of how many.
+        checkpoint: File of finished trainings.
+        limit: Largest number of cells to train in all.
+        workers: Number of worker processes.
+        progress: Called with the number of trained cells and the number of cells to train.
 
     Returns:
         The table, or None where the limit left cells untrained.
 
     Raises:
-        ForeignCheckpoint: the checkpoint belongs to another recipe.
+        ForeignCheckpoint: The checkpoint belongs to another recipe.
     """
     recipe = TableRecipe(digits201.name, HASH, TrainingProtocol(), seeds=(0, 1, 2))
     order = training_order(digits201)
-    for done in build(digits201, TableData(digits, training_images), recipe, checkpoint, order[:limit], workers):
-        progress(done, min(limit, len(order)))
+    wanted = order[:limit]
+    data = TableData(digits, training_images)
+    build(digits201, data, recipe, checkpoint, wanted, workers, lambda done: progress(done, len(wanted)))
     trained = read_checkpoint(checkpoint, recipe)
     return assemble(digits201, digits(), recipe, trained) if len(trained) == len(order) else None

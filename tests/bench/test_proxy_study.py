@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from opselect.bench import proxy_study
-from opselect.bench.proxy_study import Scores, StudyDescription, sampled, score_architectures
+from opselect.bench.proxy_study import Scores, StudyDescription, sample_architectures, score_architectures
 from opselect.bench.report.page import write_proxy_report
 from opselect.bench.report.sections.proxies import proxy_row, proxy_tables, top_precision, with_combinations
-from opselect.bench.runs.records import InvalidRecords
+from opselect.bench.runs.store import InvalidRecords
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages
@@ -35,11 +35,11 @@ def study() -> StudyDescription:
 
 
 def test_a_sample_is_of_different_architectures_and_all_are_all() -> None:
-    chosen = sampled(digits201, 50, 0)
+    chosen = sample_architectures(digits201, 50, 0)
     assert len(set(chosen)) == 50
-    assert chosen == sampled(digits201, 50, 0) != sampled(digits201, 50, 1)
-    assert len(sampled(digits201, None, 0)) == 15625 == len(sampled(digits201, 99999, 0))
-    assert sampled(digits201, 80, 0)[:50] == chosen
+    assert chosen == sample_architectures(digits201, 50, 0) != sample_architectures(digits201, 50, 1)
+    assert len(sample_architectures(digits201, None, 0)) == 15625 == len(sample_architectures(digits201, 99999, 0))
+    assert sample_architectures(digits201, 80, 0)[:50] == chosen
 
 
 def test_scores_are_those_of_the_proxy_on_the_representative(study: StudyDescription, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_combinations_rank_the_whole_sample() -> None:
     values = {name: np.array([3.0, 1.0, 2.0]) for name in proxies}
     scores = Scores(
         StudyDescription(space="digits201", images="tiny", batch_size=8, seed=0, images_hash="", software={}),
-        tuple(sampled(digits201, 3, 0)), 3, values, {}, {},
+        tuple(sample_architectures(digits201, 3, 0)), 3, values, {}, {},
     )  # fmt: skip
     combined = with_combinations(scores)
     assert combined["te_nas"].tolist() == [6, 2, 4]
@@ -197,7 +197,7 @@ def test_a_wrong_name_is_one_line(
 
 def test_tables_are_those_of_the_columns_that_the_sample_has(additive_table: Table) -> None:
     generator = torch.Generator().manual_seed(0)
-    texts = tuple(sampled(digits201, 40, 0))
+    texts = tuple(sample_architectures(digits201, 40, 0))
     values = {"some": torch.rand(40, generator=generator).numpy()}
     description = StudyDescription(space="digits201", images="tiny", batch_size=8, seed=0, images_hash="", software={})
     (table,) = proxy_tables(Scores(description, texts, 40, values, {"some": 0.1}, {}), additive_table)

@@ -355,7 +355,7 @@ TARGETS: Mapping[str, Target] = {
         ),
         Target(
             "trainings",
-            in_file(network_training.FILE_NAME, lambda path: network_training.trained(path.parent)),
+            in_file(network_training.FILE_NAME, lambda path: network_training.read_trainings(path.parent)),
             lambda: (seeds.trainings(),),
             (network_training.FILE_NAME,),
             JSON_TOKENS,

@@ -19,8 +19,9 @@ import pyarrow.parquet
 import pytest
 
 from opselect.bench.runs import runner
-from opselect.bench.runs.records import Record, open_for_append, read_records
+from opselect.bench.runs.records import Record, read_records
 from opselect.bench.runs.runner import Summary
+from opselect.bench.runs.store import open_for_append
 from opselect.bench.runtime.checksums import verified_line
 from opselect.selectors.methods import Settings
 from opselect.selectors.proxies.interface import Combination

@@ -15,8 +15,9 @@ import pytest
 
 from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner, supernets
-from opselect.bench.runs.records import FILE_NAME, InvalidRecords, Record, open_for_append, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, read_records
 from opselect.bench.runs.select import select_once
+from opselect.bench.runs.store import InvalidRecords, open_for_append
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.tables import digits201 as table_building
 from opselect.spaces.files import InUse, NotWritten
@@ -149,14 +150,21 @@ def test_a_second_build_of_a_table_on_one_checkpoint_is_refused(tmp_path: Path) 
     recipe = table_building.TableRecipe("digits201", "hash", table_building.TrainingProtocol(), (0,))
     data = table_building.TableData(table_building.digits, table_building.training_images)
     path = tmp_path / "cells.jsonl"
-    first = table_building.build(table_building.digits201, data, recipe, path, [], 1)
-    assert next(first) == 0
-    content = path.read_bytes()
-    with pytest.raises(InUse, match=r"cells\.jsonl: another run is writing to it; wait for it"):
-        next(table_building.build(table_building.digits201, data, recipe, path, [], 1))
-    assert path.read_bytes() == content
-    first.close()
-    assert next(table_building.build(table_building.digits201, data, recipe, path, [], 1)) == 0
+    counts: list[int] = []
+
+    def build(progress: Callable[[int], None]) -> None:
+        table_building.build(table_building.digits201, data, recipe, path, [], 1, progress)
+
+    def meanwhile(count: int) -> None:
+        counts.append(count)
+        content = path.read_bytes()
+        with pytest.raises(InUse, match=r"cells\.jsonl: another run is writing to it; wait for it"):
+            build(counts.append)
+        assert path.read_bytes() == content
+
+    build(meanwhile)
+    build(counts.append)
+    assert counts == [0, 0]
 
 
 def test_a_second_run_on_one_folder_is_refused_at_once_and_doubles_nothing(

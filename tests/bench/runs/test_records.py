@@ -14,17 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opselect.bench.runs.records import (
-    FORMAT_VERSION,
     Cost,
-    InvalidRecords,
     Record,
     Result,
     StepRecord,
     TableReference,
     TrialDescription,
-    open_for_append,
     read_records,
 )
+from opselect.bench.runs.store import FORMAT_VERSION, InvalidRecords, open_for_append
 from opselect.bench.runtime.checksums import checksummed_line
 
 TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")

@@ -230,59 +230,69 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def building(checkpoint: Path, indices: Sequence[int] = CHEAP, recipe: TableRecipe = RECIPE) -> Iterator[int]:
-    return build(digits201, DATA, recipe, checkpoint, indices, workers=1)
+def built(checkpoint: Path, indices: Sequence[int] = CHEAP, recipe: TableRecipe = RECIPE) -> list[int]:
+    """Build, and return the counts that are reported."""
+    counts: list[int] = []
+    build(digits201, DATA, recipe, checkpoint, indices, workers=1, progress=counts.append)
+    return counts
 
 
 def test_a_build_counts_trains_and_keeps(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "new folder" / "cells.jsonl"
-    assert list(building(checkpoint)) == [0, 1, 2, 3, 4, 5]
+    assert built(checkpoint) == [0, 1, 2, 3, 4, 5]
     assert trainings == list(CHEAP)
     assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP}
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    first = building(checkpoint)
-    assert [next(first), next(first), next(first)] == [0, 1, 2]
-    first.close()
+    counts: list[int] = []
+
+    def interrupt(count: int) -> None:
+        counts.append(count)
+        if count == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(digits201, DATA, RECIPE, checkpoint, CHEAP, workers=1, progress=interrupt)
+    assert counts == [0, 1, 2]
     kept = list(read_checkpoint(checkpoint, RECIPE))
     assert kept == list(CHEAP[:2])
     trainings.clear()
-    assert list(building(checkpoint)) == [2, 3, 4, 5]
+    assert built(checkpoint) == [2, 3, 4, 5]
     assert trainings == list(CHEAP[2:])
     trainings.clear()
-    assert list(building(checkpoint)) == [5]
+    assert built(checkpoint) == [5]
     assert trainings == []
     assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP}
 
 
 def test_a_longer_build_adds_to_a_shorter_one(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    assert list(building(checkpoint, CHEAP[:2])) == [0, 1, 2]
-    assert list(building(checkpoint, CHEAP[1:])) == [2, 3, 4, 5]
+    assert built(checkpoint, CHEAP[:2]) == [0, 1, 2]
+    assert built(checkpoint, CHEAP[1:]) == [2, 3, 4, 5]
     assert trainings == list(CHEAP)
 
 
 def test_a_line_that_a_kill_cut_off_is_trained_again(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    list(building(checkpoint))
+    built(checkpoint)
     whole = checkpoint.read_bytes()
     last = whole.splitlines(keepends=True)[-1]
     for kept in (1, len(last) // 2, len(last) - 2):
         checkpoint.write_bytes(whole[: len(whole) - len(last) + kept])
         assert list(read_checkpoint(checkpoint, RECIPE)) == list(CHEAP[:-1])
         trainings.clear()
-        assert list(building(checkpoint)) == [4, 5]
+        assert built(checkpoint) == [4, 5]
         assert trainings == [CHEAP[-1]]
         assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP}
 
 
 def test_a_last_line_without_its_newline_counts_and_is_not_run_into(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    list(building(checkpoint, CHEAP[:2]))
+    built(checkpoint, CHEAP[:2])
     checkpoint.write_bytes(checkpoint.read_bytes().rstrip(b"\n"))
-    assert list(building(checkpoint)) == [2, 3, 4, 5]
+    assert built(checkpoint) == [2, 3, 4, 5]
     assert trainings == list(CHEAP)
     assert list(read_checkpoint(checkpoint, RECIPE)) == list(CHEAP)
 
@@ -290,7 +300,7 @@ def test_a_last_line_without_its_newline_counts_and_is_not_run_into(tmp_path: Pa
 def test_an_empty_checkpoint_is_a_new_one(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
     checkpoint.write_text("\n")
-    assert list(building(checkpoint, CHEAP[:1])) == [0, 1]
+    assert built(checkpoint, CHEAP[:1]) == [0, 1]
     assert list(read_checkpoint(checkpoint, RECIPE)) == [CHEAP[0]]
 
 
@@ -306,11 +316,11 @@ def test_an_empty_checkpoint_is_a_new_one(tmp_path: Path, trainings: list[int]) 
 )
 def test_a_checkpoint_of_another_recipe_is_left_alone(tmp_path: Path, trainings: list[int], other: TableRecipe) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    list(building(checkpoint, CHEAP[:1], other))
+    built(checkpoint, CHEAP[:1], other)
     before = checkpoint.read_bytes()
     trainings.clear()
     with pytest.raises(ForeignCheckpoint) as caught:
-        list(building(checkpoint))
+        built(checkpoint)
     message = str(caught.value)
     assert message.startswith(f"{checkpoint}: made by another recipe than ")
     assert "\n" not in message
@@ -339,7 +349,7 @@ def test_a_file_that_is_no_checkpoint_is_left_alone(tmp_path: Path, content: byt
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(ForeignCheckpoint):
-        list(building(path))
+        built(path)
     assert path.read_bytes() == content
 
 
@@ -348,9 +358,9 @@ def test_a_build_that_dies_anywhere_goes_on_and_keeps_every_line_that_was_whole(
 ) -> None:
     checkpoint = tmp_path / "cells.jsonl"
     kept = []
-    for _ in crashes(lambda: list(building(checkpoint, CHEAP[:2]))):
+    for _ in crashes(lambda: built(checkpoint, CHEAP[:2])):
         trainings.clear()
-        *_, count = building(checkpoint, CHEAP[:2])
+        *_, count = built(checkpoint, CHEAP[:2])
         assert count == 2
         kept.append(2 - len(trainings))
         assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP[:2]}
@@ -361,39 +371,39 @@ def test_a_build_that_dies_anywhere_goes_on_and_keeps_every_line_that_was_whole(
 
 def test_a_damaged_line_is_trained_again_and_a_damaged_head_is_refused(tmp_path: Path, trainings: list[int]) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    list(building(checkpoint))
+    built(checkpoint)
     head, first, *others = checkpoint.read_bytes().splitlines(keepends=True)
     # Another accuracy, as a flipped bit makes it.
     damaged = first.replace(b'"valid_accuracy": 0.125', b'"valid_accuracy": 0.925')
     assert damaged != first
     checkpoint.write_bytes(head + damaged + b"".join(others))
     trainings.clear()
-    assert list(building(checkpoint)) == [4, 5]
+    assert built(checkpoint) == [4, 5]
     assert trainings == [CHEAP[0]]
     assert read_checkpoint(checkpoint, RECIPE) == {index: invented(index, (0, 1, 2)) for index in CHEAP}
     checkpoint.write_bytes(head.replace(b"some hash", b"sume hash") + first)
     with pytest.raises(ForeignCheckpoint, match="made by another recipe than"):
-        list(building(checkpoint))
+        built(checkpoint)
 
 
 def test_a_checkpoint_of_other_code_is_refused_and_one_that_does_not_say_is_not(
     tmp_path: Path, trainings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = tmp_path / "cells.jsonl"
-    list(building(checkpoint, CHEAP[:2]))
+    built(checkpoint, CHEAP[:2])
     _, *lines = checkpoint.read_bytes().splitlines(keepends=True)
     monkeypatch.setattr(table_building, "code_digest", lambda *_: "other code")
     with pytest.raises(ForeignCheckpoint, match=r"made with other versions or code .* than are here .*'other code'"):
-        list(building(checkpoint, CHEAP[:2]))
+        built(checkpoint, CHEAP[:2])
     old_head = {"format": "opselect trained cells", "version": 1, "recipe": dataclasses.asdict(RECIPE)}
     checkpoint.write_bytes(json.dumps(old_head).encode() + b"\n" + b"".join(lines))
-    assert list(building(checkpoint, CHEAP[:3])) == [2, 3]
+    assert built(checkpoint, CHEAP[:3]) == [2, 3]
 
 
 def test_a_real_training_goes_through_a_checkpoint_unchanged(tmp_path: Path) -> None:
     checkpoint = tmp_path / "cells.jsonl"
     recipe = dataclasses.replace(RECIPE, seeds=(0, 1))
-    assert list(building(checkpoint, (1,), recipe)) == [0, 1]
+    assert built(checkpoint, (1,), recipe) == [0, 1]
     (found,) = read_checkpoint(checkpoint, recipe).values()
     assert accuracies(found) == accuracies(train_cell(digits201, digits201.at(1), DATA, PROTOCOL, (0, 1)))
 

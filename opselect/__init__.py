@@ -1,8 +1,9 @@
 """Operation selection in differentiable neural architecture search, compared with evidence.
 
-These are the names that users and authors of plug-ins need first; everything else has its place in
-`opselect.bench` (the harness), `opselect.selectors` (everything that decides) and `opselect.spaces` (what is decided
-about). Nothing heavy is imported before a name is used.
+These are the names that users and authors of plug-ins need first: what the entry points of a plug-in stand for and
+are checked by, and what opens what is registered. The list is short because every name on it is a promise; everything
+else has its place in `opselect.bench` (the harness), `opselect.selectors` (everything that decides) and
+`opselect.spaces` (what is decided about). Nothing is imported before a name is used.
 
 Example:
     >>> import opselect
@@ -14,7 +15,6 @@ Example:
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("opselect")
+        return import_module("importlib.metadata").version("opselect")
     if name not in _PLACE_OF:
         raise AttributeError(f"module 'opselect' has no attribute {name!r}")
     return getattr(import_module(_PLACE_OF[name]), name)

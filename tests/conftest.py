@@ -22,7 +22,8 @@ REAL_ACCURACIES = Path(__file__).parents[2] / "shared" / "data" / "nasbench201_a
 
 use_single_thread()
 
-# No test depends on a clock: a busy machine may take any time for an example.
+# No test depends on a clock: a busy machine may take any time for an example. Examples stay random, so that every run
+# tries others; on the machines of a forge hypothesis itself repeats the same ones.
 hypothesis.settings.register_profile("opselect", deadline=None)
 hypothesis.settings.load_profile("opselect")
 

@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from opselect.spaces.table import Table
 
     __version__: str
+else:
+    # Type checkers do not see it, or they would take any name for one of ours.
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("opselect")
+        if name not in _PLACE_OF:
+            raise AttributeError(f"module 'opselect' has no attribute {name!r}")
+        return getattr(import_module(_PLACE_OF[name]), name)
+
 
 _PLACES = {
     "bench.conformance.run": ("checks",),
@@ -67,14 +76,6 @@ __all__ = [
     "load",
     "names",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("opselect")
-    if name not in _PLACE_OF:
-        raise AttributeError(f"module 'opselect' has no attribute {name!r}")
-    return getattr(import_module(_PLACE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@
 # make mutants  damages statistics, loop, table and records, and lists what no test notices
 # make bench    the benchmarks: what fast paths gain, what a user waits for
 # make gate     what selectors select, against the committed baseline
+# make docs     the picture of docs/architecture.md, from the imports in the code
 # make check    formatting, lint, types, tests and the gate, as CI runs them
 PYTHON ?= python3
 VENV   ?= .venv
@@ -14,7 +15,7 @@ FINDINGS ?= findings.txt
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow fuzz mutants bench gate lint types check table clean
+.PHONY: install report test test-slow fuzz mutants bench gate docs lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -64,6 +65,9 @@ gate: install
 	rm -rf runs/gate
 	$(BIN)/opselect run results/gate/experiment.toml --output runs/gate
 	$(BIN)/opselect check runs/gate --against results/gate --cost-tolerance 10
+
+docs: install
+	$(BIN)/python docs/architecture.py docs/architecture.svg
 
 lint: install
 	$(BIN)/ruff format --check .

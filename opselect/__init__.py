@@ -1,8 +1,9 @@
 """Operation selection in differentiable neural architecture search, compared with evidence.
 
-These are the names that users and authors of plug-ins need first; everything else has its place in
-`opselect.bench` (the harness), `opselect.selectors` (everything that decides) and `opselect.spaces` (what is decided
-about). Nothing heavy is imported before a name is used.
+These are the names that users and authors of plug-ins need first: what the entry points of a plug-in stand for and
+are checked by, and what opens what is registered. The list is short because every name on it is a promise; everything
+else has its place in `opselect.bench` (the harness), `opselect.selectors` (everything that decides) and
+`opselect.spaces` (what is decided about). Nothing is imported before a name is used.
 
 Example:
     >>> import opselect
@@ -14,7 +15,6 @@ Example:
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from opselect.spaces.table import Table
 
     __version__: str
+else:
+    # Type checkers do not see it, or they would take any name for one of ours.
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("opselect")
+        if name not in _PLACE_OF:
+            raise AttributeError(f"module 'opselect' has no attribute {name!r}")
+        return getattr(import_module(_PLACE_OF[name]), name)
+
 
 _PLACES = {
     "bench.conformance.run": ("checks",),
@@ -67,14 +76,6 @@ __all__ = [
     "load",
     "names",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return version("opselect")
-    if name not in _PLACE_OF:
-        raise AttributeError(f"module 'opselect' has no attribute {name!r}")
-    return getattr(import_module(_PLACE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

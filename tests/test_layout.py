@@ -45,6 +45,31 @@ def test_the_package_imports_from_any_directory(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_the_package_holds_links_to_the_folders(folder: str) -> None:
+    # A copy would give every class twice as soon as one of the two is changed.
+    link = ROOT / "opselect" / folder
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / folder
+
+
+def test_the_public_names_cost_nothing_until_one_is_used() -> None:
+    program = (
+        "import sys\nbefore = set(sys.modules)\nimport opselect\ndir(opselect)\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "assert new <= {'opselect'} | sys.stdlib_module_names, new\n"
+        "assert not any(name.startswith('opselect.') for name in sys.modules)"
+    )
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_runs_as_a_module_from_any_directory(tmp_path: Path) -> None:
+    done = python("-m", "opselect", "list", "spaces", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "digits201" in done.stdout
+
+
 def test_help_comes_without_the_heavy_libraries() -> None:
     program = (
         "import sys\nfrom opselect.bench.cli import app as cli\nsys.argv = ['opselect', '--help']\n"

@@ -1,4 +1,4 @@
-"""What benchmarks share: two ways timed turn by turn in one run, the machine's peak beside them, and one printed table.
+"""What benchmarks share: two ways timed turn by turn in one run, and one printed table.
 
 Times differ from machine to machine and from minute to minute; ratios of two ways that took turns differ much less.
 """
@@ -16,8 +16,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.images import LabelledImages
-
-PEAK_SIZE = 2048
 
 
 @dataclass
@@ -41,20 +39,6 @@ def one_thread() -> Iterator[None]:
     use_single_thread()
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def peak() -> float:
-    """Floating-point operations a second of a product of two large float32 matrices on one core, the best of five."""
-    use_single_thread()
-    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
-    seconds = []
-    for _ in range(6):
-        started = time.perf_counter()
-        torch.mm(matrix, matrix)
-        seconds.append(time.perf_counter() - started)
-    FINDINGS.add("float32 peak of one core", f"{2 * PEAK_SIZE**3 / min(seconds[1:]) / 1e9:.0f} GFLOP/s")
-    return 2 * PEAK_SIZE**3 / min(seconds[1:])
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Zero-cost scores: the fast paths against the published computation and against the plain definition."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +25,7 @@ from .published_form import published_score
 pytestmark = pytest.mark.performance
 
 Turns = Callable[..., float]
+PEAK_SIZE = 2048
 
 
 def perturbations(space: SearchSpace, edge: int = 3) -> list[Weights]:
@@ -42,6 +44,19 @@ def plainly(score: Callable[[], object]) -> Callable[[], object]:
             return score()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def peak(findings: Findings) -> float:
+    """Floating-point operations a second of a product of two large float32 matrices on one core, the best of five."""
+    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE)
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        torch.mm(matrix, matrix)
+        seconds.append(time.perf_counter() - started)
+    findings.add("float32 peak of one core", f"{2 * PEAK_SIZE**3 / min(seconds[1:]) / 1e9:.0f} GFLOP/s")
+    return 2 * PEAK_SIZE**3 / min(seconds[1:])
 
 
 def supernet_of(space: SearchSpace, image_channels: int = 3) -> torch.nn.Module:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -143,3 +144,27 @@ def test_memory_stays_flat_while_a_space_is_scored(findings: Findings) -> None:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     findings.add("peak memory after 200, 400 and 600 scored networks", ", ".join(f"{peak:.0f} MB" for peak in peaks))
     assert peaks[2] < peaks[0] + 50
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_how_long_a_run_takes_to_end_on_ctrl_c(findings: Findings, tmp_path: Path) -> None:
+    file, folder = tmp_path / "endless.toml", tmp_path / "run"
+    file.write_text(
+        'name = "endless"\nspace = "digits201"\nimages = "digits"\nseeds = [0, 1]\n[supernet]\nepochs = 100000\n'
+        '[[selector]]\nname = "magnitude"\n'
+    )
+    command = [Path(sys.executable).with_name("opselect"), "run", file, "--output", folder, "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        while len(list(folder.glob("supernets/*.checkpoint"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.1)
+        started = time.perf_counter()
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate()
+        seconds = time.perf_counter() - started
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    findings.add("a run with two busy workers ends after Ctrl-C in", f"{seconds:.2f} s")
+    assert seconds < 3

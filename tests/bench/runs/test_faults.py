@@ -109,7 +109,8 @@ def test_a_clock_that_jumps_changes_no_record_and_no_cost(
     assert outcomes(summary.records) == undisturbed
     for record in summary.records:
         assert record.cost is not None
-        assert all(0 <= seconds < 60 for seconds in record.cost.seconds.values())
+        # A jump is thousands of millions of seconds; no machine is so busy.
+        assert all(0 <= seconds < 1e6 for seconds in record.cost.seconds.values())
     for path in tmp_path.rglob("*"):
         os.utime(path, (0, jumps.choice((0, 4e9))))
     assert runner.run(faulty(), tmp_path, 1, quietly).resumed == 2

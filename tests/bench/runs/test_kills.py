@@ -182,7 +182,7 @@ def test_thirty_kills_at_random_moments_change_no_record_and_no_table(tmp_path: 
             story.append((victim, lines, supernets, partial))
             if victim != "worker":
                 process.wait()
-                wait_until(lambda workers=workers: not any(map(is_running, workers)), seconds=5)
+                wait_until(lambda workers=workers: not any(map(is_running, workers)))
         _, error = process.communicate(timeout=300)
         assert "Traceback" not in error
         if process.returncode == 0:

@@ -72,12 +72,6 @@ def official_content() -> Callable[..., Content]:
     return make
 
 
-@pytest.fixture(scope="session")
-def few(official_content: Callable[..., Content]) -> Content:
-    """What an official file with 24 architectures holds."""
-    return official_content(25)
-
-
 @pytest.fixture
 def hostile(tmp_path: Path) -> tuple[object, Path]:
     """An object that makes a folder when it is unpickled, and that folder."""

@@ -34,6 +34,12 @@ ANSWERS = {
 }
 
 
+@pytest.fixture(scope="session")
+def few(official_content: Callable[..., Content]) -> Content:
+    """What an official file with 24 architectures holds."""
+    return official_content(25)
+
+
 def ignore(done: int, total: int) -> None:
     assert 0 <= done <= total
 

@@ -113,6 +113,16 @@ def children(process: int) -> list[int]:
         return []
 
 
+def workers_of(process: int) -> list[int]:
+    """Those of them that run trials; joblib starts others that remove what killed processes have left."""
+    found = []
+    for child in children(process):
+        with contextlib.suppress(OSError):
+            if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
 def is_running(process: int) -> bool:
     """Whether it is there, and no zombie either."""
     try:
@@ -166,7 +176,7 @@ def test_thirty_kills_at_random_moments_change_no_record_and_no_table(tmp_path: 
             wait_until(lambda at=progress, there=folder, it=process: traces(there) >= at or it.poll() is not None, 300)
             process_ends_within(process, generator.uniform(0, 0.3))
         if process.poll() is None:
-            workers = children(process.pid)
+            workers = workers_of(process.pid)
             victim = ("group", "parent", "worker")[attempt % 3]
             attempt += 1
             if victim == "group":
@@ -216,8 +226,8 @@ LONG = EXPERIMENT.replace("epochs = 2", "epochs = 200") + '[[selector]]\nname = 
 
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals, times: int) -> tuple[float, str]:
-    """The seconds that a run takes to end on a signal, and what it says then; no worker may be left."""
-    workers = children(process.pid)
+    """The seconds that a run takes to end on a signal, and what it says then; no process may be left."""
+    workers, started_by_it = workers_of(process.pid), children(process.pid)
     started = time.monotonic()
     for _ in range(times):
         # As a terminal does it: to all processes of the group.
@@ -226,13 +236,14 @@ def stopped(process: subprocess.Popen[str], number: signal.Signals, times: int) 
     _, error = process.communicate(timeout=30)
     seconds = time.monotonic() - started
     assert not any(map(is_running, workers))
+    wait_until(lambda: not any(map(is_running, started_by_it)), seconds=5)
     return seconds, error
 
 
 def test_ctrl_c_ends_a_run_at_once_with_a_sentence_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
     runs, folder = Runs(tmp_path, LONG), tmp_path / "run"
     process = runs.start(folder)
-    wait_until(lambda: len(children(process.pid)) == 2)
+    wait_until(lambda: len(workers_of(process.pid)) == 2)
     time.sleep(1)
     seconds, error = stopped(process, signal.SIGINT, times=2)
     assert process.returncode == 130
@@ -266,11 +277,11 @@ def test_a_run_that_is_stopped_among_its_trials_keeps_them_and_goes_on(
 def test_a_run_whose_workers_are_killed_does_all_its_trials_nevertheless(tmp_path: Path) -> None:
     runs, folder = Runs(tmp_path, SHORT), tmp_path / "run"
     process = runs.start(folder)
-    wait_until(lambda: len(children(process.pid)) == 2)
-    for worker in children(process.pid):
+    wait_until(lambda: len(workers_of(process.pid)) == 2)
+    for worker in workers_of(process.pid):
         os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: len(children(process.pid)) == 2 or process.poll() is not None)
-    for worker in children(process.pid)[:1]:
+    wait_until(lambda: len(workers_of(process.pid)) == 2 or process.poll() is not None)
+    for worker in workers_of(process.pid)[:1]:
         os.kill(worker, signal.SIGKILL)
     output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error

@@ -76,6 +76,11 @@ class _Worker:
         is_fresh = time.monotonic() - self.idle_since < _IDLE / 2
         return is_fresh and self._process.is_alive() and self.inherited == _inheritance()
 
+    @property
+    def has_died(self) -> bool:
+        """Whether the process has died of its last task; waits until that is known."""
+        return isinstance(self.future.exception(), BrokenProcessPool)
+
     def submit(self, content: bytes) -> None:
         """Run a pickled pair of a function and its task."""
         try:
@@ -156,23 +161,23 @@ def in_processes(
                 return
             for worker in _wait_for_some(busy):
                 attempt = busy.pop(worker)
-                if isinstance(worker.future.exception(), BrokenProcessPool):
-                    attempt.deaths += 1
-                    status = worker.end(_GRACE)
-                    if attempt.deaths < ALLOWED_DEATHS:
-                        retries.append(attempt)
-                    else:
-                        deaths = f"{attempt.deaths} worker processes"
-                        finished.append(give_up(attempt.task, deaths, _cause(status), on_failure, WorkerDied))
-                else:
+                if not worker.has_died:
                     _keep_idle(worker)
                     finished.append(_result(worker.future.result()))
+                    continue
+                attempt.deaths += 1
+                cause = _cause(worker.end(_GRACE))
+                if attempt.deaths < ALLOWED_DEATHS:
+                    retries.append(attempt)
+                else:
+                    deaths = f"{attempt.deaths} worker processes"
+                    finished.append(give_up(attempt.task, deaths, cause, on_failure, WorkerDied))
     finally:
         _stop(list(busy))
 
 
 def _next_attempt(fresh: Iterator[_Attempt[Task]], retries: deque[_Attempt[Task]]) -> _Attempt[Task] | None:
-    """The next task that was never tried, after the last of them one whose process has died, or None."""
+    """The next task that was never tried, or else the next one whose process has died, or None."""
     attempt = next(fresh, None)
     return retries.popleft() if attempt is None and retries else attempt
 
@@ -208,6 +213,7 @@ def _inheritance() -> tuple[object, ...]:
 
 
 def _idle_or_new() -> _Worker:
+    """An idle worker that is like a new one, or a new one; those that differ from it are stopped."""
     while _idle:
         worker = _idle.pop()
         if worker.is_usable:

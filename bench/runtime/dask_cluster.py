@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
+from opselect.bench.runtime.retries import give_up
 from opselect.spaces.errors import UserError, in_one_line
 
 # Seconds, for a scheduler to answer. How often a cluster is asked whether it has grown.
@@ -122,12 +123,28 @@ def on_cluster(
     cluster: Cluster,
     on_failure: Callable[[Task, str], Result] | None,
 ) -> Iterator[Result]:
+    """The results of a function over tasks, each exactly once, in the order in which they finish.
+
+    A task whose worker dies runs again, until it has cost more workers than the scheduler's `allowed-failures`.
+
+    Args:
+        function: Importable by name on the workers too.
+        tasks: Consumed at once.
+        cluster: The workers.
+        on_failure: Makes the result of a task that is given up, from the task and the reason; without it, that is an
+            error.
+
+    Yields:
+        The results.
+
+    Raises:
+        UnusableCluster: The cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
+            load a task or lacks what the task needs, or the scheduler has given up a task and there is no `on_failure`.
+    """
     waiting = deque(tasks)
     if not waiting:
         return
     with connected(cluster) as client:
-        from distributed import KilledWorker, wait
-
         running: dict[Any, Task] = {}
         idle = False
         while waiting or running:
@@ -139,25 +156,35 @@ def on_cluster(
             # where there is no worker yet, one task shows a scheduler that starts them that they are wanted.
             while waiting and len(running) < max(1, count):
                 task = waiting.popleft()
-                # As bytes, which the scheduler does not open: it needs no plug-in, and spreads nothing over workers.
-                content = pickle.dumps((function, task))
-                running[client.submit(_remotely, content, _versions(), pure=False)] = task
-            try:
-                finished = wait(list(running), timeout=_GLANCE, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
-                continue
-            for future in finished:
-                task = running.pop(future)
-                try:
-                    result: Result = future.result()
-                except KilledWorker as error:
-                    reason = (
-                        f"{error.allowed_failures + 1} workers died of it, the last one {error.last_worker.address}"
-                    )
-                    if on_failure is None:
-                        raise UnusableCluster(f"a task was given up: {reason}") from None
-                    result = on_failure(task, reason)
-                yield result
+                running[_submit(client, function, task)] = task
+            for future in _wait_briefly(running):
+                yield _result(future, running.pop(future), on_failure)
+
+
+def _submit(client: Any, function: Callable[[Task], Result], task: Task) -> Any:
+    # As bytes, which the scheduler does not open: it needs no plug-in, and spreads nothing over workers.
+    return client.submit(_run_on_worker, pickle.dumps((function, task)), _versions(), pure=False)
+
+
+def _wait_briefly(running: Iterable[Any]) -> Iterable[Any]:
+    """The futures that are done, as soon as there is one, or none after a while, since the cluster may have grown."""
+    from distributed import wait
+
+    try:
+        return cast(Iterable[Any], wait(list(running), timeout=_GLANCE, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        return ()
+
+
+def _result(future: Any, task: Task, on_failure: Callable[[Task, str], Result] | None) -> Result:
+    """The result of a task that is done or given up."""
+    from distributed import KilledWorker
+
+    try:
+        return cast(Result, future.result())
+    except KilledWorker as error:
+        deaths = f"{error.allowed_failures + 1} workers"
+        return give_up(task, deaths, str(error.last_worker.address), on_failure, UnusableCluster)
 
 
 def _worker_count(client: Any) -> int:
@@ -167,7 +194,7 @@ def _worker_count(client: Any) -> int:
         raise CancelledError from None
 
 
-def _remotely(content: bytes, versions: dict[str, str]) -> Any:
+def _run_on_worker(content: bytes, versions: dict[str, str]) -> Any:
     """What a worker of a cluster does: compare versions, since it may have come late, and run the task."""
     from distributed import get_worker
 

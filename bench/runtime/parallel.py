@@ -58,23 +58,39 @@ def in_parallel(
     workers: Workers,
     on_failure: Callable[[Task, str], Result] | None = None,
 ) -> Iterator[Result]:
-    """The results of a function over tasks, in the order in which they finish, each exactly once.
+    """The results of a function over tasks, each exactly once, in the order in which they finish.
 
     A task whose worker dies runs again on another one, until it has cost three of them (`ALLOWED_DEATHS`), or on a
-    cluster more than the scheduler's `allowed-failures` (3). joblib does not do here: where one of its processes dies
-    all work ends. On Dask, a task that is given up after others have finished leaves its generator waiting for ever,
-    and so does one that the scheduler cannot read; and arguments that it spreads over the workers are lost with them.
+    cluster more than the scheduler's `allowed-failures` (3).
+
+    On this machine each worker is one process in an executor of its own, from joblib's loky, and has one task at a
+    time. A pool of several processes, such as `joblib.Parallel`, ends as a whole when one of them dies: its other tasks
+    are killed half-way, results that were not fetched yet are lost, and nobody can tell which task was to blame. Here a
+    death ends one executor and costs one task a try. The executors are not joblib's reusable ones either, which keep
+    the environment and the working directory of their first use.
+
+    joblib's backend for Dask does not serve either: a task that is given up after others have finished leaves its
+    generator waiting for ever, and so does one that the scheduler cannot read; and arguments that it spreads over the
+    workers are lost with them.
 
     Args:
-        function: importable by name, so that a worker process can find it.
-        tasks: consumed a few at a time.
-        workers: who does the work.
-        on_failure: the result of a task that was given up, from the reason; without it, that is an error.
+        function: Importable by name, so that a worker process can find it.
+        tasks: Consumed a few at a time.
+        workers: Who does the work.
+        on_failure: Makes the result of a task that is given up, from the task and the reason; without it, that is an
+            error.
+
+    Yields:
+        The results.
 
     Raises:
-        WorkerDied: a task is given up on this machine, and there is no `on_failure`.
-        UnusableCluster: the cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
-            load a task or has not what it needs, or it has given up a task and there is no `on_failure`.
+        WorkerDied: A task is given up on this machine, and there is no `on_failure`.
+        UnusableCluster: The cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
+            load a task or lacks what the task needs, or it has given up a task and there is no `on_failure`.
+
+    Example:
+        >>> list(in_parallel(abs, [-1, -2, 3], workers=1))
+        [1, 2, 3]
     """
     if isinstance(workers, Cluster):
         yield from on_cluster(partial(_one_threaded, function), tasks, workers, on_failure)

@@ -1,40 +1,32 @@
-"""Work in processes of this machine: a task whose process dies runs again in another one, and none is left behind.
+"""Work in processes of this machine: a task whose process dies runs again in another one, and none is left behind."""
 
-The standard library's pool and those of joblib end as a whole when one process dies, and cannot tell which task it was.
-Here a process has one task at a time, so it is known, and everybody else goes on.
-"""
-
-import atexit
-import json
 import os
 import pickle
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import Pipe, resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from joblib.externals.loky import process_executor
+
+from opselect.bench.runtime.retries import ALLOWED_DEATHS, give_up
 from opselect.spaces.errors import UserError
 
-ALLOWED_DEATHS = 3
-"""How many processes may die of one task before it is given up."""
-
-# Seconds: until a process that nobody needs ends by itself, and for one to clean up when it is stopped.
+# Seconds: until a process without a task ends by itself, and for one to clean up when it is stopped.
 _IDLE = 300.0
 _GRACE = 1.0
 
-_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from opselect.bench.runtime.processes import serve; serve(int(sys.argv[2]))"
-)
+_THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -45,56 +37,90 @@ class WorkerDied(UserError, RuntimeError):
 
 
 class _Worker:
-    """A process that runs what it is sent, one task after the other.
+    """A process of this machine, in an executor of its own, that runs one task at a time.
 
     Attributes:
-        connection: takes tasks, gives answers.
-        surroundings: what it has inherited from this process.
+        inherited: What the process has inherited from this one.
+        idle_since: When it became idle, in seconds of the monotonic clock.
+        future: Done when its task is, or when the process has died.
     """
 
     def __init__(self) -> None:
-        self.surroundings = _surroundings()
-        ours, theirs = socket.socketpair()
+        self.inherited = _inheritance()
+        self.idle_since = time.monotonic()
+        self.future: Future[bytes] = Future()
+        # Nothing is ever written to this pipe: its end tells the process that this one is gone.
+        reader, self._lifeline = Pipe(duplex=False)
+        self._executor = process_executor.ProcessPoolExecutor(
+            max_workers=1, timeout=_IDLE, initializer=_prepare_process, initargs=(reader,), env=_THREADS
+        )
+        # Python's own tracker unblocks the signal when it starts, which it would do below with the first process.
+        resource_tracker.ensure_running()
         # Ctrl-C on a terminal reaches all its processes. This one decides what becomes of the others, so they begin
         # with that signal blocked.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(list(map(str, sys.path))), str(theirs.fileno())],
-                # Nothing is ever written there: its end tells the process that this one is gone.
-                stdin=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                env=os.environ | {f"{library}_NUM_THREADS": "1" for library in _THREADS},
-            )
+            # Otherwise the first task starts the process, and one that dies at once is forgotten with its exit status.
+            self._executor._adjust_process_count()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            theirs.close()
-        self.connection = Connection(ours.detach())
+            reader.close()
+        (self._process,) = self._executor._processes.values()
+        # The process holds the only writing end of its answers now. If it dies in the middle of one, the executor meets
+        # the end of the pipe; with a second writing end it would wait for the rest for ever.
+        self._executor._result_queue._writer.close()
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs and would be started in the same way now."""
-        return self._process.poll() is None and self.surroundings == _surroundings()
+        """Whether the process runs, is not about to end by itself, and would inherit the same if it started now."""
+        is_fresh = time.monotonic() - self.idle_since < _IDLE / 2
+        return is_fresh and self._process.is_alive() and self.inherited == _inheritance()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the process has died of its last task; waits until that is known."""
+        return isinstance(self.future.exception(), BrokenProcessPool)
+
+    def submit(self, content: bytes) -> None:
+        """Run a pickled pair of a function and its task."""
+        try:
+            self.future = self._executor.submit(_run, content)
+        except BrokenProcessPool as error:  # the process has died while idle
+            self.future = Future()
+            self.future.set_exception(error)
 
     def terminate(self) -> None:
-        """Ask it to clean up and end."""
+        """Ask the process to clean up and end."""
         self._process.terminate()
 
-    def ended(self, seconds: float) -> int:
-        """Its exit status, minus the number of a signal that killed it; it is killed if it has not ended in time."""
-        try:
-            return self._process.wait(max(seconds, 0.0))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-        finally:
-            self.connection.close()
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+    def end(self, seconds: float) -> int:
+        """Wait for the process to end, and kill it if it has not done so in time.
+
+        Args:
+            seconds: How long to wait.
+
+        Returns:
+            The exit status, or minus the number of the signal that killed the process.
+        """
+        self._process.join(max(seconds, 0.0))
+        self._executor.shutdown(kill_workers=True)
+        self._lifeline.close()
+        return self._process.exitcode or 0
+
+
+@dataclass
+class _Attempt(Generic[Task]):
+    """A task, and how many processes have died of it so far."""
+
+    task: Task
+    deaths: int = 0
 
 
 _idle: list[_Worker] = []
-"""Processes that have nothing to do: starting one takes seconds, most of them for torch."""
+"""Workers without a task: starting one takes seconds, most of them for torch. joblib ends them with this process."""
+
+# The workers of a process do not belong to its forked copy.
+os.register_at_fork(after_in_child=_idle.clear)
 
 
 def in_processes(
@@ -105,69 +131,89 @@ def in_processes(
 ) -> Iterator[Result]:
     """The results of a function over tasks, each exactly once, in the order in which they finish.
 
-    Where a process dies its task is put behind all others, until it has cost `ALLOWED_DEATHS` of them.
+    A task whose process dies is put behind all others, until it has cost `ALLOWED_DEATHS` processes.
 
     Args:
-        function: importable by name, as the classes of tasks and results are.
-        tasks: consumed when there is a process for them.
-        count: of processes.
-        on_failure: the result of a task that is given up, from the reason; without it, that is an error.
+        function: Importable by name, as the classes of tasks and results are.
+        tasks: Consumed one by one, when there is a process for the next.
+        count: Number of processes.
+        on_failure: Makes the result of a task that is given up, from the task and the reason; without it, that is an
+            error.
+
+    Yields:
+        The results.
 
     Raises:
-        WorkerDied: a task is given up, and there is no `on_failure`.
+        WorkerDied: A task is given up, and there is no `on_failure`.
     """
-    ahead, again = iter(tasks), deque[tuple[Task, int]]()
-    busy: dict[Any, tuple[_Worker, Task, int]] = {}
+    fresh, retries = (_Attempt(task) for task in tasks), deque[_Attempt[Task]]()
+    busy: dict[_Worker, _Attempt[Task]] = {}
     finished = deque[Result]()
-
-    def waiting() -> Iterator[tuple[Task, int]]:
-        for task in ahead:
-            yield task, 0
-        while again:
-            yield again.popleft()
-
     try:
         while True:
             # Before results are handed over, which may take the receiver some time.
-            while len(busy) < count and (next_one := next(waiting(), None)) is not None:
-                content = pickle.dumps((function, next_one[0]))
-                worker = _idle_or_new()
-                busy[worker.connection] = (worker, *next_one)
-                _send(worker, content)
+            while len(busy) < count and (attempt := _next_attempt(fresh, retries)) is not None:
+                _start(function, attempt, busy)
             if finished:
                 yield finished.popleft()
                 continue
             if not busy:
                 return
-            for connection in wait(list(busy)):
-                worker, task, deaths = busy[connection]
-                try:
-                    answer = worker.connection.recv_bytes()
-                except (EOFError, OSError):
-                    del busy[connection]
-                    reason = _cause(deaths + 1, worker.ended(_GRACE))
-                    if deaths + 1 < ALLOWED_DEATHS:
-                        again.append((task, deaths + 1))
-                    elif on_failure is None:
-                        raise WorkerDied(f"a task was given up: {reason}") from None
-                    else:
-                        finished.append(on_failure(task, reason))
+            for worker in _wait_for_some(busy):
+                attempt = busy.pop(worker)
+                if not worker.has_died:
+                    _keep_idle(worker)
+                    finished.append(_result(worker.future.result()))
                     continue
-                del busy[connection]
-                _idle.append(worker)
-                done, result = pickle.loads(answer)
-                if not done:
-                    raise result
-                finished.append(result)
+                attempt.deaths += 1
+                cause = _cause(worker.end(_GRACE))
+                if attempt.deaths < ALLOWED_DEATHS:
+                    retries.append(attempt)
+                else:
+                    deaths = f"{attempt.deaths} worker processes"
+                    finished.append(give_up(attempt.task, deaths, cause, on_failure, WorkerDied))
     finally:
-        _stop([worker for worker, _, _ in busy.values()])
+        _stop(list(busy))
 
 
-def _surroundings() -> tuple[object, ...]:
-    return os.getpid(), Path.cwd(), dict(os.environ), list(sys.path)
+def _next_attempt(fresh: Iterator[_Attempt[Task]], retries: deque[_Attempt[Task]]) -> _Attempt[Task] | None:
+    """The next task that was never tried, or else the next one whose process has died, or None."""
+    attempt = next(fresh, None)
+    return retries.popleft() if attempt is None and retries else attempt
+
+
+def _start(function: Callable[[Task], Result], attempt: _Attempt[Task], busy: dict[_Worker, _Attempt[Task]]) -> None:
+    """Give a task to an idle worker or to a new one."""
+    # As bytes, so that what cannot be read in the worker, or here, is an error of the task: joblib would take it for
+    # the death of the process.
+    content = pickle.dumps((function, attempt.task))
+    worker = _idle_or_new()
+    # First, so that whatever interrupts the start, the worker is stopped with the others.
+    busy[worker] = attempt
+    worker.submit(content)
+
+
+def _wait_for_some(busy: Iterable[_Worker]) -> list[_Worker]:
+    """The workers that have done their task or died, as soon as there is one."""
+    done = wait([worker.future for worker in busy], return_when=FIRST_COMPLETED).done
+    return [worker for worker in busy if worker.future in done]
+
+
+def _result(answer: bytes) -> Any:
+    """The result in an answer of a worker; an error that it holds is raised."""
+    succeeded, result = pickle.loads(answer)
+    if not succeeded:
+        raise result
+    return result
+
+
+def _inheritance() -> tuple[object, ...]:
+    """What a process inherits that is started now."""
+    return Path.cwd(), dict(os.environ), list(sys.path)
 
 
 def _idle_or_new() -> _Worker:
+    """An idle worker that is like a new one, or a new one; those that differ from it are stopped."""
     while _idle:
         worker = _idle.pop()
         if worker.is_usable:
@@ -176,20 +222,19 @@ def _idle_or_new() -> _Worker:
     return _Worker()
 
 
-def _send(worker: _Worker, content: bytes) -> None:
-    try:
-        worker.connection.send_bytes(content)
-    except OSError:  # it is dead, which whoever waits for its answer will find out
-        return
+def _keep_idle(worker: _Worker) -> None:
+    worker.idle_since = time.monotonic()
+    _idle.append(worker)
 
 
-def _cause(deaths: int, status: int) -> str:
-    how = f"with exit status {status}"
-    if status < 0:
-        how = f"by {signal.Signals(-status).name}"
+def _cause(status: int) -> str:
+    """How a process with an exit status has ended."""
+    if status >= 0:
+        return f"with exit status {status}"
+    how = f"by {signal.Signals(-status).name}"
     if status == -signal.SIGKILL:
         how += ", as happens where the memory does not suffice; fewer workers need less of it"
-    return f"{deaths} worker processes died of it, the last one {how}"
+    return how
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
@@ -198,39 +243,37 @@ def _stop(workers: Sequence[_Worker]) -> None:
         worker.terminate()
     latest = time.monotonic() + _GRACE
     for worker in workers:
-        worker.ended(latest - time.monotonic())
+        worker.end(latest - time.monotonic())
 
 
-@atexit.register
-def _stop_idle() -> None:
-    # A forked copy of this process has the list, but they are not its own.
-    _stop([worker for worker in _idle if worker.surroundings[0] == os.getpid()])
-    _idle.clear()
-
-
-def serve(descriptor: int) -> None:
-    """What a process does: run tasks until there have been none for a while, or the process that sends them is gone.
+def _prepare_process(lifeline: Connection) -> None:
+    """What a worker process does first.
 
     Args:
-        descriptor: of the socket on which they come.
+        lifeline: Reading end of a pipe that ends with the process that has started this one.
     """
-    os.set_inheritable(descriptor, False)
-    # So that what is half-written is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with Connection(descriptor) as connection:
-        while connection.poll(_IDLE):
-            try:
-                content = connection.recv_bytes()
-            except EOFError:
-                return
-            connection.send_bytes(_answer(content))
+    # Otherwise joblib replaces a process that has grown by 300 MB, as training does without any leak, and warns.
+    process_executor._USE_PSUTIL = False
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End at once when the standard input does, which is when the other process has ended, however that came about."""
-    os.read(0, 1)
+def _end_with_parent(lifeline: Connection) -> None:
+    """End at once when the process that has started this one has ended, however that came about."""
+    lifeline.poll(None)
     os._exit(1)
+
+
+def _run(content: bytes) -> bytes:
+    """What a worker process does with a task: answer, or clean up and end when it is terminated."""
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        answer = _answer(content)
+        # Nothing is half-written between tasks, so that the process may end at once.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except SystemExit as end:
+        # joblib would send this as the answer, and go on.
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+    return answer
 
 
 def _answer(content: bytes) -> bytes:

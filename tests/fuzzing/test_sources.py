@@ -14,7 +14,7 @@ ALLOWED = {
         "pickle.loads",
     ): "what the task's own sender has pickled, on a worker of the user's cluster, which runs pickles by its nature",
     ("bench/runtime/processes.py", "pickle.loads"): "what the process that has started this one, or was started by it, "
-    "sends through a socket that nobody else has",
+    "sends through a pipe that no other process has",
 }
 """File and call, and why it is harmless."""
 

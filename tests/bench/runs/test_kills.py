@@ -113,6 +113,16 @@ def children(process: int) -> list[int]:
         return []
 
 
+def workers_of(process: int) -> list[int]:
+    """Those of them that run trials; joblib starts others that remove what killed processes have left."""
+    found = []
+    for child in children(process):
+        with contextlib.suppress(OSError):
+            if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
 def is_running(process: int) -> bool:
     """Whether it is there, and no zombie either."""
     try:
@@ -166,7 +176,7 @@ def test_thirty_kills_at_random_moments_change_no_record_and_no_table(tmp_path: 
             wait_until(lambda at=progress, there=folder, it=process: traces(there) >= at or it.poll() is not None, 300)
             process_ends_within(process, generator.uniform(0, 0.3))
         if process.poll() is None:
-            workers = children(process.pid)
+            workers = workers_of(process.pid)
             victim = ("group", "parent", "worker")[attempt % 3]
             attempt += 1
             if victim == "group":
@@ -216,21 +226,22 @@ LONG = EXPERIMENT.replace("epochs = 2", "epochs = 20000") + '[[selector]]\nname 
 
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals, times: int) -> str:
-    """What a run prints when a signal ends it, long before it is done; no worker may be left."""
-    workers = children(process.pid)
+    """What a run prints when a signal ends it, long before it is done; no process may be left."""
+    workers, started_by_it = workers_of(process.pid), children(process.pid)
     for _ in range(times):
         # As a terminal does it: to all processes of the group.
         os.killpg(process.pid, number)
         time.sleep(0.05)
     _, error = process.communicate(timeout=60)
     assert not any(map(is_running, workers))
+    wait_until(lambda: not any(map(is_running, started_by_it)))
     return error
 
 
 def test_ctrl_c_ends_a_run_at_once_with_a_sentence_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
     runs, folder = Runs(tmp_path, LONG), tmp_path / "run"
     process = runs.start(folder)
-    wait_until(lambda: len(children(process.pid)) == 2)
+    wait_until(lambda: len(workers_of(process.pid)) == 2)
     time.sleep(1)
     error = stopped(process, signal.SIGINT, times=2)
     assert process.returncode == 130
@@ -263,11 +274,11 @@ def test_a_run_that_is_stopped_among_its_trials_keeps_them_and_goes_on(
 def test_a_run_whose_workers_are_killed_does_all_its_trials_nevertheless(tmp_path: Path) -> None:
     runs, folder = Runs(tmp_path, SHORT), tmp_path / "run"
     process = runs.start(folder)
-    wait_until(lambda: len(children(process.pid)) == 2)
-    for worker in children(process.pid):
+    wait_until(lambda: len(workers_of(process.pid)) == 2)
+    for worker in workers_of(process.pid):
         os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: len(children(process.pid)) == 2 or process.poll() is not None)
-    for worker in children(process.pid)[:1]:
+    wait_until(lambda: len(workers_of(process.pid)) == 2 or process.poll() is not None)
+    for worker in workers_of(process.pid)[:1]:
         os.kill(worker, signal.SIGKILL)
     output, error = process.communicate(timeout=300)
     assert process.returncode == 0, error

@@ -3,12 +3,14 @@
 Tasks are calls without arguments and the function is `operator.call`, since worker processes import both by name.
 """
 
+import importlib
 import operator
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,13 +18,45 @@ from typing import Any
 
 import pytest
 
-from opselect.bench.runtime.processes import ALLOWED_DEATHS, WorkerDied, in_processes
+from opselect.bench.runtime.processes import WorkerDied, in_processes
+from opselect.bench.runtime.retries import ALLOWED_DEATHS
 from opselect.spaces.errors import MissingData
 from opselect.spaces.table import read
 
 KILL = "echo >> {0}; test $(wc -l < {0}) -gt {1} || kill -9 $PPID; echo survived"
 """Kill the worker that runs it so many times, and then be an ordinary task."""
 
+
+HALF_AN_ANSWER = """
+from multiprocessing.connection import Connection
+def send_half(self, content):
+    import os, signal, struct
+    self._send(struct.pack("!i", len(content)))
+    os.kill(os.getpid(), signal.SIGKILL)
+Connection._send_bytes = send_half
+"""
+GROWN = """
+from joblib.externals.loky import process_executor
+process_executor._MEMORY_LEAK_CHECK_DELAY = 0
+process_executor._MAX_MEMORY_LEAK_SIZE = -(2**50)
+"""
+"""Any size of the process is too large from now on, by joblib's measure."""
+BLOCKED = """
+import operator, signal
+from functools import partial
+from opselect.bench.runtime.processes import in_processes
+blocked_now = partial(signal.pthread_sigmask, signal.SIG_BLOCK, ())
+print([signal.SIGINT in blocked for blocked in in_processes(operator.call, [blocked_now] * 2, 2, None)])
+"""
+CLEANING = """
+import time
+from pathlib import Path
+Path("{}").touch()
+try:
+    time.sleep(600)
+finally:
+    Path("{}").touch()
+"""
 
 UNSENDABLE = """
 class Unsendable(Exception):
@@ -74,6 +108,58 @@ def test_a_task_that_kills_every_worker_is_given_up_with_the_reason_and_the_othe
         "workers need less of it",
         "3 worker processes died of it, the last one with exit status 7",
     ]
+
+
+def test_a_task_that_is_given_up_after_three_deaths_repeats_none_of_the_seven_others(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    others = [shell(f"echo {number} >> {log}; sleep 0.1; echo done") for number in range(7)]
+    found = list(results(partial(os._exit, 7), *others))
+    assert sorted(log.read_text().split()) == [str(number) for number in range(7)]
+    assert sorted(found) == [
+        "3 worker processes died of it, the last one with exit status 7",
+        *["done\n"] * 7,
+    ]
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer_costs_its_task_a_try() -> None:
+    found = list(results(partial(exec, HALF_AN_ANSWER), partial(abs, -3)))
+    assert "3 worker processes died of it, the last one by SIGKILL" in str(found)
+    assert 3 in found
+
+
+def test_a_task_that_a_worker_cannot_read_is_an_error_and_costs_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    (worker,) = results(os.getpid)
+    only_here = types.ModuleType("only_here")
+    exec("def work(): pass", vars(only_here))
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    with pytest.raises(ModuleNotFoundError, match="only_here"):
+        list(results(vars(only_here)["work"]))
+    assert list(results(os.getpid)) == [worker]
+
+
+def test_a_worker_that_has_grown_is_not_replaced() -> None:
+    workers = list(in_processes(operator.call, [os.getpid, partial(exec, GROWN), os.getpid, os.getpid], 1, None))
+    assert workers == [workers[0], None, workers[0], workers[0]]
+
+
+def test_workers_begin_with_ctrl_c_blocked_the_first_one_of_a_process_too() -> None:
+    assert subprocess.check_output([sys.executable, "-c", BLOCKED], text=True) == "[True, True]\n"
+
+
+def test_a_worker_finds_the_modules_that_this_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere.py").write_text("def work():\n    return 'found'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(results(importlib.import_module("elsewhere").work)) == ["found"]
+
+
+def test_a_worker_that_is_stopped_cleans_up(tmp_path: Path) -> None:
+    started, cleaned = tmp_path / "started", tmp_path / "cleaned"
+    running = results(os.getpid, partial(exec, CLEANING.format(started, cleaned)))
+    next(running)
+    wait_until(started.exists)
+    assert not cleaned.exists()
+    running.close()
+    assert cleaned.exists()
 
 
 def test_without_a_way_to_record_it_a_task_that_kills_every_worker_is_an_error_of_one_sentence() -> None:

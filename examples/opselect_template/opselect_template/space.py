@@ -64,7 +64,11 @@ class Cell(nn.Module):
 
 
 class Network(nn.Module):
-    """Stem, a cell, down-sampling, a cell, classifier: supernet with all candidates, network with one per edge."""
+    """Stem, a cell, down-sampling, a cell, classifier: supernet with all candidates, network with one per edge.
+
+    Optional, and left out here: `evaluation_form` and `block_chain`, which proxies ask a network for
+    (`opselect.spaces.space`). Without the first, `nwot` scores the network as it is, only slower.
+    """
 
     def __init__(self, candidates: list[tuple[str, ...]], channels: int, cells: int, inputs: int, classes: int) -> None:
         super().__init__()

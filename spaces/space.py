@@ -1,4 +1,4 @@
-"""The vocabulary of everything that can be decided about: edges, architectures, search spaces."""
+"""The vocabulary of search spaces: edges, architectures, supernets, and what a network may offer to proxies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from opselect.spaces.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 else:
-    # Torch is imported where something is computed with it. Whoever opens a table needs its space but no tensor, and
-    # torch costs over a second and 500 MB. Checks at run time still see the shape and the kind of number of `Weights`.
+    # Torch is imported where something is computed with it. A program that opens a table needs its space but no tensor,
+    # and torch costs over a second and 500 MB. Checks at run time still see shape and type of number of `Weights`.
     Tensor = Any
 
 Weights: TypeAlias = Float[Tensor, "edges operations"]
-"""How much of each operation every edge carries; zero means that the operation is not computed."""
+"""Factor of each operation on each edge; zero means that the operation is not computed."""
 
 
 NONE = "none"
-"""The operation that carries nothing; an edge that is left out of an architecture has it."""
+"""The operation that is always zero; an edge that is left out of an architecture has it."""
 
 
 class InvalidArchitecture(UserError, ValueError):
-    """A text or a tuple that does not describe an architecture of the space it was read for."""
+    """A text or a tuple that does not describe an architecture of the given space."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,14 @@ class Edge:
     """One choice point of a space: which operation carries the source node's value to the target node.
 
     Attributes:
-        cell: the cell type that the edge belongs to, for example `"normal"`.
-        source: number of the node that the edge leaves.
-        target: number of the node that the edge enters.
-        operations: names of the candidate operations, in the order of the columns of `Weights`.
+        cell: The cell type that the edge belongs to, for example `"normal"`.
+        source: Number of the node that the edge leaves.
+        target: Number of the node that the edge enters.
+        operations: Names of the candidate operations, in the order of the columns of `Weights`.
+
+    Example:
+        >>> Edge("normal", 0, 2, ("none", "skip_connect")).name
+        '0→2'
     """
 
     cell: str
@@ -52,7 +56,11 @@ class Edge:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One operation an edge, in the order of the edges of its space."""
+    """One operation per edge.
+
+    Attributes:
+        operations: Names of the operations, in the order of the edges of the space.
+    """
 
     operations: tuple[str, ...]
 
@@ -63,6 +71,49 @@ class Supernet(Protocol):
 
     def __call__(self, images: Float[Tensor, "batch channels height width"], weights: Weights) -> Tensor:
         """Logits `[batch, classes]` of the images under these weights; zero-weighted operations are not computed."""
+        ...
+
+
+@runtime_checkable
+class HasEvaluationForm(Protocol):
+    """Optional for a network: a faster form of what it computes in evaluation mode, for proxies that read ReLUs.
+
+    Proxies such as `nwot` score a network that lacks these methods as it is. `opselect.spaces.cell_graph.FoldedGraph`
+    makes such a form of a cell.
+    """
+
+    def evaluation_form(self, weights: Sequence[Weights] | None, batch_size: int) -> "nn.Module | None":
+        """A module of images with the logits and the ReLU inputs of the network in evaluation mode, but for rounding.
+
+        With several variants every ReLU receives `[variants * batch_size, ...]`, the images of one variant after those
+        of the other, or `[batch_size, ...]` where the variants do not differ. A `SharedReLU` stands for several ReLUs
+        with one input. The network itself is not changed; parameters and modules may be shared.
+
+        Args:
+            weights: Of a supernet, one matrix per variant and at most `most_together`; None for a stand-alone network.
+            batch_size: Number of images per variant.
+
+        Returns:
+            The form, or None where this network has none; then `most_together` is 1.
+        """
+        ...
+
+    def most_together(self, images: Float[Tensor, "batch channels height width"]) -> int:
+        """The number of variants that are fastest in one form, for a batch of this shape and on this device."""
+        ...
+
+
+@runtime_checkable
+class HasBlockChain(Protocol):
+    """Optional for a network: the blocks that it consists of, for proxies that score them one by one (AZ-NAS)."""
+
+    @property
+    def block_chain(self) -> "Sequence[nn.Module]":
+        """Cells and the blocks between them, in the order in which they run.
+
+        The first argument and the result of each are feature maps `[batch, channels, height, width]`, and each receives
+        what the block before it returns.
+        """
         ...
 
 
@@ -82,15 +133,19 @@ class SearchSpace(Protocol):
 
     @property
     def inputs_per_node(self) -> int | None:
-        """How many edges into every node an architecture keeps (the topology rule); None where it keeps all."""
+        """Number of edges into every node that an architecture has (edge pruning); None where it has all."""
         ...
 
     def parse(self, text: str) -> Architecture:
-        """The architecture that a text describes, or `InvalidArchitecture` with what is wrong."""
+        """The architecture that a text describes.
+
+        Raises:
+            InvalidArchitecture: The text describes none; the message says why.
+        """
         ...
 
     def format(self, architecture: Architecture) -> str:
-        """The architecture in the field's own notation; `parse` undoes it."""
+        """The architecture in the field's own notation; `parse` is the inverse."""
         ...
 
     def sample(self, generator: np.random.Generator) -> Architecture:
@@ -119,10 +174,18 @@ class SearchSpace(Protocol):
 
 
 def operation_indices(space_edges: Sequence[Edge], architecture: Architecture) -> tuple[int, ...]:
-    """The column of every chosen operation in `Weights`, one an edge.
+    """The column of every chosen operation in `Weights`, one per edge.
+
+    Args:
+        space_edges: The edges of a space.
+        architecture: One operation per edge.
 
     Raises:
-        InvalidArchitecture: the number of operations differs from the number of edges, or an edge lacks an operation.
+        InvalidArchitecture: The number of operations differs from the number of edges, or an edge lacks an operation.
+
+    Example:
+        >>> operation_indices([Edge("normal", 0, 1, ("none", "skip_connect"))], Architecture(("skip_connect",)))
+        (1,)
     """
     if len(architecture.operations) != len(space_edges):
         raise InvalidArchitecture(

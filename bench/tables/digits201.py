@@ -24,11 +24,12 @@ from opselect.bench.runs.store import open_store
 from opselect.bench.runtime.checksums import verified_line
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import in_parallel
+from opselect.spaces.cell_graph import EdgeOperations, walk
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError, in_one_line
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.inspection import multiply_adds, parameter_count
-from opselect.spaces.nasbench201.network import Cell, CellNetwork, EdgeOperations, stack_networks
+from opselect.spaces.nasbench201.network import Cell, CellNetwork, stack_networks
 from opselect.spaces.nasbench201.operations import AveragePooling, ReLUConvBN
 from opselect.spaces.nasbench201.space import SIZE, NASBench201Space, digits201
 from opselect.spaces.seeds import seed_for, torch_generator
@@ -120,10 +121,10 @@ def train_cell(
 
 
 class SharedInputCell(nn.Module):
-    """The function of a canonical `Cell` with one operation an edge, in fewer kernels: nodes rectified and pooled once.
+    """The function of a canonical `Cell` with one operation per edge, in fewer kernels for training.
 
     The plain cell rectifies a node once for every convolution that leaves it, because the proxies count those ReLUs;
-    a training need not. Sums are made in place where their first term is not needed elsewhere.
+    here every node is rectified and pooled once. Sums are made in place where no other value refers to their tensor.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -135,35 +136,35 @@ class SharedInputCell(nn.Module):
 
     def forward(self, images: Tensor, weights: None, computed: object) -> Tensor:
         """Feature maps `[batch, channels, height, width]` in and out; the two other arguments are not used."""
-        nodes: list[Tensor | None] = [images] + [None] * self.routes[-1][1]
-        owned = [False] * len(nodes)  # whether nothing but the node itself refers to its tensor
         rectified: dict[int, Tensor] = {}
         pooled: dict[int, Tensor] = {}
-        for (source, target), operation in zip(self.routes, self.operations, strict=True):
-            value = nodes[source]
-            if value is None:
-                continue
-            match operation:
+        owned: set[int] = set()  # nodes whose tensor nothing but the node itself refers to
+
+        def add_edge(number: int, value: Tensor, total: Tensor | None) -> Tensor | None:
+            source, target = self.routes[number]
+            match operation := self.operations[number]:
                 case ReLUConvBN():
                     if source not in rectified:
                         rectified[source] = functional.relu(value)
-                    term, fresh = operation.norm(operation.convolution(rectified[source])), True
+                    term, is_fresh = operation.norm(operation.convolution(rectified[source])), True
                 case AveragePooling():
                     if source not in pooled:
                         pooled[source] = operation(value)
-                    term, fresh = pooled[source], False
+                    term, is_fresh = pooled[source], False
                 case nn.Identity():
-                    term, fresh = value, False
+                    term, is_fresh = value, False
                 case _:
-                    continue
-            present = nodes[target]
-            if present is None:
-                nodes[target], owned[target] = term, fresh
-            elif owned[target]:
-                present.add_(term)
-            else:
-                nodes[target], owned[target] = (term.add_(present) if fresh else term + present), True
-        return torch.zeros_like(images) if nodes[-1] is None else nodes[-1]
+                    return total
+            if total is None:
+                if is_fresh:
+                    owned.add(target)
+                return term
+            if target in owned:
+                return total.add_(term)
+            owned.add(target)
+            return term.add_(total) if is_fresh else term + total
+
+        return walk(self.routes, [images], images, add_edge)[-1]
 
 
 def share_inputs(network: CellNetwork) -> CellNetwork:
@@ -199,7 +200,7 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
             logits = network(_side_by_side(images.images, chosen)).unflatten(1, (len(generators), classes))
-            # The sum over members of their mean losses: each member's gradient is that of its own loss alone.
+            # The sum over models of their mean losses: each model's gradient is that of its own loss alone.
             loss = (
                 functional.cross_entropy(logits.flatten(0, 1), images.labels[chosen].T.flatten(), reduction="sum")
                 / chosen.shape[1]
@@ -211,19 +212,19 @@ def _train(
 
 
 def _side_by_side(images: Tensor, chosen: Tensor) -> Tensor:
-    """Member m's images `chosen[m]`, stacked along the channels: `[batch, members * channels, height, width]`."""
+    """The images `chosen[m]` of every model m, along the channels: `[batch, models * channels, height, width]`."""
     picked = images[chosen].transpose(0, 1).flatten(1, 2)
     return picked.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def _accuracies(network: CellNetwork, images: LabelledImages, classes: int, batch_size: int = 256) -> list[float]:
-    """Percent of correctly classified images, one number a member."""
-    correct = torch.zeros(network.members)
+    """Percent of correctly classified images, one number per model."""
+    correct = torch.zeros(network.models)
     for start in range(0, len(images), batch_size):
         part = images[start : start + batch_size]
-        batch = part.images.repeat(1, network.members, 1, 1).contiguous(memory_format=torch.channels_last)
-        logits = network(batch).unflatten(1, (network.members, classes))
+        batch = part.images.repeat(1, network.models, 1, 1).contiguous(memory_format=torch.channels_last)
+        logits = network(batch).unflatten(1, (network.models, classes))
         correct += (logits.argmax(2) == part.labels[:, None]).sum(0)
     return [100 * float(number) / len(images) for number in correct]
 

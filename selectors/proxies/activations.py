@@ -1,13 +1,13 @@
-"""What layers receive and return in one pass, and networks under freshly drawn parameters."""
+"""Inputs and outputs of layers in one pass, and random parameters and images to run a network with."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from opselect.spaces.inspection import mode
+from opselect.selectors.proxies.interface import train_mode_logits
+from opselect.spaces.inspection import hooks
 
 Result = TypeVar("Result")
 
@@ -24,27 +24,19 @@ def measured(
     In train mode, so that batch norm uses the statistics of these images, and without gradients.
 
     Args:
-        network: left as found.
-        images: what it is run on.
-        chosen: which modules are measured.
-        measure: of a module, what it received and what it returned.
-        parameters: used in place of the network's own, by name.
+        network: A network of images; it is not changed.
+        images: One batch, `[batch, channels, height, width]`.
+        chosen: Whether a module is measured.
+        measure: The result of a module, its input and its output.
+        parameters: Used in place of the network's own, by name.
     """
     results: list[Result] = []
-    hooks = [
-        module.register_forward_hook(
-            lambda module, received, returned: results.append(measure(module, received[0], returned))
-        )
-        for module in network.modules()
-        if chosen(module)
-    ]
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    try:
-        with mode(network, training=True), torch.no_grad():
-            functional_call(network, buffers | (parameters or {}), (images,))
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        results.append(measure(module, inputs[0], output))
+
+    with hooks((module, note) for module in network.modules() if chosen(module)), torch.no_grad():
+        train_mode_logits(network, images, parameters)
     return results
 
 
@@ -59,9 +51,9 @@ def drawn_parameters(
     """Gaussian weights for all convolutions and linear layers, biases zero, batch norms one and zero, by name.
 
     Args:
-        network: only the shapes of its parameters matter.
-        generator: on the CPU.
-        deviation: the standard deviation for a weight of this shape.
+        network: A network of which only the shapes of the parameters matter.
+        generator: Source of the random numbers, on the CPU.
+        deviation: The standard deviation for a weight of this shape.
     """
     drawn = {}
     for name, module in network.named_modules():
@@ -76,5 +68,5 @@ def drawn_parameters(
 
 
 def normal_images(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal images of the shape of other images."""
+    """Standard normal images of the shape, type and device of other images."""
     return torch.randn(like.shape, generator=generator).to(like)

@@ -7,19 +7,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from opselect.selectors.proxies.activations import drawn_parameters, normal_images
-from opselect.selectors.proxies.interface import Combination, UnscorableNetwork
+from opselect.selectors.proxies.interface import Combination, UnscorableNetwork, train_mode_logits
 from opselect.selectors.proxies.ranking import Scores, sum_over_ranks
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.inspection import mode
-from opselect.spaces.nasbench201.network import Cell
-from opselect.spaces.nasbench201.operations import PlainDownSampling, ResidualDownSampling
+from opselect.spaces.inspection import hooks
 from opselect.spaces.seeds import torch_generator
-
-BLOCKS = (Cell, PlainDownSampling, ResidualDownSampling)
+from opselect.spaces.space import HasBlockChain
 
 
 def az_expressivity(network: nn.Module, batch: LabelledImages) -> float:
@@ -29,13 +25,17 @@ def az_expressivity(network: nn.Module, batch: LabelledImages) -> float:
     sum, and their entropy in nats: largest where features spread evenly over all directions. Minus infinity where the
     features of a block are constant or not finite.
 
-    Blocks are cells and the down-sampling between them; what enters the first one (the stem's output) counts as a
-    block too, as in the published code. Parameters are drawn anew (weights from N(0, 2 / fan-in), biases 0) and images
-    are Gaussian, so those of the network, pixels and labels do not matter: only the shape of the batch is used. Train
-    mode.
+    Blocks are those of the network's `block_chain`: cells and the down-sampling between them. The input of the first
+    one (the stem's output) counts as a block too, as in the published code. Parameters are random (weights from
+    N(0, 2 / fan-in), biases 0) and images are Gaussian, so those of the network, pixels and labels do not matter: only
+    the shape of the batch is used. Train mode.
+
+    Args:
+        network: A network with a `block_chain` (see `HasBlockChain`), or one that contains it; it is not changed.
+        batch: Images, of which only the shape matters.
 
     Raises:
-        UnscorableNetwork: no cell was reached.
+        UnscorableNetwork: The network has no `block_chain`.
 
     Source: Lee and Ham, AZ-NAS, CVPR 2024, section 3.1.
     """
@@ -45,11 +45,15 @@ def az_expressivity(network: nn.Module, batch: LabelledImages) -> float:
 def az_progressivity(network: nn.Module, batch: LabelledImages) -> float:
     """Smallest increase of the expressivity of a block over the block before; larger is better.
 
-    Blocks, drawn parameters and images as for `az_expressivity`. Minus infinity where the features of a block are
+    Blocks, random parameters and images as for `az_expressivity`. Minus infinity where the features of a block are
     constant or not finite.
 
+    Args:
+        network: As for `az_expressivity`.
+        batch: As for `az_expressivity`.
+
     Raises:
-        UnscorableNetwork: no cell was reached.
+        UnscorableNetwork: The network has no `block_chain`.
 
     Source: Lee and Ham, AZ-NAS, CVPR 2024, section 3.1.
     """
@@ -63,13 +67,17 @@ def az_trainability(network: nn.Module, batch: LabelledImages) -> float:
     The value is largest, zero, at s = 1, where gradients neither grow nor vanish. The Jacobian of channels against
     channels is estimated with one random sign g for every output: the mean over images and pixels of (J^T g) g^T. For
     a block that halves the size, the pixels under one output pixel count as channels. Minus infinity where a block has
-    no finite gradient, and where it only passes its input on, as in the published code.
+    no finite gradient, and where it is the identity, as in the published code.
 
-    Blocks, drawn parameters and images as for `az_expressivity`. Differs from the published code only in what it adds
-    to avoid dividing by zero.
+    Blocks, random parameters and images as for `az_expressivity`. The only difference from the published code is that
+    no small number is added to avoid dividing by zero.
+
+    Args:
+        network: As for `az_expressivity`.
+        batch: As for `az_expressivity`.
 
     Raises:
-        UnscorableNetwork: no cell was reached.
+        UnscorableNetwork: The network has no `block_chain`.
 
     Source: Lee and Ham, AZ-NAS, CVPR 2024, section 3.1.
     """
@@ -85,7 +93,10 @@ def log_rank_sum(scores: Scores) -> Float[np.ndarray, " members"]:
     """The sum of log(rank / members) over a member's scores, the worst rank being 1; larger is better, at most 0.
 
     The logarithm punishes one bad rank more than it rewards a good one. Equal scores share the mean of their places. A
-    member with a NaN or infinite score gets NaN and takes no rank from the others, nor does it count as a member.
+    member with a NaN or infinite score gets NaN, takes no rank from the others, and does not count as a member.
+
+    Args:
+        scores: `[members, proxies]`, larger is better.
 
     Source: Lee and Ham, AZ-NAS, CVPR 2024, section 3.2, equation 12.
     """
@@ -110,9 +121,12 @@ def stability(entered: Tensor, returned: Tensor, signs: Tensor) -> float:
     """2 - s - 1/s of one block, s the spectral norm of its estimated Jacobian.
 
     Args:
-        entered: what the block received, a leaf of the graph.
-        returned: what it returned.
-        signs: 1 or -1 for every element that it returned.
+        entered: Input of the block, `[batch, channels, height, width]`, a leaf of the graph of gradients.
+        returned: Its output.
+        signs: 1 or -1 for every element of the output.
+
+    Returns:
+        At most 0; minus infinity without a finite gradient, and for an identity.
     """
     if not returned.requires_grad:
         return -math.inf
@@ -145,33 +159,27 @@ def _isotropies(network: nn.Module, batch: LabelledImages) -> list[float]:
 def _blocks(
     network: nn.Module, batch: LabelledImages, generator: torch.Generator, gradients: bool
 ) -> list[tuple[Tensor, Tensor]]:
-    """What every block received and returned in one pass; with gradients, each block has a graph of its own.
+    """Input and output of every block in one pass; with gradients, each block has a graph of its own.
 
     Raises:
-        UnscorableNetwork: no cell was reached.
+        UnscorableNetwork: The network has no `block_chain`.
     """
-    state = drawn_parameters(network, generator, deviation=lambda weight: math.sqrt(2 / weight[0].numel()))
-    state |= {name: buffer.clone() for name, buffer in network.named_buffers()}
+    parameters = drawn_parameters(network, generator, deviation=lambda weight: math.sqrt(2 / weight[0].numel()))
     images = normal_images(batch.images, generator)
     blocks: list[tuple[Tensor, Tensor]] = []
-    cells: list[nn.Module] = []
 
     def cut(_: nn.Module, received: tuple[Any, ...]) -> tuple[Any, ...]:
         return received[0].detach().requires_grad_(gradients), *received[1:]
 
-    def keep(block: nn.Module, received: tuple[Any, ...], returned: Tensor) -> None:
+    def note(_: nn.Module, received: tuple[Any, ...], returned: Tensor) -> None:
         blocks.append((received[0], returned))
-        cells.extend([block] if isinstance(block, Cell) else [])
 
-    hooked = [module for module in network.modules() if isinstance(module, BLOCKS)]
-    hooks = [module.register_forward_pre_hook(cut) for module in hooked]
-    hooks += [module.register_forward_hook(keep) for module in hooked]
-    try:
-        with mode(network, training=True), torch.set_grad_enabled(gradients):
-            functional_call(network, state, (images,))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not cells:
+    chain = [block for module in network.modules() if isinstance(module, HasBlockChain) for block in module.block_chain]
+    with (
+        hooks(after=[(block, note) for block in chain], before=[(block, cut) for block in chain]),
+        torch.set_grad_enabled(gradients),
+    ):
+        train_mode_logits(network, images, parameters)
+    if not blocks:
         raise UnscorableNetwork("az_nas: the network has no cell")
     return blocks

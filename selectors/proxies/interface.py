@@ -1,6 +1,6 @@
-"""What every proxy shares: the interface, and ways to look into a network that leave it exactly as it was."""
+"""What every proxy shares: the interface, and functions that run a network and leave it exactly as it was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import mode
-from opselect.spaces.space import Weights
+from opselect.spaces.space import HasEvaluationForm, Weights
 
 
 @runtime_checkable
@@ -25,7 +25,15 @@ class Proxy(Protocol):
     """
 
     def __call__(self, network: nn.Module, batch: LabelledImages) -> float:
-        """The score of the network on one batch; infinite or NaN where it is undefined."""
+        """The score of the network on one batch; infinite or NaN where it is undefined.
+
+        Args:
+            network: A network of images.
+            batch: Images and labels.
+
+        Raises:
+            UnscorableNetwork: The network has nothing that the proxy measures.
+        """
         ...
 
 
@@ -34,7 +42,7 @@ class BatchedProxy(Proxy, Protocol):
     """A proxy that scores a supernet under several weights faster together than one after the other."""
 
     def score_many(self, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
-        """One score for each of the weights: what the proxy says of `Weighted(supernet, each)`, but for rounding."""
+        """One score for each of the weights, equal to that of `Weighted(supernet, each)` but for rounding."""
         ...
 
 
@@ -43,9 +51,9 @@ class Combination:
     """Several proxies as one score, which ranks the members of a group and means nothing for one network alone.
 
     Attributes:
-        proxies: names of the proxies, registered ones.
-        combine: their scores `[members, proxies]` to one score a member, larger is better; a member with a score that
-            is NaN or infinite gets NaN and does not take part in the ranks of the others.
+        proxies: Names of registered proxies.
+        combine: Maps their scores `[members, proxies]` to one score per member, larger is better; a member with a score
+            that is NaN or infinite gets NaN and does not take part in the ranks of the others.
     """
 
     proxies: tuple[str, ...]
@@ -53,11 +61,16 @@ class Combination:
 
 
 class UnscorableNetwork(ValueError):
-    """The network has nothing that the proxy could measure."""
+    """The network has nothing that the proxy measures."""
 
 
 class Weighted(nn.Module):
-    """A supernet under fixed weights: an ordinary network of images."""
+    """A supernet under fixed weights: an ordinary network of images.
+
+    Args:
+        supernet: A `Supernet`.
+        weights: `[edges, operations]`.
+    """
 
     def __init__(self, supernet: nn.Module, weights: Weights) -> None:
         super().__init__()
@@ -71,10 +84,64 @@ class Weighted(nn.Module):
 
 
 def score_many(proxy: Proxy, supernet: nn.Module, weights: Sequence[Weights], batch: LabelledImages) -> list[float]:
-    """The proxy of a supernet under each of several weights, together where it knows how."""
+    """The scores of a supernet under each of several weights, batched where the proxy is a `BatchedProxy`.
+
+    Args:
+        proxy: Any proxy.
+        supernet: A `Supernet`.
+        weights: Each `[edges, operations]`.
+        batch: Images and labels.
+    """
     if isinstance(proxy, BatchedProxy):
         return proxy.score_many(supernet, weights, batch)
     return [proxy(Weighted(supernet, each), batch) for each in weights]
+
+
+def evaluation_form(network: nn.Module, batch_size: int, weights: Sequence[Weights] | None = None) -> nn.Module:
+    """The fastest form in which a network computes its evaluation mode: what it offers, or itself.
+
+    Rounding differs, so a unit whose input is zero but for rounding may be on in one form and off in the other.
+
+    Args:
+        network: A network of images, or a supernet.
+        batch_size: Number of images per variant.
+        weights: Of a supernet, one matrix per variant, at most `most_together`.
+    """
+    if isinstance(network, Weighted):
+        weights, network = [network.weights], network.supernet
+    form = network.evaluation_form(weights, batch_size) if isinstance(network, HasEvaluationForm) else None
+    if form is not None:
+        return form
+    if weights is None:
+        return network
+    (single,) = weights
+    return Weighted(network, single)
+
+
+def most_together(supernet: nn.Module, batch: LabelledImages) -> int:
+    """The number of variants that the evaluation form of a supernet holds at most; one where it offers no form."""
+    return supernet.most_together(batch.images) if isinstance(supernet, HasEvaluationForm) else 1
+
+
+def train_mode_logits(network: nn.Module, images: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    """The logits in train mode, in which batch norms use the statistics of the batch; the network is not changed.
+
+    Args:
+        network: A network of images; copies of its buffers take the updates of train mode.
+        images: One batch, `[batch, channels, height, width]`.
+        parameters: Used in place of the network's own, by name.
+
+    Example:
+        >>> network = nn.Sequential(nn.BatchNorm1d(1))
+        >>> train_mode_logits(network, torch.tensor([[1.0], [3.0]])).round(decimals=3).flatten().tolist()
+        [-1.0, 1.0]
+        >>> network[0].running_mean.tolist()
+        [0.0]
+    """
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    with mode(network, training=True):
+        logits: Tensor = functional_call(network, {**buffers, **(parameters or {})}, (images,))
+    return logits
 
 
 def layer_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -91,19 +158,24 @@ def loss_gradients(network: nn.Module, batch: LabelledImages) -> list[tuple[Tens
 
     In train mode, as the published proxies measure: batch norm uses the batch's statistics. Layers of operations that
     are not computed are left out.
+
+    Raises:
+        UnscorableNetwork: The cross entropy depends on no convolution or linear layer.
     """
     weights = layer_weights(network)
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    with mode(network, training=True):
-        logits = functional_call(network, weights | buffers, (batch.images,))
-        return weight_gradients(functional.cross_entropy(logits, batch.labels), weights)
+    logits = train_mode_logits(network, batch.images, weights)
+    return weight_gradients(functional.cross_entropy(logits, batch.labels), weights)
 
 
 def weight_gradients(loss: Tensor, weights: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """(weight, gradient) of every weight that the loss depends on.
 
+    Args:
+        loss: A scalar.
+        weights: Weights by name, which the loss was computed with.
+
     Raises:
-        UnscorableNetwork: it depends on none.
+        UnscorableNetwork: It depends on none.
     """
     pairs = []
     # torch itself refuses a loss that depends on nothing.

@@ -1,4 +1,4 @@
-"""What combinations share: the ranks of the members of a group in every one of their scores."""
+"""Ranks within a group, which combinations of proxies are made of: a member is one network or one operation."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -13,13 +13,18 @@ Scores: TypeAlias = Float[np.ndarray, "members proxies"]
 def sum_over_ranks(
     scores: Scores, ties: Literal["average", "dense"], value: Callable[[Scores], Scores]
 ) -> Float[np.ndarray, " members"]:
-    """The sum of a value of the ranks of every member, over its scores; NaN for members with a NaN or infinite score.
+    """The sum over proxies of a value of every member's ranks; NaN for members with a NaN or infinite score.
 
     Args:
-        scores: larger is better.
-        ties: what equal scores get; the worst rank is 1. `"average"` is the mean of the places that they take,
+        scores: `[members, proxies]`, larger is better.
+        ties: The rank of equal scores; the worst rank is 1. `"average"` is the mean of the places that they take,
             `"dense"` gives them one place and the next score the following one.
-        value: of the ranks of all members without NaN or infinite scores.
+        value: Maps the ranks of all members without NaN or infinite scores, `[members, proxies]`, to values.
+
+    Example:
+        >>> scores = np.array([[0.1, 5.0], [0.3, 7.0], [0.2, np.nan]])
+        >>> sum_over_ranks(scores, "average", lambda ranks: ranks)
+        array([ 2.,  4., nan])
     """
     scored = np.isfinite(scores).all(axis=1)
     combined = np.full(len(scores), np.nan)

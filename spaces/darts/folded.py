@@ -1,20 +1,20 @@
-"""DARTS networks as evaluation mode computes them: one ReLU and one pooling of a kind a node, norms in convolutions.
+"""The networks of the DARTS spaces as evaluation mode computes them; `opselect.spaces.cell_graph` says why.
 
-As `folding` does for cells of NAS-Bench-201: all operations on edges that leave one node rectify and pool the same
-input, and in evaluation mode a batch norm is an affine map, which the pointwise convolution before it can absorb
-together with the weight of its operation. Depthwise convolutions stay apart: side by side in wider ones they are no
-faster, and bringing their inputs side by side costs more than it saves.
+What is theirs: a norm is absorbed by the pointwise convolution before it, or is a scale and a shift behind a pooling.
+Depthwise convolutions stay apart: together in wider ones they are no faster, and copying their inputs together costs
+more than it saves.
 """
 
+from collections.abc import Iterable
+
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.spaces.darts.network import DARTSCell, DARTSNetwork
+from opselect.spaces.cell_graph import FoldedEdge, FoldedGraph, affine_map
+from opselect.spaces.darts.cells import CELL_INPUTS
 from opselect.spaces.darts.operations import DilatedConvolution, FactorizedReduction, Noise, SeparableConvolution
-from opselect.spaces.nasbench201.folded import SharedReLU, affine_map
-from opselect.spaces.nasbench201.network import EdgeOperations
-from opselect.spaces.space import Weights
 
 
 class FoldedPointwise(nn.Module):
@@ -63,128 +63,75 @@ class FoldedReduction(nn.Module):
         ]
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """Half the size."""
+        """`[batch, in, height, width]`, already rectified, to `[batch, out, height / 2, width / 2]`."""
         even = functional.conv2d(rectified, self.kernels[0], stride=2)
         odd = functional.conv2d(rectified[:, :, 1:, 1:], self.kernels[1], stride=2)
         return torch.cat([even, odd], dim=1).add_(self.bias[None, :, None, None])
 
 
-class FoldedDARTSEdge(nn.Module):
-    """One edge: convolutions of the rectified source, multiples of the pooled one, of noise and of itself."""
-
-    def __init__(self, edge: EdgeOperations, weights: Tensor | None, relu: SharedReLU) -> None:
-        super().__init__()
-        self.rectifying = nn.ModuleList()
-        self.poolings: list[tuple[type[nn.Module], Tensor, Tensor | None]] = []
-        # A module among modules, for noise is another one in training.
-        self.noises = nn.ModuleList()
-        self.noise_factors: list[float] = []
-        self.unchanged = 0.0
-        factors = [1.0] * len(edge.names) if weights is None else weights.tolist()
-        for name, factor in zip(edge.names, factors, strict=True):
-            if factor == 0 or name not in edge.operations:
-                continue
-            match operation := edge.operations[name]:
-                case SeparableConvolution() | DilatedConvolution():
-                    relu.computed[0] += 1
-                    self.rectifying.append(FoldedSeparable(operation, factor))
-                case FactorizedReduction():
-                    relu.computed[0] += 1
-                    self.rectifying.append(FoldedReduction(operation, factor))
-                case nn.Identity():
-                    self.unchanged += factor
-                case Noise():
-                    self.noises.append(operation)
-                    self.noise_factors.append(factor)
-                case nn.Sequential():
-                    # A pooling of a supernet has a norm behind it.
-                    pooling, norm = operation
-                    assert isinstance(norm, nn.BatchNorm2d)
-                    scale, shift = (each[:, None, None] for each in affine_map(norm, factor))
-                    self.poolings.append((type(pooling), scale, shift if shift.any() else None))
-                case pooling:
-                    self.poolings.append((type(pooling), torch.tensor(factor), None))
-
-    def forward(
-        self, value: Tensor, rectified: Tensor, pooled: dict[type[nn.Module], Tensor], total: Tensor | None
-    ) -> Tensor | None:
-        """The sum so far plus this edge; the sum so far is changed in place."""
-        for operation in self.rectifying:
-            term = operation(rectified)
-            total = term if total is None else total.add_(term)
-        for kind, scale, shift in self.poolings:
-            total = scale * pooled[kind] if total is None else total.addcmul_(pooled[kind], scale)
-            if shift is not None:
-                total = total.add_(shift)
-        for noise, factor in zip(self.noises, self.noise_factors, strict=True):
-            total = factor * noise(value) if total is None else total.add_(noise(value), alpha=factor)
-        if self.unchanged:
-            total = self.unchanged * value if total is None else total.add_(value, alpha=self.unchanged)
-        return total
+def fold_operation(edge: FoldedEdge, operation: nn.Module, weight: float) -> None:
+    """Add an operation of a cell to a folded edge."""
+    match operation:
+        case _ if weight == 0:
+            pass
+        case SeparableConvolution() | DilatedConvolution():
+            edge.computed += 1
+            edge.rectifying.append(FoldedSeparable(operation, weight))
+        case FactorizedReduction():
+            edge.computed += 1
+            edge.rectifying.append(FoldedReduction(operation, weight))
+        case nn.Identity():
+            edge.unchanged += weight
+        case Noise():
+            edge.others.append(operation)
+            edge.factors.append(weight)
+        case nn.Sequential():
+            # A pooling of a supernet has a norm behind it.
+            pooling, norm = operation
+            assert isinstance(norm, nn.BatchNorm2d)
+            scale, shift = (each[:, None, None] for each in affine_map(norm, weight))
+            edge.poolings.append((pooling, scale, shift if shift.any() else None))
+        case pooling:
+            edge.poolings.append((pooling, weight, None))
 
 
 class FoldedDARTSCell(nn.Module):
-    """A cell with one ReLU and one pooling of a kind for all edges that leave a node."""
+    """A cell with a folded graph.
 
-    def __init__(self, cell: DARTSCell, weights: Weights | None) -> None:
+    Args:
+        first_input: What the output of the cell before the previous one passes through.
+        second_input: What the output of the previous cell passes through.
+        graph: The folded graph.
+        stride: Stride of the edges that leave the inputs.
+    """
+
+    def __init__(self, first_input: nn.Module, second_input: nn.Module, graph: FoldedGraph, stride: int) -> None:
         super().__init__()
-        self.first_input, self.second_input = cell.first_input, cell.second_input
-        self.inner_nodes = cell.inner_nodes
-        self.relus = nn.ModuleList(SharedReLU() for _ in range(cell.inner_nodes[-1]))
-        self.edges = nn.ModuleList()
-        self.leaving: list[list[tuple[int, FoldedDARTSEdge]]] = [[] for _ in self.relus]
-        self.poolings: list[dict[type[nn.Module], nn.Module]] = [{} for _ in self.relus]
-        self.strides = [cell.stride(node) for node in range(len(self.relus))]
-        for number, ((source, target), edge) in enumerate(zip(cell.routes, cell.edges, strict=True)):
-            relu = self.relus[source]
-            assert isinstance(edge, EdgeOperations) and isinstance(relu, SharedReLU)
-            folded = FoldedDARTSEdge(edge, None if weights is None else weights[number], relu)
-            self.edges.append(folded)
-            self.leaving[source].append((target, folded))
-            for operation in edge.operations.values():
-                pooling = operation[0] if type(operation) is nn.Sequential else operation
-                if any(kind is type(pooling) for kind, *_ in folded.poolings):
-                    self.poolings[source][type(pooling)] = pooling
+        self.first_input, self.second_input, self.graph = first_input, second_input, graph
+        self.stride = stride
 
     def forward(self, before_previous: Tensor, previous: Tensor) -> Tensor:
         """The concatenated inner nodes."""
-        nodes: list[Tensor | None] = [self.first_input(before_previous), self.second_input(previous)]
-        nodes += [None] * len(self.inner_nodes)
-        inputs = nodes[1]
-        assert inputs is not None
-        nothing = torch.zeros_like(inputs[:, :, :: self.strides[0], :: self.strides[0]])
-        for node, (relu, leaving) in enumerate(zip(self.relus, self.leaving, strict=True)):
-            present = nodes[node]
-            value = nothing if present is None else present
-            rectified = relu(value) if relu.is_needed else value
-            pooled = {kind: pooling(value) for kind, pooling in self.poolings[node].items()}
-            for target, edge in leaving:
-                nodes[target] = edge(value, rectified, pooled, nodes[target])
-        inner = [nodes[node] for node in self.inner_nodes]
-        return torch.cat([nothing if value is None else value for value in inner], dim=1)
+        inputs = [self.first_input(before_previous), self.second_input(previous)]
+        nodes = self.graph(inputs, inputs[1][:, :, :: self.stride, :: self.stride])
+        return torch.cat(nodes[CELL_INPUTS:], dim=1)
 
 
 class FoldedDARTSNetwork(nn.Module):
-    """A network or a supernet under fixed weights, ready to be measured.
+    """A network, or a supernet under fixed weights, for scoring only.
 
     Args:
-        network: in any mode; its modules outside the cells are shared, not copied.
-        weights: of a supernet; None for a network with one operation an edge.
+        stem: One or two modules of the unfolded network.
+        cells: The folded cells.
+        head: From the last cell to the logits.
     """
 
-    @torch.no_grad()
-    def __init__(self, network: DARTSNetwork, weights: Weights | None) -> None:
+    def __init__(self, stem: nn.ModuleList, cells: Iterable[FoldedDARTSCell], head: nn.Module) -> None:
         super().__init__()
-        self.stem = network.stem
-        self.cells = nn.ModuleList(
-            FoldedDARTSCell(cell, None if weights is None else weights[network.rows[kind]])
-            for kind, cell in zip(network.kinds, network.cells, strict=True)
-            if isinstance(cell, DARTSCell)
-        )
-        self.head = nn.Sequential(network.pooling, nn.Flatten(), network.classifier)
+        self.stem, self.cells, self.head = stem, nn.ModuleList(cells), head
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[batch, classes]`, as of the unfolded network in evaluation mode."""
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
+        """Logits of the unfolded network in evaluation mode, but for rounding."""
         outputs = [images.contiguous(memory_format=torch.channels_last)]
         for part in self.stem:
             outputs.append(part(outputs[-1]))

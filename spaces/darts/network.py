@@ -1,4 +1,4 @@
-"""The networks of the DARTS spaces: as in `cellnet`, one class is the supernet and the stand-alone network alike.
+"""The networks of the DARTS spaces: one class for supernets and stand-alone networks, as for NAS-Bench-201.
 
 A cell has two inputs (the outputs of the two cells before it) and inner nodes whose values are sums over their edges;
 its output is the concatenation of the inner nodes. Two of the cells halve the size: they have edges and operations of
@@ -15,9 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from opselect.spaces.cell_graph import EdgeOperations, FoldedGraph, plus, walk
 from opselect.spaces.darts.cells import CELL_INPUTS
+from opselect.spaces.darts.folded import FoldedDARTSCell, FoldedDARTSNetwork, fold_operation
 from opselect.spaces.darts.operations import FactorizedReduction, darts_operation
-from opselect.spaces.nasbench201.network import EdgeOperations
 from opselect.spaces.nasbench201.operations import ReLUConvBN
 from opselect.spaces.space import Edge, Weights
 
@@ -31,10 +32,10 @@ class DARTSSkeleton:
     """What surrounds the cells.
 
     Attributes:
-        channels: of the edges in the first cell; they double at each of the two reductions.
-        cells: in all; those at one third and at two thirds are reductions.
-        stem: for images of CIFAR's size, or of ImageNet's, which it reduces to an eighth.
-        auxiliary: whether training has a second classifier behind the second reduction.
+        channels: Number of channels of the edges in the first cell; they double at each of the two reductions.
+        cells: Number of all cells; those at one third and at two thirds are reductions.
+        stem: For images of CIFAR's size, or of ImageNet's, which it reduces to an eighth.
+        auxiliary: Whether training has a second classifier behind the second reduction.
     """
 
     channels: int
@@ -44,17 +45,17 @@ class DARTSSkeleton:
 
     @property
     def reductions(self) -> tuple[int, int]:
-        """Which cells halve the size; the same one twice where there are fewer than three cells."""
+        """Numbers of the cells that halve the size; the same one twice where there are fewer than three cells."""
         return self.cells // 3, 2 * self.cells // 3
 
 
 @dataclass(frozen=True)
 class DropPath:
-    """Every image loses every edge that is not an identity with some probability; what stays is scaled up.
+    """Every image loses every edge that is not an identity with some probability; the other edges are scaled up.
 
     Attributes:
-        probability: of losing an edge, below 1.
-        generator: on the CPU.
+        probability: Probability of losing an edge, below 1.
+        generator: Source of the random numbers, on the CPU.
 
     Source: Larsson et al., FractalNet, ICLR 2017, as used by DARTS, section 3.2.
     """
@@ -73,13 +74,13 @@ class DARTSCell(nn.Module):
     """One cell: the two inputs brought to one size and number of channels, then the graph.
 
     Args:
-        edges: of this type of cell.
-        candidates: names of the operations that each edge contains.
-        channels: of the cell before the previous one, of the previous one, and of this one's edges.
-        reduction: whether it halves the size.
-        after_reduction: whether the previous cell did.
-        search: whether it belongs to a supernet.
-        place: a number that tells the operations of the network's cells apart.
+        edges: The edges of this type of cell.
+        candidates: Names of the operations on each edge.
+        channels: Numbers of channels of the cell before the previous one, of the previous one, and of this one's edges.
+        reduction: Whether it halves the size.
+        after_reduction: Whether the previous cell did.
+        search: Whether it belongs to a supernet.
+        place: Number of the cell in the network, by which its operations differ from those of other cells.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class DARTSCell(nn.Module):
         self.inner_nodes = tuple(range(CELL_INPUTS, 1 + max(target for _, target in self.routes)))
 
     def stride(self, source: int) -> int:
-        """Of the edges that leave a node."""
+        """Stride of the edges that leave a node."""
         return 2 if self.reduction and source < CELL_INPUTS else 1
 
     def forward(
@@ -125,37 +126,45 @@ class DARTSCell(nn.Module):
         computed: Sequence[Sequence[bool]],
         drop: DropPath | None,
     ) -> Tensor:
-        """The concatenated inner nodes; a node that nothing enters is zero."""
-        nodes: list[Tensor | None] = [self.first_input(before_previous), self.second_input(previous)]
-        nodes += [None] * len(self.inner_nodes)
-        inputs = nodes[1]
-        assert inputs is not None
-        nothing = torch.zeros_like(inputs[:, :, :: self.stride(0), :: self.stride(0)])
-        for number, ((source, target), edge) in enumerate(zip(self.routes, self.edges, strict=True)):
-            value = nodes[source]
-            term = edge(
-                nothing if value is None else value, None if weights is None else weights[number], computed[number]
-            )
-            if term is None:
-                continue
-            if drop is not None and not edge.is_identity:
+        """The concatenated inner nodes; a node that nothing enters is zero.
+
+        Args:
+            before_previous: Output of the cell before the previous one, `[batch, channels, height, width]`.
+            previous: Output of the previous cell.
+            weights: One row per edge of this cell, or None for plain sums.
+            computed: Whether each operation of each edge is computed.
+            drop: In training only.
+        """
+
+        def add_edge(number: int, value: Tensor, total: Tensor | None) -> Tensor | None:
+            edge = self.edges[number]
+            term = edge(value, None if weights is None else weights[number], computed[number])
+            if term is not None and drop is not None and not edge.is_identity:
                 term = drop(term)
-            present = nodes[target]
-            nodes[target] = term if present is None else present + term
-        inner = [nodes[node] for node in self.inner_nodes]
-        return torch.cat([nothing if value is None else value for value in inner], dim=1)
+            return plus(total, term)
+
+        inputs = [self.first_input(before_previous), self.second_input(previous)]
+        stride = self.stride(0)
+        nodes = walk(self.routes, inputs, inputs[1][:, :, ::stride, ::stride], add_edge)
+        return torch.cat(nodes[CELL_INPUTS:], dim=1)
+
+    def folded(self, weights: Tensor | None, batch_size: int) -> FoldedDARTSCell:
+        """The cell in evaluation mode; weights as in `forward`."""
+        rows = None if weights is None else weights.tolist()
+        graph = FoldedGraph(self.routes, self.edges, [rows], fold_operation, batch_size)
+        return FoldedDARTSCell(self.first_input, self.second_input, graph, self.stride(0))
 
 
 class DARTSNetwork(nn.Module):
     """Stem, cells, global average, linear classifier.
 
     Args:
-        edges: of both types of cells, `edge.cell` says which.
-        candidates: names of the operations that each edge contains; a dropped edge has `none` alone.
-        skeleton: sizes, stem, auxiliary classifier.
-        image_channels: channels of the images.
-        classes: number of classes.
-        search: whether it is a supernet: norms inside the cells are not affine, and poolings have one.
+        edges: The edges of both types of cells; `edge.cell` is the type.
+        candidates: Names of the operations on each edge; a dropped edge has `none` alone.
+        skeleton: Sizes, stem, auxiliary classifier.
+        image_channels: Number of channels of the images.
+        classes: Number of classes.
+        search: Whether it is a supernet: norms inside the cells are not affine, and poolings have one.
     """
 
     def __init__(
@@ -214,9 +223,9 @@ class DARTSNetwork(nn.Module):
         """Logits of the images.
 
         Args:
-            images: one batch.
-            weights: of every candidate operation. None is for networks with one operation an edge.
-            drop: in training only.
+            images: One batch.
+            weights: Weights of all candidate operations. None is for networks with one operation per edge.
+            drop: In training only.
         """
         return self._logits(images, weights, drop, with_auxiliary=False)[0]
 
@@ -226,12 +235,34 @@ class DARTSNetwork(nn.Module):
         """Logits, and those of the auxiliary classifier where there is one."""
         return self._logits(images, None, drop, with_auxiliary=True)
 
+    @torch.no_grad()
+    def evaluation_form(self, weights: Sequence[Weights] | None, batch_size: int) -> FoldedDARTSNetwork | None:
+        """The network with folded cells; none with an auxiliary classifier.
+
+        Args:
+            weights: The matrix of a supernet, a single one; None for a stand-alone network.
+            batch_size: Number of images.
+        """
+        if self.auxiliary is not None:
+            return None
+        (matrix,) = [None] if weights is None else weights
+        cells = [
+            cell.folded(None if matrix is None else matrix[self.rows[kind]], batch_size)
+            for kind, cell in zip(self.kinds, self.cells, strict=True)
+            if isinstance(cell, DARTSCell)
+        ]
+        return FoldedDARTSNetwork(self.stem, cells, nn.Sequential(self.pooling, nn.Flatten(), self.classifier))
+
+    def most_together(self, images: Float[Tensor, "batch channels height width"]) -> int:
+        """One variant: noise is drawn for a whole batch, and a larger batch rounds differently from earlier records."""
+        return 1
+
     def _logits(
         self, images: Tensor, weights: Tensor | None, drop: DropPath | None, with_auxiliary: bool
     ) -> tuple[Tensor, Tensor | None]:
         computed = self.all_computed
         if weights is not None:
-            # Weights are kept on the CPU, where asking which of them are zero waits for nothing.
+            # Weights stay on the CPU: reading there which of them are zero does not wait for a device.
             computed, weights = (weights != 0).tolist(), weights.to(images.device)
         outputs = [images]
         for part in self.stem:

@@ -1,9 +1,11 @@
 """The candidate operations of the NAS-Bench-201 cell and the fixed parts of its skeletons, each layer once.
 
-Every convolution takes `members`: the number of independent networks that live side by side in one module, as the
-groups of its convolutions. One member is the ordinary network; several are a way to train many tiny networks at the
-price of fewer kernel launches (see `opselect.bench.tables.digits201`).
+Every convolution takes `models`: the number of independent networks that are stacked in one module, as the groups of
+its convolutions. One model is the ordinary network; several are a way to train many tiny networks with fewer kernel
+launches (see `opselect.bench.tables.digits201`).
 """
+
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,8 +16,13 @@ POOLING_WINDOW = 3
 class ReLUConvBN(nn.Module):
     """ReLU, convolution without bias that keeps the spatial size (or halves it), batch normalisation.
 
+    Attributes:
+        is_relu_block: Read by `nwot_reference`, which counts such blocks as the published code does.
+
     Source: NAS-Bench-201 (Dong and Yang, ICLR 2020), section 3.1.
     """
+
+    is_relu_block: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -24,20 +31,20 @@ class ReLUConvBN(nn.Module):
         kernel_size: int,
         stride: int = 1,
         affine: bool = True,
-        members: int = 1,
+        models: int = 1,
     ) -> None:
         super().__init__()
         self.relu = nn.ReLU()
         self.convolution = nn.Conv2d(
-            in_channels * members,
-            out_channels * members,
+            in_channels * models,
+            out_channels * models,
             kernel_size,
             stride=stride,
             padding=kernel_size // 2,
-            groups=members,
+            groups=models,
             bias=False,
         )
-        self.norm = nn.BatchNorm2d(out_channels * members, affine=affine)
+        self.norm = nn.BatchNorm2d(out_channels * models, affine=affine)
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps `[batch, channels, height, width]` in, the same (halved with stride 2) out."""
@@ -56,16 +63,18 @@ class AveragePooling(nn.Module):
 class ResidualDownSampling(nn.Module):
     """NAS-Bench-201's block between stages: two ReLU-conv-BN with a shortcut, halving the size.
 
-    Source: the published search code; the shortcut is a 2x2 average pooling and a 1x1 convolution without norm.
+    The shortcut is a 2x2 average pooling and a 1x1 convolution without norm.
+
+    Source: the published search code of NAS-Bench-201.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, members: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, models: int = 1) -> None:
         super().__init__()
-        self.first = ReLUConvBN(in_channels, out_channels, 3, stride=2, members=members)
-        self.second = ReLUConvBN(out_channels, out_channels, 3, members=members)
+        self.first = ReLUConvBN(in_channels, out_channels, 3, stride=2, models=models)
+        self.second = ReLUConvBN(out_channels, out_channels, 3, models=models)
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2),
-            nn.Conv2d(in_channels * members, out_channels * members, 1, groups=members, bias=False),
+            nn.Conv2d(in_channels * models, out_channels * models, 1, groups=models, bias=False),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,21 +84,27 @@ class ResidualDownSampling(nn.Module):
 
 
 class PlainDownSampling(nn.Sequential):
-    """2x2 average pooling, 1x1 convolution, batch normalisation: the block adds nothing that a cell could lean on."""
+    """2x2 average pooling, 1x1 convolution, batch normalisation: no ReLU and no shortcut of its own."""
 
-    def __init__(self, in_channels: int, out_channels: int, members: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, models: int = 1) -> None:
         super().__init__(
             nn.AvgPool2d(2),
-            nn.Conv2d(in_channels * members, out_channels * members, 1, groups=members, bias=False),
-            nn.BatchNorm2d(out_channels * members),
+            nn.Conv2d(in_channels * models, out_channels * models, 1, groups=models, bias=False),
+            nn.BatchNorm2d(out_channels * models),
         )
 
 
-def cell_operation(name: str, channels: int, affine: bool, members: int = 1) -> nn.Module | None:
+def cell_operation(name: str, channels: int, affine: bool, models: int = 1) -> nn.Module | None:
     """The module of a NAS-Bench-201 operation; `none` has no module, since it is never computed.
 
+    Args:
+        name: Name of the operation.
+        channels: Number of channels in and out.
+        affine: Whether the batch norm is learnt.
+        models: Number of stacked networks.
+
     Raises:
-        KeyError: the name is none of the five.
+        KeyError: The name is none of the five.
     """
     match name:
         case "none":
@@ -97,9 +112,9 @@ def cell_operation(name: str, channels: int, affine: bool, members: int = 1) -> 
         case "skip_connect":
             return nn.Identity()
         case "nor_conv_1x1":
-            return ReLUConvBN(channels, channels, 1, affine=affine, members=members)
+            return ReLUConvBN(channels, channels, 1, affine=affine, models=models)
         case "nor_conv_3x3":
-            return ReLUConvBN(channels, channels, 3, affine=affine, members=members)
+            return ReLUConvBN(channels, channels, 3, affine=affine, models=models)
         case "avg_pool_3x3":
             return AveragePooling()
     raise KeyError(name)

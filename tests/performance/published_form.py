@@ -12,7 +12,8 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from opselect.spaces.nasbench201.network import CellNetwork, EdgeOperations
+from opselect.spaces.cell_graph import EdgeOperations
+from opselect.spaces.nasbench201.network import CellNetwork
 from opselect.spaces.nasbench201.operations import ReLUConvBN
 from opselect.spaces.space import Weights
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from opselect.selectors.decisions import Decisions, without
-from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.interface import Weighted
+from opselect.selectors.proxies.kernels import log_determinants
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
 from opselect.selectors.supernets.settings import random_alpha
 from opselect.spaces.darts.space import DARTSSpace, darts, darts_s2
@@ -35,15 +35,9 @@ def perturbations(space: SearchSpace, edge: int = 3) -> list[Weights]:
     return [without(weights, edge, operation) for operation in range(len(space.edges[edge].operations))]
 
 
-def plainly(score: Callable[[], object]) -> Callable[[], object]:
-    """The same without the fast path."""
-
-    def run() -> object:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "folded", lambda network: network)
-            return score()
-
-    return run
+def plain_score(network: torch.nn.Module, batch: LabelledImages) -> float:
+    """The score of a network as it is, without its evaluation form."""
+    return log_determinants(nwot.kernels(network, batch))[0]
 
 
 @pytest.fixture(scope="session")
@@ -88,8 +82,8 @@ def test_a_step_against_the_published_computation(
 def test_a_step_of_nwot_against_the_plain_definition(turns: Turns) -> None:
     supernet, batch, steps = supernet_of(nasbench201), random_images(64), perturbations(nasbench201)
 
-    def plain() -> object:
-        return plainly(lambda: [nwot(Weighted(supernet, weights), batch) for weights in steps])()
+    def plain() -> list[float]:
+        return [plain_score(Weighted(supernet, weights), batch) for weights in steps]
 
     what = "nasbench201, full size, batch 64: one step of nwot, against the plain definition"
     turns(what, plain, lambda: nwot.score_many(supernet, steps, batch), 3)
@@ -109,12 +103,12 @@ def test_a_step_of_small_networks_together_against_one_by_one(turns: Turns) -> N
 @pytest.mark.parametrize("space", [darts, darts_s2], ids=lambda space: space.name)
 def test_a_score_on_the_darts_spaces_against_the_plain_definition(turns: Turns, space: DARTSSpace) -> None:
     supernet, batch = supernet_of(space), random_images(64)
-    weights = perturbations(space)[0]
-
-    def fast() -> float:
-        return nwot(Weighted(supernet, weights), batch)
-
-    turns(f"{space.name}, full size, batch 64: one score, against the plain definition", plainly(fast), fast)
+    network = Weighted(supernet, perturbations(space)[0])
+    turns(
+        f"{space.name}, full size, batch 64: one score, against the plain definition",
+        lambda: plain_score(network, batch),
+        lambda: nwot(network, batch),
+    )
 
 
 def test_a_nearly_decided_supernet_costs_less(turns: Turns) -> None:
@@ -176,8 +170,9 @@ def test_whole_space_scoring(turns: Turns, findings: Findings) -> None:
     batch = LabelledImages(torch.randn(64, 1, 12, 12, generator=torch_generator("images")), torch.arange(64) % 10)
     cells = [digits201.at(int(index)) for index in torch.randperm(15_625, generator=torch_generator("cells"))[:60]]
 
-    def score() -> list[float]:
-        return [nwot(digits201.network(cell, 1, 10, 0), batch) for cell in cells]
+    def scores(score: Callable[[torch.nn.Module, LabelledImages], float]) -> list[float]:
+        return [score(digits201.network(cell, 1, 10, 0), batch) for cell in cells]
 
-    turns("digits201: nwot of 60 random stand-alone networks, against the plain definition", plainly(score), score, 3)
+    what = "digits201: nwot of 60 random stand-alone networks, against the plain definition"
+    turns(what, lambda: scores(plain_score), lambda: scores(nwot), 3)
     assert multiply_adds(digits201.network(cells[0], 1, 10, 0), batch.images[:1]) > 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from opselect.bench import proxy_study
 from opselect.bench.experiment.file import Experiment, parse
@@ -20,11 +21,11 @@ from opselect.bench.runs.run import load_run
 from opselect.bench.runtime.parallel import available_cores
 from opselect.selectors.costs import peak_memory_megabytes
 from opselect.selectors.methods import ZeroCostPT
-from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.nwot import nwot
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.spaces.digits import digits
 from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.space import Weights
 
 from .conftest import Findings
 
@@ -32,6 +33,18 @@ pytestmark = pytest.mark.performance
 
 Turns = Callable[..., float]
 RESULTS = Path(__file__).parents[2] / "results" / "digits201"
+
+
+class PlainSupernet(nn.Module):
+    """A supernet that offers no evaluation form."""
+
+    def __init__(self, supernet: nn.Module) -> None:
+        super().__init__()
+        self.supernet = supernet
+
+    def forward(self, images: Tensor, weights: Weights) -> Tensor:
+        logits: Tensor = self.supernet(images, weights)
+        return logits
 
 
 def experiment(seeds: int) -> Experiment:
@@ -47,18 +60,15 @@ def test_zero_cost_pt_on_digits201(turns: Turns) -> None:
     data = digits()
     selector = ZeroCostPT(batch_size=64, candidates=10, validation_batches=10)
 
-    def select() -> Selection:
+    def select(is_plain: bool) -> Selection:
         supernet = digits201.supernet(1, 10, 0).to(memory_format=torch.channels_last)
-        return selector(Task(digits201, SearchImages.halves(data), 10, 0, supernet))
+        return selector(
+            Task(digits201, SearchImages.halves(data), 10, 0, PlainSupernet(supernet) if is_plain else supernet)
+        )
 
-    def plainly() -> Selection:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "folded", lambda network: network)
-            patch.setattr(module, "most_together", lambda *_: 1)
-            return select()
-
-    assert plainly().architecture == select().architecture
-    turns("digits201: zero-cost-pt, N = 10, V = 10, batch 64, one seed, against the plain definition", plainly, select)
+    assert select(True).architecture == select(False).architecture
+    what = "digits201: zero-cost-pt, N = 10, V = 10, batch 64, one seed, against the plain definition"
+    turns(what, lambda: select(True), lambda: select(False))
 
 
 @pytest.mark.parametrize("candidates", [2, 4])

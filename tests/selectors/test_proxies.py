@@ -15,15 +15,25 @@ from opselect.bench.conformance.run import check_proxy
 from opselect.selectors.decisions import Decisions, without
 from opselect.selectors.proxies.flops import flops
 from opselect.selectors.proxies.grad_norm import grad_norm
-from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork, Weighted, score_many
-from opselect.selectors.proxies.nwot import agreement, folded, nwot, nwot_reference
+from opselect.selectors.proxies.interface import (
+    Proxy,
+    UnscorableNetwork,
+    Weighted,
+    evaluation_form,
+    loss_gradients,
+    most_together,
+    score_many,
+    train_mode_logits,
+)
+from opselect.selectors.proxies.kernels import agreement
+from opselect.selectors.proxies.nwot import nwot, nwot_reference
 from opselect.selectors.proxies.params import params
 from opselect.selectors.proxies.snip import snip
 from opselect.selectors.proxies.synflow import synflow
 from opselect.spaces import registry
+from opselect.spaces.cell_graph import SharedReLU
 from opselect.spaces.darts.space import darts
 from opselect.spaces.images import LabelledImages
-from opselect.spaces.nasbench201.folded import FoldedNetwork
 from opselect.spaces.nasbench201.network import Cell, CellNetwork
 from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.space import SearchSpace, Weights
@@ -58,12 +68,12 @@ def test_agreement_is_the_published_sum_of_two_products() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_members_of_a_stack_agree_as_they_do_alone(layout: torch.memory_format) -> None:
+def test_variants_that_are_scored_together_agree_as_they_do_alone(layout: torch.memory_format) -> None:
     features = torch.randn(15, 2, 3, 3, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
     together = agreement(features, 5)
     assert together.shape == (3, 5, 5)
-    for member, alone in zip(together, features.split(5), strict=True):
-        assert torch.equal(member, agreement(alone, 5)[0])
+    for variant, alone in zip(together, features.split(5), strict=True):
+        assert torch.equal(variant, agreement(alone, 5)[0])
 
 
 def test_two_images_with_one_code_give_minus_infinity() -> None:
@@ -147,7 +157,7 @@ def test_the_folded_supernet_has_the_kernels_of_the_supernet(weights: list[float
     batch = LabelledImages(images, torch.arange(8))
     network = Weighted(digits201.supernet(1, 10, seed), torch.tensor(weights).reshape(6, 5))
     for proxy in (nwot, nwot_reference):
-        plain, fast = proxy.kernels(network, batch)[0], proxy.kernels(folded(network), batch)[0]
+        plain, fast = proxy.kernels(network, batch)[0], proxy.kernels(evaluation_form(network, len(batch)), batch)[0]
         assert torch.equal(fast.diagonal(), plain.diagonal())
         # A unit whose input is zero but for rounding may be on in one form and off in the other: one in ten thousand.
         assert (fast - plain).abs().max() <= 1e-4 * plain.diagonal().max()
@@ -159,10 +169,10 @@ rows = st.lists(st.sampled_from((0.0, 0.2, 1.0)), min_size=5, max_size=5)
 @settings(max_examples=20)
 @given(st.data(), st.sets(st.integers(0, 5), max_size=3), st.integers(1, 6), st.integers(0, 99))
 def test_weights_that_are_scored_together_have_the_kernels_of_each(
-    data: st.DataObject, edges: set[int], members: int, seed: int
+    data: st.DataObject, edges: set[int], variants: int, seed: int
 ) -> None:
     base = torch.tensor([data.draw(rows) for _ in range(6)])
-    several = [base.clone() for _ in range(members)]
+    several = [base.clone() for _ in range(variants)]
     for weights in several:
         for edge in edges:
             weights[edge] = torch.tensor(data.draw(rows))
@@ -172,7 +182,7 @@ def test_weights_that_are_scored_together_have_the_kernels_of_each(
     assert isinstance(supernet, CellNetwork)
     for proxy in (nwot, nwot_reference):
         plain = torch.cat([proxy.kernels(Weighted(supernet, weights), batch) for weights in several])
-        together = proxy.kernels(FoldedNetwork(supernet, several, len(batch)), batch).expand_as(plain)
+        together = proxy.kernels(evaluation_form(supernet, len(batch), several), batch).expand_as(plain)
         assert torch.equal(together.diagonal(dim1=1, dim2=2), plain.diagonal(dim1=1, dim2=2))
         # A unit whose input is zero but for rounding may be on in one form and off in the other: one in ten thousand.
         assert (together - plain).abs().max() <= 1e-4 * plain.max()
@@ -192,9 +202,113 @@ def test_scores_of_one_step_are_those_of_each_perturbation(proxy: Proxy, space: 
     assert len(set(together)) > 2
 
 
-def test_networks_that_cannot_be_folded_are_measured_as_they_are() -> None:
+def test_a_network_that_offers_no_evaluation_form_is_scored_as_it_is(few_digits: LabelledImages) -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
-    assert folded(network) is network
+    assert evaluation_form(network, 32) is network
+    supernet, weights = ScaledReLUs(), torch.ones(1, 2)
+    assert most_together(supernet, few_digits) == 1
+    form = evaluation_form(supernet, 32, [weights])
+    assert isinstance(form, Weighted)
+    assert (form.supernet, form.weights) == (supernet, weights)
+    with pytest.raises(ValueError, match="too many values"):
+        evaluation_form(supernet, 32, [weights, weights])
+
+
+class ScaledReLUs(nn.Module):
+    """A supernet of one edge with two operations: ReLUs of the pixels and of the pixels minus a half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = nn.ModuleList([nn.ReLU(), nn.ReLU()])
+
+    def forward(self, images: Tensor, weights: Tensor) -> Tensor:
+        value = images.flatten(1)
+        for column, operation in enumerate(self.operations):
+            if weights[0, column] != 0:
+                value = value + weights[0, column] * operation(value - column / 2)
+        return value
+
+
+class Stacked(nn.Module):
+    """The supernet under several weights, the images of one variant after those of the other."""
+
+    def __init__(self, supernet: nn.Module, weights: list[Weights]) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.weights = weights
+        self.relus = nn.ModuleList([SharedReLU(len(weights)), SharedReLU(len(weights))])
+        for column, relu in enumerate(self.relus):
+            relu.computed = [int(matrix[0, column] != 0) for matrix in weights]
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = images.flatten(1).repeat(len(self.weights), 1)
+        for column, relu in enumerate(self.relus):
+            factors = torch.stack([matrix[0, column] for matrix in self.weights]).repeat_interleave(len(images))
+            value = value + factors[:, None] * relu(value - column / 2)
+        return value
+
+
+class WithEvaluationForm(ScaledReLUs):
+    """What a plug-in's network may offer; it counts how often it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folded: list[int] = []
+
+    def evaluation_form(self, weights: list[Weights] | None, batch_size: int) -> nn.Module | None:
+        assert weights is not None
+        assert batch_size == 32
+        self.folded.append(len(weights))
+        return Stacked(self, weights)
+
+    def most_together(self, images: Tensor) -> int:
+        assert images.shape == (32, 1, 12, 12)
+        return 3
+
+
+@pytest.mark.parametrize("proxy", [nwot, nwot_reference])
+def test_the_evaluation_form_that_a_network_offers_is_used(proxy: Proxy, few_digits: LabelledImages) -> None:
+    batch = LabelledImages(few_digits.images - few_digits.images.mean(0), few_digits.labels)
+    several = [torch.tensor([values]) for values in ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (2.0, 1.0), (-3.0, 0.5))]
+    plain = [proxy(Weighted(ScaledReLUs(), weights), batch) for weights in several]
+    supernet = WithEvaluationForm()
+    assert score_many(proxy, supernet, several, batch) == plain
+    assert supernet.folded == [3, 2]
+    assert [proxy(Weighted(supernet, weights), batch) for weights in several] == plain
+    assert supernet.folded == [3, 2, 1, 1, 1, 1, 1]
+    assert len(set(plain)) == len(plain)
+    assert all(map(math.isfinite, plain))
+
+
+class PluginBlock(nn.Module):
+    """ReLU, convolution, norm, which declares itself as a block of the published code."""
+
+    is_relu_block = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.relu(images).flatten(1)
+
+
+def test_a_block_that_declares_itself_counts_twice_for_nwot_reference() -> None:
+    assert torch.equal(nwot.kernels(PluginBlock(), FOUR_IMAGES)[0], torch.tensor(AGREEMENT).double())
+    assert torch.equal(nwot_reference.kernels(PluginBlock(), FOUR_IMAGES)[0], 2 * torch.tensor(AGREEMENT).double())
+
+
+def test_logits_in_train_mode_use_the_batch_and_change_nothing(few_digits: LabelledImages) -> None:
+    network = digits201.network(digits201.at(777), 1, 10, seed=0).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    logits = train_mode_logits(network, few_digits.images)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module.training for module in network.modules())
+    loss_gradients(network, few_digits)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    given = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    assert torch.equal(train_mode_logits(network, few_digits.images, given), torch.zeros(32, 10))
+    assert torch.equal(network.train()(few_digits.images), logits)
 
 
 def test_the_diagonal_of_the_full_size_reference_kernel() -> None:

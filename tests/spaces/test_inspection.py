@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from opselect.spaces.inspection import mode, multiply_adds, parameter_count, reached_leaves
+from opselect.spaces.inspection import hooks, mode, multiply_adds, parameter_count, reached_leaves
 from opselect.spaces.nasbench201.space import EDGES, OPERATIONS, digits201, nasbench201
 
 ALL_CONVOLUTIONS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -146,3 +146,15 @@ def test_a_mode_holds_for_its_block_only(training: bool) -> None:
     with mode(network, training):
         assert {module.training for module in network.modules()} == {training}
     assert [module.training for module in network.modules()] == before
+
+
+def test_hooks_hold_for_their_block_only_even_if_it_fails() -> None:
+    network = nn.Sequential(nn.ReLU(), nn.Flatten())
+    calls: list[str] = []
+    after = [(module, lambda module, *_: calls.append(f"after {type(module).__name__}")) for module in network]
+    before = [(network[1], lambda module, _: calls.append(f"before {type(module).__name__}"))]
+    with pytest.raises(ZeroDivisionError), hooks(after, before):
+        network(torch.zeros(1, 2))
+        raise ZeroDivisionError
+    network(torch.zeros(1, 2))
+    assert calls == ["after ReLU", "before Flatten", "after Flatten"]

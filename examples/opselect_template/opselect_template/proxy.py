@@ -1,9 +1,9 @@
-"""A proxy: how many directions the network's answers to a batch span at initialisation."""
+"""A proxy: how many directions the logits of a batch span at initialisation."""
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
+from opselect.selectors.proxies.interface import train_mode_logits
 from opselect.spaces.images import LabelledImages
 
 
@@ -14,14 +14,13 @@ def effective_rank(network: nn.Module, batch: LabelledImages) -> float:
     With s_i the singular values of the matrix `[images, classes]` and p_i = s_i / sum(s), it is exp(-sum p_i log p_i).
     NaN where all images have the same logits.
 
+    Args:
+        network: Run in train mode by opselect's `train_mode_logits`, which leaves it exactly as it was.
+        batch: Images and labels.
+
     Source of the measure: Roy and Vetterli, The effective rank, EUSIPCO 2007.
     """
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    modes = [module.training for module in network.modules()]
-    network.train()
-    logits = functional_call(network, buffers, (batch.images,)).double()
-    for module, training in zip(network.modules(), modes, strict=True):
-        module.training = training
+    logits = train_mode_logits(network, batch.images).double()
     values = torch.linalg.svdvals(logits - logits.mean(0))
     if values[0] < 1e-6:
         return float("nan")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from opselect.spaces.cell_graph import plus, walk
 from opselect.spaces.seeds import seed_for
 from opselect.spaces.space import Architecture, Edge, operation_indices
 
@@ -49,19 +50,25 @@ class Cell(nn.Module):
 
     def forward(self, images: Tensor, weights: Tensor | None) -> Tensor:
         """Feature maps in and out; an operation with weight zero is not computed."""
-        nodes = [images, torch.zeros_like(images), torch.zeros_like(images)]
-        for number, (edge, names, modules) in enumerate(zip(EDGES, self.names, self.edges, strict=True)):
+
+        def add_edge(number: int, value: Tensor, total: Tensor | None) -> Tensor | None:
+            modules = self.edges[number]
             assert isinstance(modules, nn.ModuleDict)
-            for column, name in enumerate(names):
+            for column, name in enumerate(self.names[number]):
                 factor = None if weights is None else weights[number, column]
                 if name in modules and (factor is None or factor != 0):
-                    term = modules[name](nodes[edge.source])
-                    nodes[edge.target] = nodes[edge.target] + (term if factor is None else factor * term)
-        return nodes[-1]
+                    total = plus(total, modules[name](value) if factor is None else factor * modules[name](value))
+            return total
+
+        return walk([(edge.source, edge.target) for edge in EDGES], [images], images, add_edge)[-1]
 
 
 class Network(nn.Module):
-    """Stem, a cell, down-sampling, a cell, classifier: supernet with all candidates, network with one an edge."""
+    """Stem, a cell, down-sampling, a cell, classifier: supernet with all candidates, network with one per edge.
+
+    Optional, and left out here: `evaluation_form` and `block_chain`, which proxies ask a network for
+    (`opselect.spaces.space`). Without the first, `nwot` scores the network as it is, only slower.
+    """
 
     def __init__(self, candidates: list[tuple[str, ...]], channels: int, cells: int, inputs: int, classes: int) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from opselect.selectors.proxies.az_nas import (
     stability,
 )
 from opselect.selectors.proxies.interface import Proxy, UnscorableNetwork
+from opselect.spaces.darts.space import darts
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.seeds import torch_generator
@@ -127,6 +128,46 @@ def test_residual_down_sampling_is_a_block(proxy: Proxy) -> None:
     network = nasbench201.network(nasbench201.parse(ARCHITECTURE), 3, 10, seed=0)
     batch = LabelledImages(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]))
     assert math.isfinite(proxy(network, batch))
+
+
+class PluginChain(nn.Module):
+    """A plug-in's network, which says what its blocks are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3, padding=1)
+        self.first, self.second = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.rest = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    @property
+    def block_chain(self) -> list[nn.Module]:
+        return [self.first, self.second]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.rest(self.second(self.first(self.stem(images))))
+
+
+def test_a_network_of_any_class_is_scored_by_the_blocks_that_it_names(few_digits: LabelledImages) -> None:
+    network, generator = PluginChain(), torch_generator("az_nas")
+    given = drawn_parameters(network, generator, lambda weight: math.sqrt(2 / weight[0].numel()))
+    images = torch.randn(few_digits.images.shape, generator=generator)
+    other = PluginChain()
+    other.load_state_dict(given)
+    maps = [other.stem(images)]
+    maps += [other.first(maps[-1])]
+    maps += [other.second(maps[-1])]
+    entropies = [isotropy(value.detach()) for value in maps]
+    assert az_expressivity(network, few_digits) == pytest.approx(sum(entropies))
+    assert az_progressivity(network, few_digits) == pytest.approx(min(b - a for a, b in pairwise(entropies)))
+    assert math.isfinite(az_trainability(network, few_digits))
+
+
+@pytest.mark.parametrize("proxy", ALL)
+def test_the_spaces_whose_cells_have_two_inputs_cannot_be_scored(proxy: Proxy) -> None:
+    space = darts.resized(2, 3)
+    network = space.network(space.sample(np.random.default_rng(0)), 3, 10, seed=0)
+    with pytest.raises(UnscorableNetwork, match="no cell"):
+        proxy(network, LabelledImages(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])))
 
 
 @pytest.mark.parametrize("proxy", ALL)

@@ -7,14 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from opselect.selectors.proxies import nwot as module
 from opselect.selectors.proxies.interface import Weighted
+from opselect.selectors.proxies.kernels import log_determinants
 from opselect.selectors.proxies.nwot import nwot, nwot_reference
-from opselect.spaces.darts.folded import FoldedDARTSNetwork
+from opselect.spaces.cell_graph import SharedReLU
 from opselect.spaces.darts.space import darts, darts_original, darts_s1, darts_s2, darts_s3, darts_s4
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.inspection import mode
-from opselect.spaces.nasbench201.folded import SharedReLU
 from opselect.spaces.space import Weights
 
 # Six cells: a normal one on both sides of every reduction.
@@ -62,7 +61,7 @@ def test_a_folded_supernet_computes_what_the_supernet_computes(name: str, seed: 
     supernet = with_statistics(SPACES[name].supernet(3, 10, seed), seed)
     weights, images = random_weights(name, seed, share), batch_of(seed).images
     expected = logits(supernet, images, weights)
-    folded = FoldedDARTSNetwork(supernet, weights)  # type: ignore[arg-type]
+    folded = supernet.evaluation_form([weights], len(images))
     # Twice, since noise must be the same every time.
     for found in (logits(folded, images), logits(folded, images)):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
@@ -78,21 +77,19 @@ def test_a_folded_network_computes_what_the_network_computes(name: str, seed: in
         built = space.evaluation_network(architecture, 3, 10, seed, stem, auxiliary=False)  # type: ignore[arg-type]
         network, images = with_statistics(built, seed), batch_of(seed, side).images
         expected = logits(network, images)
-        folded = FoldedDARTSNetwork(network, None)  # type: ignore[arg-type]
+        folded = network.evaluation_form(None, len(images))
         torch.testing.assert_close(logits(folded, images), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_scores_of_both_readings_are_those_of_the_plain_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_both_readings_are_those_of_the_plain_network(name: str) -> None:
     supernet = SPACES[name].supernet(3, 10, 0)
     network = SPACES[name].network(SPACES[name].sample(np.random.default_rng(1)), 3, 10, 0)
     measured = [Weighted(supernet, random_weights(name, seed, 0.4).abs()) for seed in range(3)]
     batch = batch_of(0)
     for proxy in (nwot, nwot_reference):
         fast = [proxy(each, batch) for each in (*measured, network)]
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "folded", lambda each: each)
-            plain = [proxy(each, batch) for each in (*measured, network)]
+        plain = [log_determinants(proxy.kernels(each, batch))[0] for each in (*measured, network)]
         assert fast == pytest.approx(plain, rel=1e-4)
         assert len(set(plain)) == len(plain)
 
@@ -100,7 +97,7 @@ def test_scores_of_both_readings_are_those_of_the_plain_network(name: str, monke
 def test_every_relu_of_the_cells_is_counted() -> None:
     weights = random_weights("darts", 0, 0.5)
     supernet = SPACES["darts"].supernet(3, 10, 0)
-    folded = FoldedDARTSNetwork(supernet, weights)
+    folded = supernet.evaluation_form([weights], 4)
     shared = [each.computed[0] for each in folded.modules() if isinstance(each, SharedReLU)]
     convolutions = (weights[:, 3:] != 0).sum(1)
     expected = []
@@ -119,7 +116,21 @@ def test_folding_leaves_the_network_as_it_was() -> None:
     before = {name: value.clone() for name, value in supernet.state_dict().items()}
     weights = random_weights("darts", 0, 0.3)
     kept = weights.clone()
-    logits(FoldedDARTSNetwork(supernet, weights), batch_of(0).images)
+    logits(supernet.evaluation_form([weights], 4), batch_of(0).images)
     assert supernet.training
     assert torch.equal(weights, kept)
     assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
+
+
+def test_supernets_are_folded_under_one_matrix_at_a_time() -> None:
+    supernet, images = SPACES["darts"].supernet(3, 10, 0), batch_of(0).images
+    assert supernet.most_together(images) == 1
+    with pytest.raises(ValueError, match="too many values"):
+        supernet.evaluation_form([random_weights("darts", 0, 0.3)] * 2, len(images))
+
+
+def test_a_network_with_an_auxiliary_classifier_has_no_evaluation_form() -> None:
+    architecture = darts.sample(np.random.default_rng(0))
+    network = SPACES["darts"].evaluation_network(architecture, 3, 10, 0, "cifar", auxiliary=True)
+    assert network.evaluation_form(None, 4) is None
+    assert network.most_together(batch_of(0).images) == 1

@@ -1,4 +1,4 @@
-"""Cell networks: the supernet against stand-alone networks, slow evaluations, and stacks against their members."""
+"""Cell networks: the supernet against stand-alone networks, slow evaluations, and stacks against their models."""
 
 import dataclasses
 from collections import Counter
@@ -287,17 +287,17 @@ def test_only_the_norms_of_a_stand_alone_cell_are_learnt() -> None:
 def stepped(
     network: CellNetwork, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Logits `[batch, members, classes]` in train mode, gradients, and the state after one step of SGD.
+    """Logits `[batch, models, classes]` in train mode, gradients, and the state after one step of SGD.
 
     Args:
-        network: with any number of members.
-        images: `[members, batch, 1, height, width]`.
-        labels: `[members, batch]`.
+        network: with any number of models.
+        images: `[models, batch, 1, height, width]`.
+        labels: `[models, batch]`.
     """
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     logits = network(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(images), CLASSES))
-    losses = [functional.cross_entropy(logits[:, member], labels[member]) for member in range(len(images))]
+    losses = [functional.cross_entropy(logits[:, model], labels[model]) for model in range(len(images))]
     torch.stack(losses).sum().backward()
     gradients = {
         name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
@@ -308,25 +308,25 @@ def stepped(
 
 @settings(max_examples=12)
 @given(indices, skeletons, st.integers(2, 3))
-def test_members_of_a_stack_train_as_they_do_alone(number: int, skeleton: Skeleton, members: int) -> None:
+def test_models_of_a_stack_train_as_they_do_alone(number: int, skeleton: Skeleton, models: int) -> None:
     architecture = digits201.at(number)
     generator = torch.Generator().manual_seed(number)
-    images = torch.randn(members, 6, 1, 8, 8, generator=generator)
-    labels = torch.randint(CLASSES, (members, 6), generator=generator)
-    networks = [alone(architecture, skeleton=skeleton, seed=member) for member in range(members)]
+    images = torch.randn(models, 6, 1, 8, 8, generator=generator)
+    labels = torch.randint(CLASSES, (models, 6), generator=generator)
+    networks = [alone(architecture, skeleton=skeleton, seed=model) for model in range(models)]
     together = stepped(stack_networks(networks), images, labels)
-    for member, network in enumerate(networks):
-        logits, gradients, after = stepped(network, images[[member]], labels[[member]])
-        torch.testing.assert_close(together[0][:, [member]], logits, rtol=1e-3, atol=1e-4)
+    for model, network in enumerate(networks):
+        logits, gradients, after = stepped(network, images[[model]], labels[[model]])
+        torch.testing.assert_close(together[0][:, [model]], logits, rtol=1e-3, atol=1e-4)
         for joint, own in ((together[1], gradients), (together[2], after)):
             assert joint.keys() == own.keys()
             for name, value in own.items():
-                part = joint[name] if value.ndim == 0 else joint[name].chunk(members)[member].reshape(value.shape)
+                part = joint[name] if value.ndim == 0 else joint[name].chunk(models)[model].reshape(value.shape)
                 torch.testing.assert_close(part, value, rtol=5e-3, atol=5e-4, msg=lambda m, name=name: f"{name}: {m}")
 
 
-def test_members_of_a_stack_do_not_see_each_other() -> None:
-    stacked = stack_networks([alone(CONVOLUTIONS, seed=member) for member in range(3)])
+def test_models_of_a_stack_do_not_see_each_other() -> None:
+    stacked = stack_networks([alone(CONVOLUTIONS, seed=model) for model in range(3)])
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     changed = images.clone()
     changed[:, 1] = 10 * torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -337,8 +337,8 @@ def test_members_of_a_stack_do_not_see_each_other() -> None:
         assert (first[:, 1] - second[:, 1]).abs().max() > 1e-4
 
 
-def test_a_stack_copies_the_parameters_of_its_members() -> None:
-    networks = [alone(CONVOLUTIONS, seed=member) for member in range(2)]
+def test_a_stack_copies_the_parameters_of_its_models() -> None:
+    networks = [alone(CONVOLUTIONS, seed=model) for model in range(2)]
     before = [state(network) for network in networks]
     stacked = stack_networks(networks)
     with torch.no_grad():

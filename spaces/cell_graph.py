@@ -13,6 +13,7 @@ modules of the network that they are made of; they have no gradients and no trai
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -143,60 +144,60 @@ class Node(NamedTuple):
         return Node(cut(self.value), cut(self.rectified), {kind: cut(value) for kind, value in self.pooled.items()})
 
 
-class FoldedEdge(nn.Module):
+@dataclass
+class FoldedEdge:
     """The weighted operations of one edge in evaluation mode, which the `Fold` of a family fills in.
 
+    No module itself, since making and calling modules costs a tenth of a score of a small network.
+
     Attributes:
-        rectifying: Modules of the rectified node, which have absorbed weight and norm.
+        rectifying: Functions or modules of the rectified node, which have absorbed weight and norm.
         poolings: Pooling, factor (a number or one per channel `[channels, 1, 1]`), and shift per channel or None.
-        others: Modules of the node itself.
-        factors: The weight of each of the others.
+        others: Modules of the node itself, and their weights.
         unchanged: Weight of the node itself.
         computed: Number of ReLUs that the shared one stands for (see `SharedReLU`).
         blocks: Number of these in ReLU-conv-BN blocks.
         removed: Number of blocks with weight zero.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.rectifying = nn.ModuleList()
-        self.poolings: list[tuple[nn.Module, float | Tensor, Tensor | None]] = []
-        self.others = nn.ModuleList()
-        self.factors: list[float] = []
-        self.unchanged = 0.0
-        self.computed = self.blocks = self.removed = 0
+    rectifying: list[Callable[[Tensor], Tensor]] = field(default_factory=list)
+    poolings: list[tuple[nn.Module, float | Tensor, Tensor | None]] = field(default_factory=list)
+    others: list[tuple[nn.Module, float]] = field(default_factory=list)
+    unchanged: float = 0.0
+    computed: int = 0
+    blocks: int = 0
+    removed: int = 0
 
-    def forward(self, node: Node, total: Tensor | None) -> Tensor | None:
+    def __call__(self, node: Node, total: Tensor | None) -> Tensor | None:
         """The sum so far plus this edge. A sum of as many images as the node has is changed in place and returned."""
-        for module in self.rectifying:
-            term = module(node.rectified)
+        for function in self.rectifying:
+            term = function(node.rectified)
             total = term if total is None else add_in_place(total, term)
         for pooling, factor, shift in self.poolings:
             total = add_in_place(total, node.pooled[type(pooling)], factor)
             if shift is not None:
                 total = total.add_(shift)
-        for module, number in zip(self.others, self.factors, strict=True):
-            total = add_in_place(total, module(node.value), number)
+        for module, weight in self.others:
+            total = add_in_place(total, module(node.value), weight)
         if self.unchanged:
             total = add_in_place(total, node.value, self.unchanged)
         return total
 
 
-class ForkedEdge(nn.Module):
+@dataclass
+class ForkedEdge:
     """One edge on which the variants differ: each has a folded edge of its own.
 
-    Args:
+    Attributes:
         edges: One per variant.
         batch: Number of images per variant.
     """
 
-    def __init__(self, edges: Sequence[FoldedEdge], batch: int) -> None:
-        super().__init__()
-        self.edges = nn.ModuleList(edges)
-        self.batch = batch
+    edges: Sequence[FoldedEdge]
+    batch: int
 
-    def forward(self, node: Node, total: Tensor | None) -> Tensor | None:
-        """As `FoldedEdge.forward`, with `[variants * batch, ...]` as the sum."""
+    def __call__(self, node: Node, total: Tensor | None) -> Tensor | None:
+        """As of a `FoldedEdge`, with `[variants * batch, ...]` as the sum."""
         nodes = [node.part(variant, self.batch) for variant in range(len(self.edges))]
         if total is None:
             sums = [edge(own, None) for edge, own in zip(self.edges, nodes, strict=True)]
@@ -240,6 +241,7 @@ class FoldedGraph(nn.Module):
         relus = [SharedReLU(len(weights)) for _ in nodes]
         self.poolings: list[dict[type[nn.Module], nn.Module]] = [{} for _ in nodes]
         folded: list[FoldedEdge | ForkedEdge] = []
+        parts: list[Callable[[Tensor], Tensor]] = []
         for number, ((source, _), edge) in enumerate(zip(routes, edges, strict=True)):
             assert isinstance(edge, EdgeOperations)
             rows = [None if matrix is None else matrix[number] for matrix in weights]
@@ -254,10 +256,14 @@ class FoldedGraph(nn.Module):
                 relus[source].blocks[variant] += each.blocks
                 relus[source].removed[variant] += each.removed
                 self.poolings[source].update({type(pooling): pooling for pooling, *_ in each.poolings})
+                parts += [*each.rectifying, *(module for module, _ in each.others)]
         # By source, so that of one node at a time a rectified and a pooled copy are in memory.
         order = sorted(range(len(folded)), key=lambda number: routes[number][0])
         self.routes = [routes[number] for number in order]
-        self.relus, self.edges = nn.ModuleList(relus), nn.ModuleList(folded[number] for number in order)
+        self.edges = [folded[number] for number in order]
+        self.relus = nn.ModuleList(relus)
+        # So that hooks and modes reach the modules of the edges.
+        self.parts = nn.ModuleList(part for part in parts if isinstance(part, nn.Module))
 
     def forward(self, inputs: Sequence[Tensor], like: Tensor) -> list[Tensor]:
         """The values of all nodes, as of `walk` over the unfolded edges."""

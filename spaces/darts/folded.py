@@ -83,8 +83,7 @@ def fold_operation(edge: FoldedEdge, operation: nn.Module, weight: float) -> Non
         case nn.Identity():
             edge.unchanged += weight
         case Noise():
-            edge.others.append(operation)
-            edge.factors.append(weight)
+            edge.others.append((operation, weight))
         case nn.Sequential():
             # A pooling of a supernet has a norm behind it.
             pooling, norm = operation

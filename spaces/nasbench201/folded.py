@@ -4,6 +4,7 @@ What is theirs: the weighted convolutions of one edge are one convolution with a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -14,26 +15,19 @@ from opselect.spaces.cell_graph import FoldedEdge, FoldedGraph, affine_map
 from opselect.spaces.nasbench201.operations import AveragePooling, ReLUConvBN
 
 
-class MergedConvolution(nn.Module):
+@dataclass(frozen=True)
+class MergedConvolution:
     """The sum of weighted convolutions with their norms, as one convolution with a bias.
 
-    Args:
+    Attributes:
         kernel: `[out, in, size, size]`, the size being odd.
         bias: One per output channel.
     """
 
-    def __init__(self, kernel: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.kernel = kernel.contiguous(memory_format=torch.channels_last)
-        self.bias = bias
+    kernel: Tensor
+    bias: Tensor
 
-    def plus(self, kernel: Tensor, bias: Tensor) -> "MergedConvolution":
-        """The sum with one more convolution; the smaller of two odd windows is the larger with a frame of zeros."""
-        smaller, larger = sorted((self.kernel, kernel), key=lambda each: each.shape[-1])
-        frame = (larger.shape[-1] - smaller.shape[-1]) // 2
-        return MergedConvolution(larger + functional.pad(smaller, [frame] * 4), self.bias + bias)
-
-    def forward(self, rectified: Tensor) -> Tensor:
+    def __call__(self, rectified: Tensor) -> Tensor:
         """Feature maps `[batch, channels, height, width]` in and out."""
         return functional.conv2d(rectified, self.kernel, self.bias, padding=self.kernel.shape[-1] // 2)
 
@@ -48,16 +42,22 @@ def fold_operation(edge: FoldedEdge, operation: nn.Module, weight: float) -> Non
             edge.blocks += 1
             scale, bias = affine_map(operation.norm, weight)
             kernel = scale[:, None, None, None] * operation.convolution.weight
-            if len(edge.rectifying) == 0:
-                edge.rectifying.append(MergedConvolution(kernel, bias))
-            else:
-                merged = edge.rectifying[0]
+            if edge.rectifying:
+                (merged,) = edge.rectifying
                 assert isinstance(merged, MergedConvolution)
-                edge.rectifying[0] = merged.plus(kernel, bias)
+                kernel, bias = _sum_of_kernels(merged.kernel, kernel), merged.bias + bias
+            edge.rectifying = [MergedConvolution(kernel.contiguous(memory_format=torch.channels_last), bias)]
         case AveragePooling() if weight != 0:
             edge.poolings.append((operation, weight, None))
         case nn.Identity():
             edge.unchanged += weight
+
+
+def _sum_of_kernels(first: Tensor, second: Tensor) -> Tensor:
+    """The smaller of two odd windows is the larger one with a frame of zeros."""
+    smaller, larger = sorted((first, second), key=lambda kernel: kernel.shape[-1])
+    frame = (larger.shape[-1] - smaller.shape[-1]) // 2
+    return larger + functional.pad(smaller, [frame] * 4)
 
 
 class FoldedNetwork(nn.Module):

@@ -121,8 +121,7 @@ def fold(edge: FoldedEdge, operation: nn.Module, weight: float) -> None:
         case nn.MaxPool2d() if weight != 0:
             edge.poolings.append((operation, weight, torch.tensor([1.0, 2.0])[:, None, None]))
         case nn.Sigmoid() if weight != 0:
-            edge.others.append(operation)
-            edge.factors.append(weight)
+            edge.others.append((operation, weight))
         case nn.Identity():
             edge.unchanged += weight
 

@@ -31,6 +31,11 @@ def _images(seed: int) -> torch.Tensor:
     return torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
+def _assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal but for rounding, which grows with the largest logit: under some weights that is in the thousands."""
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * max(1.0, float(expected.abs().max()) / 100))
+
+
 @torch.no_grad()
 def _logits(network: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
     with mode(network, training=False):
@@ -45,9 +50,7 @@ def test_a_folded_supernet_computes_what_the_supernet_computes(kind: str, weight
     matrix = torch.tensor(weights).reshape(6, 5)
     images = _images(seed)
     expected = _logits(supernet, images, matrix)
-    torch.testing.assert_close(
-        _logits(supernet.evaluation_form([matrix], len(images)), images), expected, rtol=1e-4, atol=1e-4
-    )
+    _assert_close(_logits(supernet.evaluation_form([matrix], len(images)), images), expected)
 
 
 @pytest.mark.parametrize("kind", SPACES)
@@ -64,7 +67,7 @@ def test_a_supernet_folded_under_several_weights_computes_each(
     images = _images(seed)
     expected = torch.cat([_logits(supernet, images, matrix) for matrix in several])
     found = _logits(supernet.evaluation_form(several, len(images)), images)
-    torch.testing.assert_close(found.repeat(len(expected) // len(found), 1), expected, rtol=1e-4, atol=1e-4)
+    _assert_close(found.repeat(len(expected) // len(found), 1), expected)
 
 
 @pytest.mark.parametrize("kind", SPACES)
@@ -75,9 +78,7 @@ def test_a_folded_network_computes_what_the_network_computes(kind: str, index: i
     network = _with_statistics(space.network(space.at(index), 3, 10, seed), seed)
     images = _images(seed)
     expected = _logits(network, images)
-    torch.testing.assert_close(
-        _logits(network.evaluation_form(None, len(images)), images), expected, rtol=1e-4, atol=1e-4
-    )
+    _assert_close(_logits(network.evaluation_form(None, len(images)), images), expected)
 
 
 def test_every_relu_of_the_cells_is_counted() -> None:

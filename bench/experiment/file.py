@@ -20,6 +20,8 @@ from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import Table
 
 LONGEST_LABEL = 100
+MOST_SEEDS = 10_000
+"""Limit of seeds per selector: more are a slip, and their descriptions alone would take minutes."""
 
 
 class InvalidExperiment(UserError, ValueError):
@@ -61,6 +63,7 @@ class TableChoice(_Checked):
         epochs: which of its training budgets.
         valid_epochs: the budget of the validation accuracies, which the oracles read, where it is another one.
         also: other datasets on whose test accuracies the selected architectures are reported too.
+        of_other_networks: whether the table may be of another space with the same edges, whose networks differ in size.
     """
 
     name: Annotated[str, AfterValidator(_known_table)]
@@ -68,6 +71,7 @@ class TableChoice(_Checked):
     epochs: int
     valid_epochs: int | None = None
     also: Annotated[tuple[str, ...], BeforeValidator(_tuple_of_list)] = ()
+    of_other_networks: bool = False
 
     @property
     def valid_column(self) -> tuple[str, str, int]:
@@ -87,6 +91,8 @@ def _listed(value: object) -> object:
     # pydantic would ask for a tuple, which TOML does not have.
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{shown(value)}, expected a list of at least one whole number")
+    if len(value) > MOST_SEEDS:
+        raise ValueError(f"{len(value):,} seeds, expected at most {MOST_SEEDS:,}")
     return tuple(value)
 
 
@@ -111,8 +117,8 @@ class NetworkChoice(NetworkTraining):
 
     model_config = ConfigDict(strict=True)
 
-    channels: int = Field(default=36, ge=1)
-    cells: int = Field(default=20, ge=3)
+    channels: int = Field(default=36, ge=1, le=4096)
+    cells: int = Field(default=20, ge=3, le=1000)
     stem: Literal["cifar", "imagenet"] = "cifar"
     seeds: Seeds = (0,)
 

@@ -3,9 +3,12 @@
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
+from opselect.spaces import registry
+from opselect.spaces.errors import in_one_line
 from opselect.spaces.images import ImageData, content_hash
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
@@ -45,18 +48,23 @@ def images_hash(experiment: Experiment) -> str:
 
 
 def check_ingredients(experiment: Experiment) -> None:
-    """Check that the data and the accuracies that an experiment names are there, before anything slow starts.
+    """Check that all that an experiment names is there and fits together, before anything slow starts.
 
     Raises:
-        InvalidExperiment: a selector or the table does not fit.
-        MissingData, InvalidImages, InvalidTable: data are absent or damaged.
+        InvalidExperiment: A selector, the images or the table do not fit.
+        MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise InvalidExperiment(
             f"{experiment.name}: device 'cuda', but torch finds no GPU here; set device = \"cpu\" or run it on another "
             "machine"
         )
-    space, images, table = load_ingredients(experiment)
+    _check_images(experiment)
+    _check_table(experiment)
+
+
+def _check_images(experiment: Experiment) -> None:
+    images = load_ingredients(experiment).images
     half = len(images.train) // 2
     sizes = {
         entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
@@ -69,18 +77,63 @@ def check_ingredients(experiment: Experiment) -> None:
                 f"{experiment.name}, {where}: batch_size {size}, but a half of the training images of "
                 f"{experiment.images!r} has only {half}; choose at most that"
             )
+    for split, labels in (("training", images.train.labels), ("test", images.test.labels)):
+        if (classes := len(labels.unique())) < 2:
+            raise InvalidExperiment(
+                f"{experiment.name}: the {len(labels)} {split} images of {experiment.images!r} have {classes} class, "
+                "expected at least two, since otherwise every answer is right; choose other images or more of them"
+            )
+    if any(entry.selector.needs.supernet for entry in experiment.selectors):
+        reason = _why_images_do_not_fit(experiment.space, tuple(images.train.images.shape[1:]), images.classes)
+        if reason:
+            raise InvalidExperiment(
+                f"{experiment.name}: the networks of {experiment.space} cannot take the images of "
+                f"{experiment.images!r}: {reason}; choose other images or another space"
+            )
+
+
+# A study checks many experiments with the same space and images.
+@lru_cache(maxsize=32)
+def _why_images_do_not_fit(space_name: str, shape: tuple[int, ...], classes: int) -> str:
+    """Why the supernet of a space fails on a batch of two images of a shape; empty where it does not fail."""
+    space: SearchSpace = registry.load("spaces", space_name)
+    weights = torch.zeros(len(space.edges), max(len(edge.operations) for edge in space.edges))
+    for row, edge in zip(weights, space.edges, strict=True):
+        row[: len(edge.operations)] = 1 / len(edge.operations)
+    try:
+        with torch.no_grad():
+            space.supernet(shape[0], classes, 0)(torch.zeros(2, *shape), weights)
+    except Exception as error:  # a space of a plug-in raises whatever it likes
+        return in_one_line(error)
+    return ""
+
+
+def _check_table(experiment: Experiment) -> None:
+    space, _, table = load_ingredients(experiment)
     choice = experiment.table
     if table is None or choice is None:
         if oracle := next((e.label for e in experiment.selectors if e.settings.oracle), None):
             raise InvalidExperiment(f"{experiment.name}, {oracle}: an oracle reads a table; add a [table] to the file")
         return
+    where = f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}"
     if table.space.edges != space.edges:
+        raise InvalidExperiment(f"{where}, which has other edges than {experiment.space}")
+    if table.space.name != space.name and not choice.of_other_networks:
         raise InvalidExperiment(
-            f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}, "
-            f"which has other edges than {experiment.space}"
+            f"{where}, whose networks are not those of {experiment.space}; set space = {table.space.name!r}, or "
+            "of_other_networks = true in [table] if you mean it"
         )
-    for column in (choice.valid_column, *choice.test_columns.values()):
+    oracle = next((entry.label for entry in experiment.selectors if entry.settings.oracle), None)
+    for column in (*choice.test_columns.values(), *([choice.valid_column] if oracle else [])):
         try:
-            table.accuracies(*column, "mean")
+            accuracies = table.accuracies(*column, "mean")
         except NotInTable as error:
-            raise InvalidExperiment(f"{experiment.name}, [table]: {error}") from None
+            advice = f"; {oracle} reads validation accuracies, valid_epochs says of which training"
+            raise InvalidExperiment(
+                f"{experiment.name}, [table]: {error}{advice if column[1] == 'valid' else ''}"
+            ) from None
+        if np.isnan(accuracies).all():
+            raise InvalidExperiment(
+                f"{experiment.name}, [table]: {choice.name!r} has no accuracy of any architecture of {space.name} for "
+                f"{column[0]}, {column[1]}, {column[2]} epochs; import it again"
+            )

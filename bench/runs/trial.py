@@ -129,7 +129,6 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         costs.seconds["supernet training"] = cached["seconds"]
     elif entry.selector.needs.supernet:
         supernet = initial_supernet(experiment, space, trial.seed)
-    choice = experiment.table
     task = Task(
         space=space,
         images=SearchImages.halves(data, experiment.device),
@@ -137,7 +136,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         seed=trial.seed,
         supernet=supernet,
         alpha=alpha,
-        valid_accuracies=table.accuracies(*choice.valid_column, "mean") if table and choice else None,
+        valid_accuracies=_valid_accuracies(table, trial),
         training=entry.supernet.training if entry.supernet else DARTS(),
         costs=costs,
         record_all_scores=experiment.observe,
@@ -151,6 +150,14 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         device=costs.device,
     )
     return _evaluate(selection, space, table, trial), cost
+
+
+def _valid_accuracies(table: Table | None, trial: Trial) -> np.ndarray | None:
+    """What the oracles read. A table without validation accuracies is for experiments without oracles."""
+    choice = trial.experiment.table
+    if table is None or choice is None or choice.valid_column not in table.columns:
+        return None
+    return table.accuracies(*choice.valid_column, "mean")
 
 
 def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
@@ -182,7 +189,7 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
     mine = accuracy(main, "mean")
     return Result(
         **common,
-        valid_accuracy=accuracy(choice.valid_column, "mean"),
+        valid_accuracy=accuracy(choice.valid_column, "mean") if choice.valid_column in table.columns else None,
         test_accuracy=mine,
         test_accuracies=[value for value in accuracy(main, "each") if not np.isnan(value)],
         other_test_accuracies={column[0]: accuracy(column, "mean") for column in others},

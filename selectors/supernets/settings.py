@@ -55,9 +55,12 @@ class SupernetTraining(BaseModel):
     leaves_edges_open: ClassVar[bool] = True
 
     channels: int | None = Field(
-        default=None, ge=1, description="of the first stage, where the trained supernets are not of the space's size"
+        default=None,
+        ge=1,
+        le=4096,
+        description="of the first stage, where the trained supernets are not of the space's size",
     )
-    cells: int | None = Field(default=None, ge=1, description="a stage, likewise")
+    cells: int | None = Field(default=None, ge=1, le=1000, description="a stage, likewise")
     epochs: int = Field(default=100, ge=1, description="passes over the weights half")
     batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")
     learning_rate: float = Field(default=0.025, gt=0, description="of SGD for the weights, at the start")

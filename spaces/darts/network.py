@@ -19,6 +19,7 @@ from opselect.spaces.cell_graph import EdgeOperations, FoldedGraph, plus, walk
 from opselect.spaces.darts.cells import CELL_INPUTS
 from opselect.spaces.darts.folded import FoldedDARTSCell, FoldedDARTSNetwork, fold_operation
 from opselect.spaces.darts.operations import FactorizedReduction, darts_operation
+from opselect.spaces.errors import UserError
 from opselect.spaces.nasbench201.operations import ReLUConvBN
 from opselect.spaces.space import Edge, Weights
 
@@ -155,6 +156,10 @@ class DARTSCell(nn.Module):
         return FoldedDARTSCell(self.first_input, self.second_input, graph, self.stride(0))
 
 
+class InvalidImageSize(UserError, ValueError):
+    """Images of a size that the reduction cells cannot halve."""
+
+
 class DARTSNetwork(nn.Module):
     """Stem, cells, global average, linear classifier.
 
@@ -210,6 +215,7 @@ class DARTSNetwork(nn.Module):
                 self.auxiliary = _auxiliary(skeleton, previous, classes)
         self.cells = nn.ModuleList(cells)
         self.kinds = tuple(kinds)
+        self.reductions = len(skeleton.reductions)
         self.pooling = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(previous, classes)
         self.all_computed = [[True] * len(names) for names in candidates]
@@ -260,6 +266,7 @@ class DARTSNetwork(nn.Module):
     def _logits(
         self, images: Tensor, weights: Tensor | None, drop: DropPath | None, with_auxiliary: bool
     ) -> tuple[Tensor, Tensor | None]:
+        self._check_size(images)
         computed = self.all_computed
         if weights is not None:
             # Weights stay on the CPU: reading there which of them are zero does not wait for a device.
@@ -280,6 +287,16 @@ class DARTSNetwork(nn.Module):
                 auxiliary = self.auxiliary(previous)
         logits: Tensor = self.classifier(self.pooling(previous).flatten(1))
         return logits, auxiliary
+
+    def _check_size(self, images: Tensor) -> None:
+        """Two paths into a reduction cell halve their maps in different ways, which agree for even sizes only."""
+        height, width = images.shape[2:]
+        multiple = 2**self.reductions
+        if len(self.stem) == 1 and (height % multiple or width % multiple):
+            raise InvalidImageSize(
+                f"images of {height} x {width} pixels, expected multiples of {multiple}: "
+                f"{self.reductions} reduction cells halve the size"
+            )
 
 
 def _stem(skeleton: DARTSSkeleton, image_channels: int) -> list[nn.Module]:

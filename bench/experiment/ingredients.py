@@ -78,7 +78,7 @@ def _check_images(experiment: Experiment) -> None:
                 f"{experiment.images!r} has only {half}; choose at most that"
             )
     for split, labels in (("training", images.train.labels), ("test", images.test.labels)):
-        if (classes := len(labels.unique())) < 2:
+        if (classes := len(set(labels.tolist()))) < 2:
             raise InvalidExperiment(
                 f"{experiment.name}: the {len(labels)} {split} images of {experiment.images!r} have {classes} class, "
                 "expected at least two, since otherwise every answer is right; choose other images or more of them"

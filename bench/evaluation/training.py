@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from opselect.bench.runs.store import content_key
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
-from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import is_out_of_memory
-from opselect.bench.runtime.torch_files import read_torch_file
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.store import content_key
+from opselect.bench.storage.torch_files import read_torch_file
 from opselect.spaces.augmentation import augment, cutout
 from opselect.spaces.darts.network import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from opselect.bench.runs.store import content_key, read_lines
+from opselect.bench.storage.store import content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
 
 FILE_NAME = "records.jsonl"

@@ -12,7 +12,7 @@ from opselect.bench.experiment.file import Experiment, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
-from opselect.bench.runs.store import InvalidRecords
+from opselect.bench.storage.store import InvalidRecords
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 

@@ -11,11 +11,11 @@ from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
 from opselect.bench.runs.records import FILE_NAME, Record, read_records
-from opselect.bench.runs.store import open_for_append
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, train
 from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
+from opselect.bench.storage.store import open_for_append
 from opselect.spaces.files import atomic_write, check_writable
 
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -13,10 +13,10 @@ from torch import nn
 
 from opselect.bench.experiment.file import Experiment, SupernetEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
-from opselect.bench.runs.provenance import reason_of, software
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
-from opselect.bench.runtime.code_digest import code_digest
-from opselect.bench.runtime.torch_files import read_torch_file
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.provenance import reason_of, software
+from opselect.bench.storage.torch_files import read_torch_file
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.training import train_supernet
 from opselect.selectors.task import SearchImages

@@ -9,7 +9,6 @@ import numpy as np
 
 from opselect.bench.experiment.file import Experiment, SelectorEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
-from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import (
     CellRecord,
     Cost,
@@ -20,8 +19,9 @@ from opselect.bench.runs.records import (
     TableReference,
     TrialDescription,
 )
-from opselect.bench.runs.store import FORMAT_VERSION
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, initial_supernet
+from opselect.bench.storage.provenance import environment, reason_of, software
+from opselect.bench.storage.store import FORMAT_VERSION
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores

@@ -23,7 +23,7 @@ from opselect.bench.runs import supernets
 from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.select import parse_setting
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
 from opselect.selectors.supernets.darts import DARTS

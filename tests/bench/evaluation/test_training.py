@@ -14,7 +14,7 @@ from opselect.bench.evaluation.training import (
     accuracy_on,
     train_network,
 )
-from opselect.bench.runtime.checksums import write_checksummed
+from opselect.bench.storage.checksums import write_checksummed
 from opselect.spaces.darts.genotypes import library
 from opselect.spaces.darts.network import DARTSNetwork
 from opselect.spaces.darts.space import darts, darts_s2

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from opselect.bench.runtime.checksums import append_checksummed, verified_line
+from opselect.bench.storage.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import InUse, lock_exclusively, writing
 

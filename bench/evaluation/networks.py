@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import torch
 
-from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
+from opselect.bench.evaluation.training import Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
-from opselect.bench.runs.records import Value
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.bench.storage.provenance import environment, reason_of, software
-from opselect.bench.storage.store import FORMAT_VERSION, content_key, open_for_append, read_lines
+from opselect.bench.storage.store import FORMAT_VERSION, Value, content_key, open_for_append, read_lines
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.darts.network import DARTSNetwork

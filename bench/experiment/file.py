@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from opselect.bench.evaluation.training import NetworkTraining
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.selectors.methods import FORMER_SELECTORS, Settings
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import Selector

@@ -3,19 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field, model_validator
 
-from opselect.bench.storage.store import content_key, read_lines
+from opselect.bench.storage.store import Value, content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
 
 FILE_NAME = "records.jsonl"
-
-
-class Value(BaseModel):
-    """A line of a records file, or a part of one: the first field of a line is `version`."""
-
-    # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class TableReference(Value):
@@ -161,8 +154,8 @@ class Result(Value):
     percentile: float | None
     candidates: list[tuple[str, float | None]]
     steps: list[StepRecord]
-    topology: list[PruningRecord] = []
-    cells: dict[str, CellRecord] = {}
+    topology: list[PruningRecord] = Field(default_factory=list)
+    cells: dict[str, CellRecord] = Field(default_factory=dict)
 
 
 class Cost(Value):

@@ -14,9 +14,10 @@ import torch
 
 from opselect.bench import proxy_study
 from opselect.bench.evaluation import networks as network_training
-from opselect.bench.evaluation.training import NetworkTraining, train_network
+from opselect.bench.evaluation.training import train_network
 from opselect.bench.experiment import study
 from opselect.bench.experiment.file import SupernetEntry, entry_on, parse
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.published import numbers as published
 from opselect.bench.report.page import render_markdown, render_tables, to_html
 from opselect.bench.runs import supernets

@@ -8,12 +8,12 @@ import torch
 
 from opselect.bench.evaluation.training import (
     InvalidCheckpoint,
-    NetworkTraining,
     Progress,
     TrainingFailed,
     accuracy_on,
     train_network,
 )
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.storage.checksums import write_checksummed
 from opselect.spaces.darts.genotypes import library
 from opselect.spaces.darts.network import DARTSNetwork

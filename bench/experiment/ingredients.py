@@ -1,4 +1,4 @@
-"""What an experiment names, loaded once per process: its space, its images and its table."""
+"""The space, the images and the table of an experiment, loaded once per process."""
 
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from opselect.spaces.table import NotInTable, Table
 
 
 class Ingredients(NamedTuple):
-    """The things that an experiment names.
+    """The space, the images and the table that an experiment names.
 
     Attributes:
         space: The search space.
@@ -28,7 +28,7 @@ class Ingredients(NamedTuple):
 # A study has many experiments, and images are large: only those of the last two stay in memory.
 @lru_cache(maxsize=2)
 def load_ingredients(experiment: Experiment) -> Ingredients:
-    """The space, the images and the table of an experiment; names are looked up here and nowhere else.
+    """Load the space, the images and the table of an experiment; names are looked up only here.
 
     Raises:
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
@@ -38,18 +38,18 @@ def load_ingredients(experiment: Experiment) -> Ingredients:
 
 @cache
 def images_hash(experiment: Experiment) -> str:
-    """A hash of all images and labels that the experiment names."""
+    """A hash of all images and labels that the experiment uses: 16 hexadecimal digits."""
     data = load_ingredients(experiment).images
     splits = [data.train, data.test] if data.valid is None else [data.train, data.valid, data.test]
     return content_hash(*splits)[:16]
 
 
 def check_ingredients(experiment: Experiment) -> None:
-    """Check that the data and the accuracies that an experiment names are there, before anything slow starts.
+    """Check that an experiment's data and accuracies are there and fit, before anything slow starts.
 
     Raises:
-        InvalidExperiment: a selector or the table does not fit.
-        MissingData, InvalidImages, InvalidTable: data are absent or damaged.
+        InvalidExperiment: There is no such device, or a selector or the table does not fit.
+        MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise InvalidExperiment(

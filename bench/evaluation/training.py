@@ -32,14 +32,15 @@ from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
 TEST_BATCH = 256
+"""Images per batch when accuracy is measured."""
 
 
 class InvalidCheckpoint(UserError, ValueError):
-    """A checkpoint that cannot be continued; the message says what it is a checkpoint of."""
+    """A checkpoint that the training cannot continue from; the message names the training that wrote it."""
 
 
 class TrainingFailed(UserError, RuntimeError):
-    """A training that cannot go on; what is done is in the checkpoint."""
+    """A training that cannot continue; its finished epochs are in the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ def train_network(
 
     Args:
         network: Network at initialisation, with an auxiliary classifier if its loss has a weight; trained in place.
-        data: The images: all training images are used, and the test images after every epoch.
-        training: The settings.
+        data: Images; the network is trained on all training images, and tested on the test images after every epoch.
+        training: Settings of the training.
         seed: Seed of batches and augmentation.
         checkpoint: File that is written after every epoch. A damaged one is ignored, and the training starts again.
-        identity: What is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
+        identity: Description of the network in words: genotype, sizes, images. A checkpoint of another one is refused.
         after_epoch: Called with the progress after every epoch.
         device: Device of the training.
 
@@ -145,13 +146,16 @@ def accuracy_on(network: nn.Module, images: LabelledImages) -> float:
 
     Args:
         network: From images `[batch, channels, height, width]` to logits `[batch, classes]`; its mode is restored.
-        images: The images, on the network's device.
+        images: Images on the device of the network.
+
+    Returns:
+        Accuracy in percent.
     """
     correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     with mode(network, training=False):
         for chosen in torch.split(torch.arange(len(images)), TEST_BATCH):
-            part = images[chosen]
-            correct += (network(part.images).argmax(1) == part.labels).sum()
+            batch = images[chosen]
+            correct += (network(batch.images).argmax(1) == batch.labels).sum()
     return 100 * int(correct) / len(images)
 
 
@@ -173,12 +177,12 @@ def _train_epoch(
         if len(chosen) == 1:
             continue
         batch = images[chosen]
-        changed = augment(batch.images, training.crop_padding, training.flip, generator)
-        changed = cutout(changed, training.cutout, generator)
+        augmented = augment(batch.images, training.crop_padding, training.flip, generator)
+        augmented = cutout(augmented, training.cutout, generator)
         optimizer.zero_grad()
         try:
             with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
-                loss = _loss(network, changed, batch.labels, training, drop)
+                loss = _loss(network, augmented, batch.labels, training, drop)
             loss.backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -221,11 +225,11 @@ def _write(path: Path, **content: Any) -> None:
 
 
 def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
-    """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
+    """The content of a checkpoint; None where there is none, and, with a warning in the log, for a damaged one."""
     if not path.exists():
         return None
     saved: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # bytes with a right checksum from elsewhere can raise anything
+    with contextlib.suppress(Exception):  # a foreign file with a valid checksum can raise anything
         saved = {**read_torch_file(read_checksummed(path) or b"")}
     if not isinstance(saved.get("version"), int) or not isinstance(saved.get("identity"), str):
         logging.warning("%s: damaged; the training begins anew", path)
@@ -250,7 +254,7 @@ def _progress(saved: dict[str, Any]) -> Progress:
     """
     progress = Progress(**saved)
     numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
-    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(each, float) for each in numbers):
+    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(n, float) for n in numbers):
         raise ValueError(f"progress {saved}")
     return progress
 

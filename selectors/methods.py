@@ -264,7 +264,7 @@ class ZeroCostPT(Settings):
         return perturbation(metric)
 
     def _propose(self, task: Task, search: ProxySearch, candidate: int) -> Selection:
-        """One pass of the loop with a random start of alpha, an edge order and batches of its own."""
+        """Propose one architecture: one pass of the loop with its own initial alpha, edge order and batches."""
         state = initial_state(task, candidate)
         state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
         batches = self._batches(task, "proxy batches", candidate)

@@ -100,5 +100,5 @@ ORDERS = {
     "global-edge-iter": Order(_by_scores(_average, keep_scores=True), every_step=True),
     "global-edge-once": Order(_by_scores(_average, keep_scores=False)),
 }
-"""Orders by name. `fixed` is from input to output; `global-op-*` go by the best operation of an edge, `global-edge-*`
+"""Orders by name. `fixed` is from input to output; `global-op-*` rank by the best operation of an edge, `global-edge-*`
 by its average; `iter` ranks again at every step, `once` only at the start."""

@@ -372,6 +372,11 @@ def _cross(
 def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where: str) -> SelectorEntry:
     """One selector from its table, on the first of some supernet trainings that it can use.
 
+    Args:
+        trainings: The supernet trainings to choose from.
+        content: Table of the selector, as in an experiment file.
+        where: Beginning of messages.
+
     Raises:
         InvalidExperiment: It can use none of them, its name is unknown, or a setting is unknown or out of range.
     """
@@ -422,6 +427,10 @@ def _usable(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, wh
 
 def supernet_entry(content: dict[str, Any], where: str) -> SupernetEntry:
     """One supernet training from its table in an experiment file; without a name it is `darts`.
+
+    Args:
+        content: The table.
+        where: Beginning of messages.
 
     Raises:
         InvalidExperiment: Its name is unknown, or a setting is unknown, of the wrong type or out of range.

@@ -270,6 +270,9 @@ class StudyRun(NamedTuple):
 def load_study_run(folder: Path) -> StudyRun | None:
     """Read the runs of a study's folder; None where the folder is of a single experiment.
 
+    Args:
+        folder: Folder that `opselect run` has written.
+
     Raises:
         InvalidRecords: One of its experiments has no records.
         InvalidExperiment: An experiment file is absent or damaged.

@@ -79,19 +79,41 @@ class SupernetTraining(BaseModel):
     )
 
     def initial_alpha(self, decisions: Decisions, generator: torch.Generator) -> Tensor:
-        """Alpha before the first step, `[edges, operations]`: normal with standard deviation 1e-3."""
+        """Alpha before the first step, `[edges, operations]`: normal with standard deviation 1e-3.
+
+        Args:
+            decisions: Decisions with all edges open.
+            generator: Random stream of the initial alpha.
+        """
         return random_alpha(decisions, generator)
 
     def weights(self, alpha: Tensor, decisions: Decisions) -> Weights:
-        """Weights `[edges, operations]` as which alpha is read: its softmax on open edges, one-hot on decided ones."""
+        """Weights `[edges, operations]` as which alpha is read: its softmax on open edges, one-hot on decided ones.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`.
+            decisions: Decisions made so far.
+        """
         return decisions.weights(alpha)
 
     def relax(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Weights:
-        """Weights `[edges, operations]` of the supernet in one step; steps of alpha follow their gradient."""
+        """Weights `[edges, operations]` of the supernet in one step; alpha learns by the gradient through them.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+            decisions: Decisions made so far.
+            moment: Epoch and step of the training, and its random stream.
+        """
         return self.weights(alpha, decisions)
 
     def penalty(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Tensor | None:
-        """A scalar that is added to the cross entropy of a step, or None."""
+        """A scalar that is added to the cross entropy of a step, or None.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+            decisions: Decisions made so far.
+            moment: Epoch and step of the training, and its random stream.
+        """
         return None
 
     def prepare(self, supernet: nn.Module) -> nn.Module:
@@ -104,7 +126,12 @@ class SupernetTraining(BaseModel):
 
 
 def random_alpha(decisions: Decisions, generator: torch.Generator) -> Tensor:
-    """Architecture parameters `[edges, operations]`, normal with standard deviation 1e-3."""
+    """Architecture parameters `[edges, operations]`, normal with standard deviation 1e-3.
+
+    Args:
+        decisions: Decisions whose edges are those of alpha.
+        generator: Random stream.
+    """
     return ALPHA_SPREAD * torch.randn(uniform_alpha(decisions).shape, generator=generator)
 
 
@@ -112,5 +139,8 @@ def uniform_alpha(decisions: Decisions) -> Tensor:
     """Architecture parameters `[edges, operations]` that give every operation of an edge the same weight.
 
     The published code's fixed variant freezes the random start instead, which differs from this by about 0.1 %.
+
+    Args:
+        decisions: Decisions whose edges are those of alpha.
     """
     return torch.zeros(len(decisions.edges), max(len(edge.operations) for edge in decisions.edges))

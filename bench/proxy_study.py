@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from opselect.bench.runs.provenance import software
-from opselect.bench.runs.records import Value
-from opselect.bench.runs.store import FORMAT_VERSION, InvalidRecords, content_key, open_for_append, read_lines
 from opselect.bench.runtime.parallel import in_parallel
+from opselect.bench.storage.provenance import software
+from opselect.bench.storage.store import FORMAT_VERSION, InvalidRecords, Value, content_key, open_for_append, read_lines
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, ShuffledBatches
 from opselect.spaces import registry

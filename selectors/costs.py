@@ -1,4 +1,4 @@
-"""What a search cost, by phase."""
+"""The costs of a search: time by phase, score evaluations, memory."""
 
 import resource
 import sys
@@ -14,13 +14,19 @@ import torch
 class Costs:
     """Wall seconds by phase and the number of score evaluations of one trial.
 
-    The search time of a trial is the sum of all phases but `observing`, which is work that the report asks for and the
-    selector does not need.
+    The search time of a trial is the sum of all phases but `observing`, which computes scores that only the report
+    needs.
 
     Attributes:
-        device: where the network runs; phases end with a synchronisation of it.
-        seconds: by phase: `supernet training`, `scoring`, `tuning`, `validation`, `observing`.
-        evaluations: scores computed for deciding: one an operation, edge and step, plus one a validated batch.
+        device: Device of the networks; a phase on a GPU ends with its synchronisation.
+        seconds: Wall seconds by phase: `supernet training`, `scoring`, `tuning`, `validation`, `observing`.
+        evaluations: Number of scores that decisions are based on: one per operation, edge and step, and one per batch
+            of validation.
+
+    Example:
+        >>> costs = Costs(seconds={"scoring": 2.0, "observing": 5.0})
+        >>> costs.search_seconds
+        2.0
     """
 
     device: str = "cpu"
@@ -29,7 +35,7 @@ class Costs:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the time of the block to a phase."""
+        """Add the time of the block to the phase of this name."""
         started = time.perf_counter()
         try:
             yield
@@ -40,11 +46,11 @@ class Costs:
 
     @property
     def search_seconds(self) -> float:
-        """Everything that the selector itself needed."""
+        """Seconds that the selector itself needed: all phases except `observing`."""
         return sum(seconds for name, seconds in self.seconds.items() if name != "observing")
 
 
 def peak_memory_megabytes() -> float:
-    """The largest resident size that this process has had, in MB."""
+    """The largest resident memory that this process has had so far, in units of 2**20 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

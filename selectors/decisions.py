@@ -1,4 +1,4 @@
-"""The partly decided architecture, and the weight matrices that perturbation and discretization ask about."""
+"""The partly decided architecture, and the weight matrices of perturbation and discretization."""
 
 from dataclasses import dataclass, replace
 
@@ -11,12 +11,22 @@ from opselect.spaces.space import NONE, Architecture, Edge, Weights
 
 @dataclass(frozen=True)
 class Decisions:
-    """Which operation every edge has, where that is decided.
+    """The operations chosen so far, as an immutable value: deciding an edge returns new decisions.
 
     Attributes:
-        edges: the edges of the space.
-        chosen: the operation's number on every decided edge, None on the open ones.
-        dropped: numbers of the edges that the topology rule has removed.
+        edges: Edges of the space.
+        chosen: Per edge, the number of its operation, or None where the edge is open.
+        dropped: Numbers of the edges that edge pruning has removed.
+
+    Example:
+        >>> edges = (Edge("cell", 0, 1, ("skip", "conv")), Edge("cell", 1, 2, ("skip", "conv")))
+        >>> decisions = Decisions.none_yet(edges).decide(0, 1)
+        >>> decisions.open_edges
+        (1,)
+        >>> decisions.weights(torch.zeros(2, 2)).tolist()
+        [[0.0, 1.0], [0.5, 0.5]]
+        >>> decisions.decide(1, 0).architecture().operations
+        ('conv', 'skip')
     """
 
     edges: tuple[Edge, ...]
@@ -25,7 +35,7 @@ class Decisions:
 
     @classmethod
     def none_yet(cls, edges: tuple[Edge, ...]) -> "Decisions":
-        """All edges open."""
+        """Decisions with all edges open."""
         return cls(edges, (None,) * len(edges))
 
     @property
@@ -36,35 +46,48 @@ class Decisions:
     def decide(self, edge: int, operation: int) -> "Decisions":
         """The decisions with one more edge decided.
 
+        Args:
+            edge: Number of an open edge.
+            operation: Number of the operation that it keeps.
+
         Raises:
-            ValueError: the edge is decided already.
+            ValueError: The edge is decided already.
         """
         if self.chosen[edge] is not None:
             raise ValueError(f"edge {self.edges[edge].name} is decided already")
         return replace(self, chosen=(*self.chosen[:edge], operation, *self.chosen[edge + 1 :]))
 
     def drop(self, edge: int) -> "Decisions":
-        """The decisions without an edge.
+        """The decisions with one more edge dropped.
+
+        Args:
+            edge: Number of the edge.
 
         Raises:
-            ValueError: the edge is dropped already.
+            ValueError: The edge is dropped already.
         """
         if edge in self.dropped:
             raise ValueError(f"edge {self.edges[edge].name} is dropped already")
         return replace(self, dropped=self.dropped | {edge})
 
     def inputs(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        """By cell type and node, the edges that enter it and are not dropped, ascending."""
-        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        """By cell type and node, the numbers of the edges into it that are not dropped, ascending."""
+        inputs: dict[tuple[str, int], tuple[int, ...]] = {}
         for number, edge in enumerate(self.edges):
             node = edge.cell, edge.target
-            found[node] = (*found.get(node, ()), *(() if number in self.dropped else (number,)))
-        return found
+            inputs[node] = (*inputs.get(node, ()), *(() if number in self.dropped else (number,)))
+        return inputs
 
     def weights(self, alpha: Float[Tensor, "edges operations"]) -> Weights:
         """The softmax of every open edge's row of alpha, one-hot rows for the decided edges, zeros for dropped ones.
 
         Edges with fewer operations than the matrix has columns have zeros there. Gradients reach the open rows only.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`.
+
+        Returns:
+            The weight of every operation, `[edges, operations]`; the rows of edges that are not dropped sum to 1.
         """
         sizes = torch.tensor([len(edge.operations) for edge in self.edges])
         real = torch.arange(alpha.shape[1]) < sizes[:, None]
@@ -80,33 +103,43 @@ class Decisions:
         """The decided architecture; dropped edges have the operation `none`.
 
         Raises:
-            ValueError: an edge is still open.
+            ValueError: An edge is still open.
         """
         if self.open_edges:
             raise ValueError(f"{len(self.open_edges)} edge(s) still open")
         return Architecture(
             tuple(
-                NONE if place in self.dropped else edge.operations[number]
-                for place, (edge, number) in enumerate(zip(self.edges, self.chosen, strict=True))
-                if number is not None
+                NONE if number in self.dropped else edge.operations[operation]
+                for number, (edge, operation) in enumerate(zip(self.edges, self.chosen, strict=True))
+                if operation is not None
             )
         )
 
 
 def without(weights: Weights, edge: int, operation: int) -> Weights:
-    """Another matrix in which one operation is removed; the others keep their weights (DARTS-PT, section 4)."""
+    """A new matrix in which one operation is removed; the others keep their weights (DARTS-PT, section 4).
+
+    Example:
+        >>> without(torch.tensor([[0.25, 0.75]]), edge=0, operation=0).tolist()
+        [[0.0, 0.75]]
+    """
     changed = weights.clone()
     changed[edge, operation] = 0
     return changed
 
 
 def without_edge(weights: Weights, edge: int) -> Weights:
-    """Another matrix in which an edge carries nothing."""
+    """A new matrix in which all operations of an edge are removed, so that the edge contributes nothing."""
     return torch.cat([weights[:edge], torch.zeros_like(weights[edge])[None], weights[edge + 1 :]])
 
 
 def only(weights: Weights, edge: int, operation: int) -> Weights:
-    """Another matrix in which the edge is discretized: this operation with weight 1, the others removed."""
+    """A new matrix in which the edge is discretized: this operation with weight 1, the others removed.
+
+    Example:
+        >>> only(torch.tensor([[0.25, 0.75]]), edge=0, operation=0).tolist()
+        [[1.0, 0.0]]
+    """
     row = torch.zeros_like(weights[edge])
     row[operation] = 1
     return torch.cat([weights[:edge], row[None], weights[edge + 1 :]])

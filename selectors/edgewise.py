@@ -36,9 +36,9 @@ def decide_edges(
 
     Args:
         state: State to start from; usually nothing is decided.
-        score: How good each operation of an edge is.
-        order: Which edge comes next.
-        tune: What happens between two rounds.
+        score: Score of the operations of an edge; larger is better.
+        order: Order in which the edges are decided.
+        tune: Tuning of the supernet between two rounds.
         batches: Batches of images, or None. One is drawn for every round and is in the state while its edges are
             scored.
 
@@ -97,9 +97,9 @@ def decide_edges(
 
 
 def _scores_for_the_record(state: SearchState, score: Score, known: dict[int, Tensor]) -> dict[int, Tensor]:
-    """The scores of the open edges that are not known yet, where the task wants them in the record; else nothing.
+    """The missing scores of open edges, where the task records all scores; otherwise none.
 
-    The method does not need them, so they count as no evaluation and have a phase of their own.
+    The method does not need them, so they do not count as evaluations and have a phase of their own.
     """
     if not state.task.record_all_scores or state.candidate != 0:
         return {}
@@ -113,8 +113,20 @@ def best(scores: Tensor, edge_name: str) -> tuple[int, int]:
 
     NaN and infinite scores are never chosen: a singular kernel or a failed evaluation says nothing about an operation.
 
+    Args:
+        scores: One score per operation, `[operations of the edge]`.
+        edge_name: Name of the edge, for the message.
+
+    Returns:
+        The number of the operation, and the number of other operations with the same score.
+
     Raises:
         UndecidableEdge: No score is finite.
+
+    Example:
+        >>> import torch
+        >>> best(torch.tensor([0.5, torch.nan, 2.0, 2.0]), "0 -> 1")
+        (2, 1)
     """
     finite = {number: value for number, value in enumerate(scores.tolist()) if math.isfinite(value)}
     if not finite:

@@ -62,7 +62,7 @@ FORMER_SELECTORS = {
     "sdarts-rs": ("magnitude", "sdarts-rs"),
     "sdarts-rs-pt": ("darts-pt", "sdarts-rs"),
 }
-"""Names of selectors that were a selector and a supernet training in one: files and records of before have them."""
+"""Former names of a selector and a supernet training in one; older experiment files and records have them."""
 
 OrderName = Literal[
     "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
@@ -84,7 +84,7 @@ ScoreName = Annotated[str, _registered("scores")]
 
 
 class Settings(BaseModel):
-    """What all selectors have in common: immutable, checked settings.
+    """Base class of the selectors: immutable, checked settings.
 
     Attributes:
         needs: What the selector needs of the supernet.
@@ -98,14 +98,38 @@ class Settings(BaseModel):
 
 
 def initial_state(task: Task, candidate: int = 0) -> SearchState:
-    """The state in which nothing is decided; alpha is the task's, or uniform where it has none."""
+    """The state in which nothing is decided; alpha is the task's, or uniform where it has none.
+
+    Args:
+        task: The selection problem.
+        candidate: Number of the proposed candidate that is decided from this state, from 0.
+    """
     decisions = Decisions.none_yet(task.space.edges)
     alpha = uniform_alpha(decisions) if task.alpha is None else task.alpha
     return SearchState(task, decisions, alpha, candidate=candidate)
 
 
 def select_edgewise(task: Task, score: Score, order: OrderName, edge_score: EdgeScore) -> Selection:
-    """One pass of the loop without tuning, then the topology rule."""
+    """Decide all edges in one pass of the loop without tuning, then prune edges where the space requires it.
+
+    Args:
+        task: The selection problem.
+        score: Score of the operations of an edge.
+        order: Name of the order of the edges.
+        edge_score: Score of the edges into a node; unused in spaces without edge pruning.
+
+    Raises:
+        UndecidableEdge: All scores of an edge, or of the edges into a node, are NaN or infinite.
+
+    Example:
+        >>> from opselect.selectors.task import SearchImages
+        >>> from opselect.spaces.digits import digits
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> task = Task(digits201, SearchImages.halves(digits()), classes=10, seed=0)
+        >>> selection = select_edgewise(task, random_score, "reverse", random_edge_score)
+        >>> [step.edge for step in selection.steps]
+        [5, 4, 3, 2, 1, 0]
+    """
     state, steps = decide_edges(initial_state(task), score, ORDERS[order])
     state, pruning = prune_edges(state, edge_score)
     return Selection(state.decisions.architecture(), steps, pruning)
@@ -120,12 +144,12 @@ class Magnitude(Settings):
     needs: ClassVar[Needs] = LEARNT_ALPHA
 
     def __call__(self, task: Task) -> Selection:
-        """Read off alpha; the order of the edges does not matter."""
+        """Decide by alpha; the order of the edges does not matter."""
         return select_edgewise(task, alpha_strength, "fixed", strongest_operation)
 
 
 class DartsPT(Settings):
-    """DARTS-PT: keep the operation whose removal hurts the validation accuracy most, tune, go on to the next edge.
+    """DARTS-PT: keep the operation whose removal hurts the validation accuracy most, tune, continue with the next edge.
 
     Source: Wang et al., Rethinking Architecture Selection in Differentiable NAS, ICLR 2021, algorithm 1.
     """
@@ -133,7 +157,9 @@ class DartsPT(Settings):
     needs: ClassVar[Needs] = TRAINED_SUPERNET
 
     edge_order: OrderName = "random"
-    tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
+    tuning_epochs: int = Field(
+        default=5, ge=0, description="Epochs of supernet training between two decisions; 0 for none."
+    )
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
@@ -148,9 +174,9 @@ class DartsPT(Settings):
 
 
 class DiscretizationAccuracy(DartsPT):
-    """Keep the operation that gives the best validation accuracy when it is alone on its edge, tune, go on.
+    """Keep the operation that gives the best validation accuracy when it is alone on its edge, tune, continue.
 
-    Source: Wang et al., section 3.2, where this is the reference that alpha is compared with.
+    Source: Wang et al., section 3.2, where alpha is compared with this reference.
     """
 
     def __call__(self, task: Task) -> Selection:
@@ -160,11 +186,11 @@ class DiscretizationAccuracy(DartsPT):
 
 @dataclass(frozen=True)
 class ProxySearch:
-    """What a registered proxy, or a combination of several, is in a search: the plugs of the loop.
+    """The plugs of the loop for a registered proxy, or for a combination of several.
 
     Attributes:
         proxies: The proxies.
-        combination: How their scores become one; None where there is only one proxy.
+        combination: Rule that makes one score of theirs; None where there is only one proxy.
         score: Score of the operations of an edge.
         edge_score: Score of the edges into a node.
     """
@@ -175,25 +201,29 @@ class ProxySearch:
     edge_score: EdgeScore
 
     @classmethod
-    def of(cls, name: str, question: Callable[[SupernetMetric], Score]) -> "ProxySearch":
+    def of(cls, name: str, score_by: Callable[[SupernetMetric], Score]) -> "ProxySearch":
         """The plugs for a registered name.
 
         Args:
             name: Name of a proxy or a combination.
-            question: What is asked about a proxy: `perturbation` or `discretization`.
+            score_by: `perturbation` or `discretization`, which makes a score of a proxy.
         """
         combination: Combination | None = None
         if name in registry.names("combinations"):
             combination = registry.load("combinations", name)
         proxies = tuple(registry.load("proxies", proxy) for proxy in (combination.proxies if combination else (name,)))
-        scores = tuple(question(proxy_metric(proxy)) for proxy in proxies)
+        scores = tuple(score_by(proxy_metric(proxy)) for proxy in proxies)
         edge_scores = tuple(removal(proxy_metric(proxy)) for proxy in proxies)
         if combination is None:
             return cls(proxies, None, scores[0], edge_scores[0])
         return cls(proxies, combination, JointScore(scores, combination), ranked_removals(edge_scores, combination))
 
     def rank(self, sums: Sequence[Sequence[float]]) -> list[float]:
-        """One score per network from the score of each proxy, `[networks, proxies]`."""
+        """One score per network, larger is better.
+
+        Args:
+            sums: Sums of the proxies over the validation batches, `[networks, proxies]`.
+        """
         if self.combination is None:
             return [score for (score,) in sums]
         combined: list[float] = self.combination.combine(np.array(sums)).tolist()
@@ -201,7 +231,7 @@ class ProxySearch:
 
 
 class ZeroCostPT(Settings):
-    """Zero-Cost-PT: perturbation with a proxy on the untrained supernet, several candidates, the best by the proxy.
+    """Zero-Cost-PT: perturbation with a proxy on the untrained supernet; of several candidates, the proxy's best.
 
     The candidates share the supernet's initial parameters and differ in alpha's random start, edge order and batches.
     The proxy may be a combination of several; then the operations of all open edges are ranked together, and so are the
@@ -213,13 +243,13 @@ class ZeroCostPT(Settings):
     needs: ClassVar[Needs] = INITIAL_SUPERNET
     proxy: ProxyName = "nwot"
     edge_order: OrderName = "random"
-    candidates: int = Field(default=10, ge=1, description="N, the number of proposals")
-    validation_batches: int = Field(default=100, ge=1, description="V, batches that a distinct candidate is scored on")
-    batch_size: int = Field(default=256, ge=2, description="images a batch")
+    candidates: int = Field(default=10, ge=1, description="N, the number of proposals.")
+    validation_batches: int = Field(default=100, ge=1, description="V, the number of batches per distinct candidate.")
+    batch_size: int = Field(default=256, ge=2, description="Images per batch.")
 
     def __call__(self, task: Task) -> Selection:
-        """Propose N candidates, validate the distinct ones on V batches, keep the best."""
-        search = ProxySearch.of(self.proxy, self._question)
+        """Propose N candidates, validate the distinct ones on V batches, select the best."""
+        search = ProxySearch.of(self.proxy, self._score_by)
         proposals = [self._propose(task, search, candidate) for candidate in range(self.candidates)]
         distinct = list(dict.fromkeys(proposal.architecture for proposal in proposals))
         validated = self._validate(task, search, distinct)
@@ -230,11 +260,11 @@ class ZeroCostPT(Settings):
             candidates=tuple((proposal.architecture, validated[proposal.architecture]) for proposal in proposals),
         )
 
-    def _question(self, metric: SupernetMetric) -> Score:
+    def _score_by(self, metric: SupernetMetric) -> Score:
         return perturbation(metric)
 
     def _propose(self, task: Task, search: ProxySearch, candidate: int) -> Selection:
-        """One pass of the loop with a random start of alpha, an edge order and batches of its own."""
+        """Propose one architecture: one pass of the loop with its own initial alpha, edge order and batches."""
         state = initial_state(task, candidate)
         state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
         batches = self._batches(task, "proxy batches", candidate)
@@ -274,15 +304,16 @@ class ZeroCostDisc(ZeroCostPT):
     Source: Xiang et al., section 4 (disc-zc in the published logs).
     """
 
-    def _question(self, metric: SupernetMetric) -> Score:
+    def _score_by(self, metric: SupernetMetric) -> Score:
         return discretization(metric)
 
 
 class TENAS(ZeroCostPT):
     """TE-NAS style: keep the operation that the conditioning and the linear regions need most, over all edges.
 
-    One proposal, the edge with the highest rank sum first, scores taken anew after every decision. TE-NAS itself prunes
-    the least important operation of every edge in each round; the published Zero-Cost-PT code compares with this form.
+    One proposal, the edge with the highest rank sum first, scores computed again after every decision. TE-NAS itself
+    prunes the least important operation of every edge in each round; the published Zero-Cost-PT code compares with this
+    form.
 
     Source: Chen et al., TE-NAS, ICLR 2021, section 4; the variant `tenas` of the published Zero-Cost-PT code, which
     however decides among the operations of the first open edge only.
@@ -290,11 +321,11 @@ class TENAS(ZeroCostPT):
 
     proxy: ProxyName = "te_nas"
     edge_order: OrderName = "global-op-iter"
-    candidates: int = Field(default=1, ge=1, description="N, the number of proposals")
+    candidates: int = Field(default=1, ge=1, description="N, the number of proposals.")
 
 
 class Random(Settings):
-    """Every operation of every edge equally likely: the floor."""
+    """Every operation of every edge equally likely: the baseline."""
 
     def __call__(self, task: Task) -> Selection:
         """Decide by random scores."""
@@ -302,7 +333,7 @@ class Random(Settings):
 
 
 class BestAccuracy(Settings):
-    """Oracle: the operation that the best architecture of the table has, given the decided edges; the ceiling.
+    """Oracle: the operation that the table's best architecture has, given the decided edges; the upper bound.
 
     It reads validation accuracies only. Source: Xiang et al., section 3.
     """
@@ -332,9 +363,9 @@ class AverageAccuracy(Settings):
 
 
 class ByScore(Settings):
-    """Keep the operation with the best registered score: a new method in an experiment for the price of its score.
+    """Keep the operation with the best registered score, so that a new method needs no more than its score.
 
-    Where a topology rule drops edges, the edges with the best-scored operations stay.
+    In spaces with edge pruning, every node keeps the edges with the best-scored operations.
     """
 
     score: ScoreName
@@ -346,15 +377,15 @@ class ByScore(Settings):
         registered: RegisteredScore = registry.load("scores", self.score)
         return registered
 
-    # What the score needs is known when its name is, hence properties where the other selectors have constants.
+    # These depend on the name of the score, hence properties where the other selectors have constants.
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """As the score needs it."""
+        """The needs of the score."""
         return self.registered.needs
 
     @property
     def oracle(self) -> bool:  # type: ignore[override]
-        """As the score is."""
+        """Whether the score reads the validation accuracies of the table."""
         return self.registered.oracle
 
     def __call__(self, task: Task) -> Selection:

@@ -1,4 +1,4 @@
-"""In which order the edges are decided.
+"""Orders in which the edges are decided.
 
 Sources: Xiang et al. (arXiv 2106.06799) name fixed, random and four global orders. In the published code both "once"
 variants amount to the reverse order, because the ranking is computed and then not used; here all four are what the
@@ -24,7 +24,8 @@ class Ranking:
 
     Attributes:
         edges: Edge numbers.
-        scores: By edge number, scores that making the ranking has cost already and that still hold.
+        scores: By edge number, scores that were computed for the ranking and are still valid when the edges are
+            decided.
     """
 
     edges: tuple[int, ...]
@@ -99,5 +100,5 @@ ORDERS = {
     "global-edge-iter": Order(_by_scores(_average, keep_scores=True), every_step=True),
     "global-edge-once": Order(_by_scores(_average, keep_scores=False)),
 }
-"""Orders by name. `fixed` is from input to output; `global-op-*` go by the best operation of an edge, `global-edge-*`
+"""Orders by name. `fixed` is from input to output; `global-op-*` rank by the best operation of an edge, `global-edge-*`
 by its average; `iter` ranks again at every step, `once` only at the start."""

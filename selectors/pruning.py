@@ -1,4 +1,4 @@
-"""The topology rule of the DARTS spaces: of the edges that enter a node, the few that are missed most stay."""
+"""Edge pruning in the DARTS spaces: every node keeps the few best-scored of the edges that enter it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,20 +17,30 @@ from opselect.spaces.space import NONE
 
 
 def removal(metric: SupernetMetric) -> EdgeScore:
-    """Minus the quality of the supernet without the edge: the best edge is the one that is missed most.
+    """Minus the metric of the supernet without the edge: the best edge is the one that is missed most.
+
+    Args:
+        metric: Metric of the supernet, of which larger values are better.
 
     Source: Wang et al. (arXiv 2108.04392), algorithm 2.
     """
 
     def score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
-        found = metric(state, [without_edge(state.weights, edge) for edge in edges])
-        return {edge: -value for edge, value in zip(edges, found, strict=True)}
+        values = metric(state, [without_edge(state.weights, edge) for edge in edges])
+        return {edge: -value for edge, value in zip(edges, values, strict=True)}
 
     return score
 
 
 def strongest_operation(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
     """The largest weight of an operation of the edge other than `none`.
+
+    Args:
+        state: State of the search.
+        edges: Numbers of the edges into one node.
+
+    Returns:
+        By edge number, the largest entry of its row of softmax(alpha).
 
     Source: Liu et al., DARTS, ICLR 2019, section 2.4.
     """
@@ -46,9 +56,12 @@ def strongest_operation(state: SearchState, edges: tuple[int, ...]) -> dict[int,
 
 
 def best_operation(score: Score) -> EdgeScore:
-    """An edge is as good as its best operation other than `none` looks while nothing is decided.
+    """The score of the best operation of the edge other than `none`, computed as if nothing were decided.
 
-    DARTS's rule (`strongest_operation`) with any score in the place of alpha.
+    DARTS's rule (`strongest_operation`) with any score in place of alpha.
+
+    Args:
+        score: Score of operations; values that are not finite do not count.
     """
 
     def strength(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
@@ -71,10 +84,15 @@ def best_operation(score: Score) -> EdgeScore:
 
 
 def ranked_removals(scores: Sequence[EdgeScore], combination: Combination) -> EdgeScore:
-    """Several scores as one, by their ranks among the edges of the node."""
+    """Several scores as one, by their ranks among the edges of the node.
+
+    Args:
+        scores: One score of edges for each of the combination's proxies.
+        combination: Rule that makes one score of them.
+    """
 
     def score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
-        columns = [part(state, edges) for part in scores]
+        columns = [proxy_score(state, edges) for proxy_score in scores]
         combined = combination.combine(np.array([[column[edge] for column in columns] for edge in edges]))
         return dict(zip(edges, combined.tolist(), strict=True))
 
@@ -82,16 +100,16 @@ def ranked_removals(scores: Sequence[EdgeScore], combination: Combination) -> Ed
 
 
 def no_edge_score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
-    """Of the oracles: a table says nothing about edges.
+    """The edge score of the oracles, which have none: a table has no accuracies of single edges.
 
     Raises:
-        MissingIngredient: always.
+        MissingIngredient: Always.
     """
     raise MissingIngredient(f"the oracles cannot say which edges to keep, as {state.task.space.name} asks")
 
 
 def random_edge_score(state: SearchState, edges: tuple[int, ...]) -> dict[int, float]:
-    """Random numbers that depend on the trial's seed and what is decided."""
+    """Random numbers that depend on the trial's seed, the decisions and the dropped edges."""
     generator = state.task.numpy_generator("random edge score", state.decisions.chosen, sorted(state.decisions.dropped))
     return dict(zip(edges, generator.random(len(edges)).tolist(), strict=True))
 
@@ -102,20 +120,26 @@ def prune_edges(
     tune: Tune = leave_as_it_is,
     batches: Iterator[LabelledImages] | None = None,
 ) -> tuple[SearchState, tuple[PruningStep, ...]]:
-    """Drop edges until no node has more inputs than the space allows; nothing happens where it allows all.
+    """Drop edges until no node has more inputs than the space allows; in spaces without edge pruning do nothing.
 
-    Nodes come in random order, one of every type of cell at a time. In a node the worst edge goes, the others are
-    scored again, and so on. An edge that was dropped stays dropped while its node is decided; the published code scores
-    the others as if it were still there.
+    Nodes come in random order, one of every type of cell at a time. In a node the worst edge is dropped, the others are
+    scored again, and so on. A dropped edge stays dropped while its node is decided; the published code scores the
+    others as if it were still there.
 
     Args:
-        state: with all operations decided.
-        score: how good each edge into a node is.
-        tune: what happens before each round of nodes.
-        batches: one is drawn for each round and lies in the state.
+        state: State with all operations decided.
+        score: Score of the edges into a node; larger is better.
+        tune: Tuning of the supernet before each round of nodes.
+        batches: Batches of images, or None. One is drawn for every round and is in the state while its edges are
+            scored.
+
+    Returns:
+        The state with the edges dropped, and one step per node that had too many.
 
     Raises:
-        UndecidableEdge: of a node's edges, none has a finite score.
+        UndecidableEdge: None of the edges into a node has a finite score.
+
+    Source: Wang et al. (arXiv 2108.04392), algorithm 2.
     """
     limit = state.task.space.inputs_per_node
     if limit is None:
@@ -124,7 +148,7 @@ def prune_edges(
     generator = state.task.numpy_generator("node order", state.candidate)
     crowded = [node for node, edges in state.decisions.inputs().items() if len(edges) > limit]
     waiting = {
-        cell: [crowded[place] for place in generator.permutation(len(crowded)) if crowded[place][0] == cell]
+        cell: [crowded[index] for index in generator.permutation(len(crowded)) if crowded[index][0] == cell]
         for cell in dict.fromkeys(cell for cell, _ in crowded)
     }
     steps: list[PruningStep] = []
@@ -135,12 +159,12 @@ def prune_edges(
             state = replace(state, batch=next(batches))
         for nodes in waiting.values():
             if nodes:
-                state, step = _decide_node(state, score, nodes.pop(0), limit)
+                state, step = _prune_node(state, score, nodes.pop(0), limit)
                 steps.append(step)
     return state, tuple(steps)
 
 
-def _decide_node(
+def _prune_node(
     state: SearchState, score: EdgeScore, node: tuple[str, int], limit: int
 ) -> tuple[SearchState, PruningStep]:
     rounds: list[dict[int, float]] = []
@@ -152,7 +176,7 @@ def _decide_node(
         finite = {edge: value for edge, value in scores.items() if math.isfinite(value)}
         if not finite:
             raise UndecidableEdge(f"cell {node[0]}, node {node[1]}: none of its edges has a finite score: {scores}")
-        # Of equally bad edges the last one goes, as in the published code.
+        # Of equally bad edges the last one is dropped, as in the published code.
         worst = min(sorted(finite, reverse=True), key=lambda edge: finite[edge])
         rounds.append(scores)
         dropped.append(worst)

@@ -1,7 +1,7 @@
-"""What makes an operation good: every score is a few lines, and a larger score is a better operation.
+"""Scores of operations: each is a few lines, and a larger score is a better operation.
 
-Perturbation and discretization are two questions about a *quality* of the supernet under given weights. Its validation
-accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-Disc.
+Perturbation and discretization turn a metric of the supernet under given weights into a score. With its validation
+accuracy they are those of DARTS-PT and disc-acc, with a proxy those of Zero-Cost-PT and Zero-Cost-Disc.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +22,10 @@ from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.space import NONE, Weights
 
 SupernetMetric: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
-"""`(state, several weights) -> how good the supernet is under each of them`, larger is better."""
+"""`(state, several weight matrices) -> the metric of the supernet under each of them`, larger is better."""
 
 ACCURACY_BATCH = 256
+"""Target number of images per batch when accuracy is measured; batches are made equally large."""
 
 
 class MissingIngredient(ValueError):
@@ -34,7 +35,14 @@ class MissingIngredient(ValueError):
 def alpha_strength(state: SearchState, edge: int) -> Tensor:
     """The softmax of alpha (DARTS, Liu et al. 2019, section 2.2).
 
-    Where a topology rule drops edges, `none` is no choice and has minus infinity (section 2.4).
+    In spaces with edge pruning, `none` is no choice and has minus infinity (section 2.4).
+
+    Args:
+        state: State of the search.
+        edge: Number of an open edge.
+
+    Returns:
+        One score per operation, `[operations of the edge]`.
     """
     strength = state.weights[edge, : _operations(state, edge)]
     names = state.decisions.edges[edge].operations
@@ -45,9 +53,27 @@ def alpha_strength(state: SearchState, edge: int) -> Tensor:
 
 
 def perturbation(metric: SupernetMetric) -> Score:
-    """Minus the quality of the supernet without the operation: the best operation is the one that is missed most.
+    """Minus the metric of the supernet without the operation: the best operation is the one that is missed most.
+
+    Args:
+        metric: Metric of the supernet, of which larger values are better.
+
+    Returns:
+        The score, which evaluates the metric once per operation of an edge.
 
     Sources: Wang et al. (arXiv 2108.04392), section 4; Xiang et al. (arXiv 2106.06799), section 4.
+
+    Example:
+        With the weight of the third operation as metric, the third operation is the one that is missed:
+
+        >>> from opselect.selectors.methods import initial_state
+        >>> from opselect.selectors.task import SearchImages, Task
+        >>> from opselect.spaces.digits import digits
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> state = initial_state(Task(digits201, SearchImages.halves(digits()), classes=10, seed=0))
+        >>> score = perturbation(lambda state, matrices: [float(weights[0, 2]) for weights in matrices])
+        >>> int(score(state, 0).argmax())
+        2
     """
 
     def score(state: SearchState, edge: int) -> Tensor:
@@ -58,7 +84,16 @@ def perturbation(metric: SupernetMetric) -> Score:
 
 
 def discretization(metric: SupernetMetric) -> Score:
-    """The quality of the supernet with nothing but the operation on its edge (Wang et al., section 3.2; disc-zc)."""
+    """The metric of the supernet with only the operation on its edge.
+
+    Args:
+        metric: Metric of the supernet, of which larger values are better.
+
+    Returns:
+        The score, which evaluates the metric once per operation of an edge.
+
+    Sources: Wang et al. (arXiv 2108.04392), section 3.2; `disc-zc` in the published code of Xiang et al.
+    """
 
     def score(state: SearchState, edge: int) -> Tensor:
         alone = [only(state.weights, edge, operation) for operation in range(_operations(state, edge))]
@@ -68,36 +103,58 @@ def discretization(metric: SupernetMetric) -> Score:
 
 
 def validation_accuracy(state: SearchState, weights: Sequence[Weights]) -> list[float]:
-    """Percent of the alpha half that the supernet classifies correctly, under each of several weights.
+    """Percent of the search-validation split that the supernet classifies correctly under each weight matrix.
 
     Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
     supernet. Unlike there, measuring does not change the running statistics.
+
+    Args:
+        state: State of the search.
+        weights: Weight matrices, each `[edges, operations]`.
+
+    Raises:
+        MissingIngredient: The task has no supernet.
     """
     return accuracies(_supernet(state), weights, state.task.images.val_split)
 
 
 @torch.no_grad()
 def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: LabelledImages) -> list[float]:
-    """Percent of correctly classified images under each of several weights, in one pass over the images.
+    """Percent of correctly classified images under each of several weight matrices, in one pass over the images.
 
-    With batch statistics; the supernet is left exactly as it was.
+    Batch norm uses the statistics of each batch; the supernet is left exactly as it was.
+
+    Args:
+        supernet: From images `[batch, channels, height, width]` and weights to logits `[batch, classes]`.
+        weights: Weight matrices, each `[edges, operations]`.
+        images: Images on the device of the supernet.
+
+    Returns:
+        One accuracy per weight matrix, percent.
     """
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
     correct = torch.zeros(len(weights), dtype=torch.int64, device=images.labels.device)
-    parts = max(1, round(len(images) / ACCURACY_BATCH))
-    for chosen in torch.arange(len(images)).tensor_split(parts):
-        part = images[chosen]
-        for number, each in enumerate(weights):
-            logits = functional_call(supernet, buffers, (part.images, each))
-            correct[number] += (logits.argmax(1) == part.labels).sum()
+    batches = max(1, round(len(images) / ACCURACY_BATCH))
+    for chosen in torch.arange(len(images)).tensor_split(batches):
+        batch = images[chosen]
+        for number, matrix in enumerate(weights):
+            logits = functional_call(supernet, buffers, (batch.images, matrix))
+            correct[number] += (logits.argmax(1) == batch.labels).sum()
     supernet.train(was_training)
     return [100 * count / len(images) for count in correct.tolist()]
 
 
 def proxy_metric(proxy: Proxy) -> SupernetMetric:
-    """The proxy of the supernet under each of several weights, on the batch of the step."""
+    """The proxy of the supernet under each of several weight matrices, on the batch of the step.
+
+    Args:
+        proxy: Zero-cost proxy, `(network, batch) -> float`; larger is better.
+
+    Returns:
+        The metric. It raises `MissingIngredient` for a state without a batch and for a task without a supernet.
+    """
 
     def metric(state: SearchState, weights: Sequence[Weights]) -> list[float]:
         if state.batch is None:
@@ -111,18 +168,19 @@ def proxy_metric(proxy: Proxy) -> SupernetMetric:
 class JointScore:
     """Several scores as one, by their ranks among the operations of all open edges.
 
-    So the score of one edge costs those of all open edges; `score_edges` gets all that it needs at once.
+    So the score of one edge costs those of all open edges; `score_edges` computes them once for all edges that it
+    returns.
 
     Attributes:
         scores: One score for each of the combination's proxies.
-        combination: How they become one.
+        combination: Rule that makes one score of them.
     """
 
     scores: tuple[Score, ...]
     combination: Combination
 
     def of_open_edges(self, state: SearchState) -> dict[int, Tensor]:
-        """By number of every open edge, one score per operation."""
+        """By number of every open edge, one score per operation, `[operations of the edge]`."""
         edges = state.decisions.open_edges
         columns = [torch.cat([score(state, edge) for edge in edges]) for score in self.scores]
         combined = torch.from_numpy(self.combination.combine(torch.stack(columns, dim=1).numpy()))
@@ -135,7 +193,16 @@ class JointScore:
 
 
 def score_edges(score: Score, state: SearchState, edges: Iterable[int]) -> dict[int, Tensor]:
-    """By number of each of some open edges, the scores of its operations."""
+    """Scores of the operations of some open edges.
+
+    Args:
+        score: Score to evaluate.
+        state: State of the search.
+        edges: Numbers of open edges.
+
+    Returns:
+        By edge number, one score per operation, `[operations of the edge]`.
+    """
     if isinstance(score, JointScore):
         of_all = score.of_open_edges(state)
         return {edge: of_all[edge] for edge in edges}
@@ -143,7 +210,7 @@ def score_edges(score: Score, state: SearchState, edges: Iterable[int]) -> dict[
 
 
 def random_score(state: SearchState, edge: int) -> Tensor:
-    """Random numbers that depend on the trial's seed, the edge and what is decided: the floor of every comparison."""
+    """Random numbers that depend on the trial's seed, the edge and the decisions: the baseline of every comparison."""
     generator = numpy_generator("random score", state.task.space.name, state.task.seed, edge, state.decisions.chosen)
     return torch.from_numpy(generator.random(_operations(state, edge)))
 
@@ -164,25 +231,37 @@ def table_scores(
     edge: int,
     summary: Literal["best-acc", "avg-acc"],
 ) -> Tensor:
-    """How good the operations of an edge are by a table, given the decided edges; missing accuracies are left out.
+    """Oracle scores of the operations of an edge: a summary of the accuracies of all architectures that have them.
 
     Args:
-        accuracies: in the order of the space's `enumerate`, NaN where missing.
-        decisions: what is decided; only architectures that agree with it count.
-        edge: an open edge.
-        summary: the largest or the mean accuracy of the architectures with an operation.
+        accuracies: Accuracies in the order of the space's `enumerate`, percent; NaN where missing, which is left out.
+        decisions: Decisions made so far; only architectures that agree with them count.
+        edge: Number of an open edge.
+        summary: The largest (`best-acc`) or the mean (`avg-acc`) accuracy of the architectures with an operation.
+
+    Returns:
+        One score per operation, `[operations of the edge]`, percent.
 
     Source: Xiang et al. (arXiv 2106.06799), section 3; here conditioned on the decided edges.
+
+    Example:
+        Two edges with two operations each, of which the second one is undecided:
+
+        >>> from opselect.spaces.space import Edge
+        >>> edges = tuple(Edge("cell", node, node + 1, ("skip", "conv")) for node in range(2))
+        >>> decisions = Decisions.none_yet(edges).decide(0, 1)
+        >>> table_scores(np.array([90.0, 91.0, 92.0, 93.0]), decisions, 1, "best-acc").tolist()
+        [92.0, 93.0]
     """
-    # Enumeration is the product of the edges' operations, so the table is an array with one axis an edge.
-    grid = accuracies.reshape([len(each.operations) for each in decisions.edges])
+    # Enumeration is the product of the edges' operations, so the table is an array with one axis per edge.
+    grid = accuracies.reshape([len(space_edge.operations) for space_edge in decisions.edges])
     decided = tuple(slice(None) if chosen is None else slice(chosen, chosen + 1) for chosen in decisions.chosen)
     others = tuple(axis for axis in range(grid.ndim) if axis != edge)
     summarize = np.nanmax if summary == "best-acc" else np.nanmean
     return torch.from_numpy(np.asarray(summarize(grid[decided], axis=others), dtype=np.float64))
 
 
-# What is registered: usable in an experiment by `by-score`, exactly as a stranger's score is.
+# Registered scores: an experiment uses them with `by-score`, exactly like those of a plug-in.
 ALPHA = RegisteredScore(alpha_strength, LEARNT_ALPHA)
 PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), TRAINED_SUPERNET)
 DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), TRAINED_SUPERNET)

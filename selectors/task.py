@@ -1,4 +1,4 @@
-"""What a selector is given, and what it returns."""
+"""The inputs of a selector, the state of its search, and its result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -54,10 +54,10 @@ class SearchImages:
     """The two halves of the training images, as DARTS uses them; nothing else is visible to a search.
 
     Attributes:
-        train_split: what the supernet's parameters are trained on, and what zero-cost batches are drawn from.
-        val_split: what alpha is trained on and validation accuracy is measured on.
-        crop_padding: pixels of padding for random crops in training, 0 for none.
-        flip: whether training mirrors images at random.
+        train_split: Images that the supernet's parameters are trained on and that zero-cost batches are drawn from.
+        val_split: Images that alpha is trained on and that validation accuracy is measured on.
+        crop_padding: Padding for random crops in training, in pixels; 0 for no crops.
+        flip: Whether training mirrors images at random.
     """
 
     train_split: LabelledImages
@@ -67,7 +67,18 @@ class SearchImages:
 
     @classmethod
     def halves(cls, data: ImageData, device: str = "cpu") -> "SearchImages":
-        """The first and the second half of the training images, not shuffled, as in the published code."""
+        """Split the training images into their first and their second half, not shuffled, as in the published code.
+
+        Args:
+            data: Images of the experiment.
+            device: Device that both halves are moved to.
+
+        Example:
+            >>> from opselect.spaces.digits import digits
+            >>> images = SearchImages.halves(digits())
+            >>> len(digits().train) == len(images.train_split) + len(images.val_split)
+            True
+        """
         train, middle = data.train.to(device), len(data.train) // 2
         return cls(train[:middle], train[middle:], data.crop_padding, data.flip)
 
@@ -108,21 +119,21 @@ class ShuffledBatches:
 
 @dataclass(frozen=True)
 class Task:
-    """One selection problem: everything is here, and nothing else may be read.
+    """One selection problem: all that a selector may read.
 
     Attributes:
-        space: what is decided about.
-        images: the two halves of the training images.
-        classes: number of classes.
-        seed: the trial's seed; every stream of random numbers is derived from it and from its purpose, so that all
+        space: Search space.
+        images: The two halves of the training images.
+        classes: Number of classes.
+        seed: Seed of the trial; every stream of random numbers is derived from it and from its purpose, so that all
             selectors with one seed see the same edge orders and batches.
-        supernet: in the state that the selector asked for; it belongs to this trial alone.
-        alpha: architecture parameters, `[edges, operations]`.
-        valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
+        supernet: Supernet in the state that the selector needs; no other trial has this one. None where it needs none.
+        alpha: Architecture parameters, `[edges, operations]`; None where no supernet training has learnt them.
+        valid_accuracies: Validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
-        training: how the supernet was trained: how alpha is read, and what tuning does.
-        costs: where costs are written.
-        record_all_scores: whether to score every open edge at every step for the report, not just the edge to decide.
+        training: Training of the supernet, which defines how alpha is read and what tuning does.
+        costs: Costs of the trial; the selector adds its own.
+        record_all_scores: Whether to score every open edge at every step for the report, not just the edge to decide.
     """
 
     space: SearchSpace
@@ -147,14 +158,14 @@ class Task:
 
 @dataclass(frozen=True)
 class SearchState:
-    """Where a search stands: what a score may look at.
+    """The state of a search: all that a score may read.
 
     Attributes:
-        task: the problem.
-        decisions: what is decided so far.
-        alpha: architecture parameters now.
-        batch: the images of this step, for proxies; all operations scored in one step see the same ones.
-        candidate: which of the proposed candidates is being decided.
+        task: The selection problem.
+        decisions: Decisions made so far.
+        alpha: Present architecture parameters, `[edges, operations]`.
+        batch: Images of this step, for proxies; all operations scored in one step see the same ones.
+        candidate: Number of the proposed candidate that is being decided, from 0.
     """
 
     task: Task
@@ -165,26 +176,34 @@ class SearchState:
 
     @property
     def weights(self) -> Weights:
-        """The weight of every operation: as the training reads alpha on open edges, one-hot on decided ones."""
+        """Weights `[edges, operations]`: as the training reads alpha on open edges, one-hot on decided ones."""
         return self.task.training.weights(self.alpha, self.decisions).detach()
 
     def decide(self, edge: int, operation: int) -> "SearchState":
-        """The state with one more edge decided."""
+        """The state with one more edge decided.
+
+        Args:
+            edge: Number of an open edge.
+            operation: Number of the operation that it keeps.
+
+        Raises:
+            ValueError: The edge is decided already.
+        """
         return replace(self, decisions=self.decisions.decide(edge, operation))
 
 
 Score: TypeAlias = Callable[[SearchState, int], Tensor]
-"""`(state, edge number) -> one score an operation`, `[operations of the edge]`; larger is better."""
+"""`(state, edge number) -> one score per operation`, `[operations of the edge]`; larger is better."""
 
 
 @dataclass(frozen=True)
 class RegisteredScore:
-    """A score with what it needs: what stands under a name in the group `opselect.scores`.
+    """A score with its needs, as registered in the group `opselect.scores`.
 
     Attributes:
-        score: the score itself.
-        needs: what it needs of the supernet.
-        oracle: whether it reads the validation accuracies of the table.
+        score: The score itself.
+        needs: What it needs of the supernet.
+        oracle: Whether it reads the validation accuracies of the table.
     """
 
     score: Score
@@ -192,7 +211,7 @@ class RegisteredScore:
     oracle: bool = False
 
     def __call__(self, state: SearchState, edge: int) -> Tensor:
-        """One score an operation of the edge."""
+        """One score per operation of the edge, `[operations of the edge]`; larger is better."""
         return self.score(state, edge)
 
 
@@ -201,11 +220,11 @@ class Step:
     """One decision.
 
     Attributes:
-        edge: number of the decided edge.
-        operation: number of the chosen operation.
-        scores: by edge number, the scores of its operations before the decision, larger is better. The decided edge is
+        edge: Number of the decided edge.
+        operation: Number of the chosen operation.
+        scores: By edge number, the scores of its operations before the decision, larger is better. The decided edge is
             always there; the other open edges are there if the order or the task's `record_all_scores` scored them.
-        tied: how many other operations had the winning score; the first one is kept.
+        tied: Number of other operations with the winning score; the first one is chosen.
     """
 
     edge: int
@@ -215,18 +234,18 @@ class Step:
 
 
 EdgeScore: TypeAlias = Callable[[SearchState, tuple[int, ...]], dict[int, float]]
-"""`(state, numbers of the edges into one node) -> one score an edge`; larger is better."""
+"""`(state, numbers of the edges into one node) -> one score per edge, by its number`; larger is better."""
 
 
 @dataclass(frozen=True)
 class PruningStep:
-    """Which edges into a node were dropped.
+    """The edges into one node that were dropped.
 
     Attributes:
-        cell: type of the cell.
-        node: its number.
-        dropped: edge numbers, in the order in which they went.
-        scores: of the edges that were left before each of them went, by edge number, larger is better.
+        cell: Type of the cell.
+        node: Number of the node.
+        dropped: Edge numbers, in the order in which the edges were dropped.
+        scores: Before each drop, the scores of the remaining edges by edge number; larger is better.
     """
 
     cell: str
@@ -237,13 +256,14 @@ class PruningStep:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a selector returns.
+    """The result of a selector.
 
     Attributes:
-        architecture: the selected one.
-        steps: how its operations were decided, in order.
-        pruning: how its edges were, in order; empty in spaces that keep all edges.
-        candidates: every proposed architecture in order of proposal, with its validation score; empty without a pool.
+        architecture: The selected architecture.
+        steps: Decisions about operations, in their order.
+        pruning: Decisions about edges, in their order; empty in spaces without edge pruning.
+        candidates: Every proposed architecture in order of proposal, with its validation score, None where it was the
+            only distinct one; empty for methods that do not propose several.
     """
 
     architecture: Architecture
@@ -254,13 +274,13 @@ class Selection:
 
 @runtime_checkable
 class Selector(Protocol):
-    """A method: settings as fields, the choice as a call."""
+    """A selection method: settings as fields, the selection as a call."""
 
     @property
     def needs(self) -> Needs:
-        """What it needs of the supernet."""
+        """What the method needs of the supernet."""
         ...
 
     def __call__(self, task: Task) -> Selection:
-        """Decide every edge."""
+        """Decide every edge of the task's space."""
         ...

@@ -4,12 +4,16 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {"spaces": {"spaces"}, "selectors": {"spaces", "selectors"}, "bench": {"spaces", "selectors", "bench"}}
+
+FLOORS = ("runs", "evaluation", "experiment", "storage", "runtime")
+"""Rooms of the harness; each imports those that come after it, and no other one."""
 
 
 def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -18,19 +22,35 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     )
 
 
+def imported_modules(path: Path) -> Iterator[str]:
+    """Names of the modules that a file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_imports_run_from_bench_to_selectors_to_spaces(folder: str) -> None:
     files = list((ROOT / folder).rglob("*.py"))
     assert files
     for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for module in modules:
-                first, _, rest = module.partition(".")
-                assert first not in ALLOWED, f"{path}: import opselect.{module} instead"
-                if first == "opselect":
-                    assert rest.partition(".")[0] in ALLOWED[folder], f"{path} imports {module}"
+        for module in imported_modules(path):
+            first, _, rest = module.partition(".")
+            assert first not in ALLOWED, f"{path}: import opselect.{module} instead"
+            if first == "opselect":
+                assert rest.partition(".")[0] in ALLOWED[folder], f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_the_rooms_of_a_run_import_no_room_above_them(room: str) -> None:
+    files = list((ROOT / "bench" / room).rglob("*.py"))
+    assert files
+    for path in files:
+        for module in imported_modules(path):
+            if module.startswith("opselect.bench"):
+                assert module.split(".")[2] in FLOORS[FLOORS.index(room) :], f"{path} imports {module}"
 
 
 def test_pythons_own_selectors_module_wins_in_the_root() -> None:

@@ -101,7 +101,7 @@ def train(
     changes = dict(parse_setting(text, "epochs=60") for text in settings or [])
     choice: NetworkChoice = checked_settings(NetworkChoice, sizes | changes, "train, --set")
     chosen = format_genotype(trainings.genotype_named(genotype))
-    networks = trainings.describe(space, [chosen], images, training_images, choice, device)
+    networks = trainings.describe_networks(space, [chosen], images, training_images, choice, device)
     pool = workers_of(workers, backend, scheduler)
     with progress_bars() as progress:
         records = trainings.train_all(

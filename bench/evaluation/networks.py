@@ -1,4 +1,4 @@
-"""Training selected networks from scratch, over seeds: what the DARTS papers report of a genotype."""
+"""Training selected networks from scratch over several seeds, as the DARTS papers report it for a genotype."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import torch
 
-from opselect.bench.evaluation.training import NetworkTraining, Progress, train_network
+from opselect.bench.evaluation.training import Progress, train_network
 from opselect.bench.experiment.file import NetworkChoice
-from opselect.bench.runs.provenance import environment, reason_of, software
-from opselect.bench.runs.records import Value
-from opselect.bench.runs.store import FORMAT_VERSION, content_key, open_for_append, read_lines
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.runtime.parallel import Workers, in_parallel
+from opselect.bench.storage.provenance import environment, reason_of, software
+from opselect.bench.storage.store import FORMAT_VERSION, Value, content_key, open_for_append, read_lines
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.darts.network import DARTSNetwork
@@ -30,11 +30,11 @@ COMMAND = "opselect train"
 
 
 class NotTrainable(UserError, ValueError):
-    """A genotype, space or setting that no network can be trained from; the message says what was expected."""
+    """A genotype, space or setting that no network can be trained from; the message names the expected one."""
 
 
 class NetworkDescription(Value):
-    """Everything that determines a training.
+    """Everything that determines the training of one network.
 
     Attributes:
         space: Registered name of the search space.
@@ -97,8 +97,8 @@ class TrainingRecord(Value):
         version: Version of the format of records.
         network: What was trained, and how.
         key: Content address of `network`.
-        reason: Why it failed, null where it did not.
-        result: Its outcome, null where it failed.
+        reason: Reason of the failure; null where the training finished.
+        result: Outcome of the training; null where it failed.
         environment: Machine and versions.
     """
 
@@ -124,11 +124,18 @@ class NetworkJob:
 
 
 def genotype_named(text: str) -> Genotype:
-    """The genotype with a name of the library, the one in a file, or the one that the text itself is.
+    """The genotype with this name in the library, in the file of this path, or in the text itself.
+
+    Args:
+        text: Name, path of a text file, or genotype in any of the field's notations.
 
     Raises:
-        InvalidGenotype: It is none of these.
-        NotTrainable: The file cannot be read.
+        InvalidGenotype: The text, or that of the file, is no genotype.
+        NotTrainable: There is no genotype of this name, or the file cannot be read.
+
+    Example:
+        >>> genotype_named("DARTS_V2") == library()["DARTS_V2"].genotype
+        True
     """
     if text in library():
         return library()[text].genotype
@@ -146,15 +153,19 @@ def genotype_named(text: str) -> Genotype:
 
 
 def architecture_named(text: str, space: SearchSpace) -> Architecture:
-    """The architecture of a genotype as in `genotype_named`, or in spaces without genotypes, in the space's notation.
+    """The architecture of a genotype as in `genotype_named`; in spaces without genotypes, of a text in their notation.
+
+    Args:
+        text: Genotype as in `genotype_named`, or architecture in the notation of the space.
+        space: Search space of the architecture.
 
     Raises:
-        InvalidGenotype, InvalidArchitecture, NotTrainable: It is no architecture of the space.
+        InvalidGenotype, InvalidArchitecture, NotTrainable: The text is no architecture of the space.
     """
     return space.architecture(genotype_named(text)) if isinstance(space, DARTSSpace) else space.parse(text)
 
 
-def describe(
+def describe_networks(
     space_name: str,
     genotypes: Sequence[str],
     images: str,
@@ -166,11 +177,14 @@ def describe(
 
     Args:
         space_name: Registered name of the search space.
-        genotypes: Genotypes in any of the field's notations; none, to check the other arguments.
+        genotypes: Genotypes in any of the field's notations; without any, the other arguments are checked.
         images: Registered name, or path of an `.npz` file.
         training_images: Number of images used for training, None for all.
         choice: Sizes, settings and seeds.
         device: Device of the training.
+
+    Returns:
+        One description per distinct genotype and seed.
 
     Raises:
         NotTrainable: The space has no genotypes, there is no such device, or the auxiliary classifier does not fit.
@@ -228,7 +242,7 @@ def train_all(
         networks: What to train.
         folder: Folder of records and checkpoints.
         workers: Processes of this machine, or a cluster.
-        progress: Called with "networks", the number of finished trainings, and the number of all.
+        progress: Called with "networks", the number of finished trainings and their total number.
         after_epoch: Called with the network and its progress after every epoch, where there is one worker.
 
     Returns:
@@ -287,7 +301,7 @@ def train(
     try:
         result = _train(job, after_epoch)
     except NotWritten:
-        raise  # this cannot be recorded then either
+        raise  # a record could not be written either
     except Exception as error:
         reason = reason_of(error)
     return _record(job, result, reason)
@@ -305,38 +319,38 @@ def _record(job: NetworkJob, result: TrainingResult | None, reason: str | None) 
 
 
 def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None]) -> TrainingResult:
-    described = job.network
-    training = NetworkTraining.model_validate(described.training)
-    space = _space(described.space).resized(described.channels, described.cells)
-    data = load_images(described.images).limited(described.training_images)
-    architecture = space.parse(described.genotype)
-    seed = seed_for(described.space, described.seed, "trained network")
+    description = job.network
+    training = NetworkTraining.model_validate(description.training)
+    space = _space(description.space).resized(description.channels, description.cells)
+    data = load_images(description.images).limited(description.training_images)
+    architecture = space.parse(description.genotype)
+    seed = seed_for(description.space, description.seed, "trained network")
     accuracies: list[float | None] = [None] * training.epochs
 
     def record_accuracy(progress: Progress) -> None:
         accuracies[progress.epoch - 1] = progress.test_accuracy
-        after_epoch(described, progress)
+        after_epoch(description, progress)
 
     def build(auxiliary: bool) -> DARTSNetwork:
         return space.evaluation_network(
-            architecture, data.channels, data.classes, seed, described.stem, auxiliary=auxiliary
+            architecture, data.channels, data.classes, seed, description.stem, auxiliary=auxiliary
         )
 
-    bare = build(auxiliary=False)
+    without_auxiliary = build(auxiliary=False)
     final = train_network(
         build(auxiliary=training.auxiliary_weight > 0),
         data,
         training,
-        described.seed,
-        checkpoints(job.folder) / f"{described.key}.pt",
-        f"{described.genotype} of {described.space}, {described.channels} channels, {described.cells} cells, "
-        f"on {described.images}",
+        description.seed,
+        checkpoints(job.folder) / f"{description.key}.pt",
+        f"{description.genotype} of {description.space}, {description.channels} channels, {description.cells} cells, "
+        f"on {description.images}",
         record_accuracy,
-        described.device,
+        description.device,
     )
     return TrainingResult(
-        parameters=sum(parameter.numel() for parameter in bare.parameters()),
-        multiply_adds=multiply_adds(bare, data.train.images[:1]),
+        parameters=sum(parameter.numel() for parameter in without_auxiliary.parameters()),
+        multiply_adds=multiply_adds(without_auxiliary, data.train.images[:1]),
         test_accuracies=accuracies,
         last=final.test_accuracy,
         best=final.best_test_accuracy,
@@ -347,6 +361,6 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
 def _space(name: str) -> DARTSSpace:
     space = registry.load("spaces", name)
     if not isinstance(space, DARTSSpace):
-        genotyped = [each for each in registry.names("spaces") if each.startswith("darts")]
-        raise NotTrainable(f"the space {name!r} has no genotypes, expected one of {', '.join(genotyped)}")
+        with_genotypes = [known for known in registry.names("spaces") if known.startswith("darts")]
+        raise NotTrainable(f"the space {name!r} has no genotypes, expected one of {', '.join(with_genotypes)}")
     return space

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from opselect.bench.runs.store import content_key
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
-from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.runtime.parallel import is_out_of_memory
-from opselect.bench.runtime.torch_files import read_torch_file
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.store import content_key
+from opselect.bench.storage.torch_files import read_torch_file
 from opselect.spaces.augmentation import augment, cutout
 from opselect.spaces.darts.network import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
@@ -32,32 +32,15 @@ from opselect.spaces.seeds import torch_generator
 
 FORMAT_VERSION = 1
 TEST_BATCH = 256
+"""Images per batch when accuracy is measured."""
 
 
 class InvalidCheckpoint(UserError, ValueError):
-    """A checkpoint that cannot be continued; the message says what it is a checkpoint of."""
+    """A checkpoint that the training cannot continue from; the message names the training that wrote it."""
 
 
 class TrainingFailed(UserError, RuntimeError):
-    """A training that cannot go on; what is done is in the checkpoint."""
-
-
-class NetworkTraining(BaseModel):
-    """How a stand-alone network is trained. The defaults are the papers' on CIFAR (DARTS, section 3.2)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    epochs: int = Field(default=600, ge=1, description="passes over the training images")
-    batch_size: int = Field(default=96, ge=2, description="images a step; the last step of an epoch may have fewer")
-    learning_rate: float = Field(default=0.025, gt=0, description="of SGD at the start; a half cosine leads to zero")
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=3e-4, ge=0)
-    gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
-    auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary classifier's loss; 0 for none")
-    drop_path: float = Field(default=0.2, ge=0, lt=1, description="probability after the last epoch, growing linearly")
-    cutout: int = Field(default=16, ge=0, description="side of the square that is cut out, in pixels; 0 for none")
-    crop_padding: int = Field(default=4, ge=0, description="of the random crops, in pixels; 0 for none")
-    flip: bool = Field(default=True, description="whether training mirrors images at random")
+    """A training that cannot continue; its finished epochs are in the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +79,11 @@ def train_network(
 
     Args:
         network: Network at initialisation, with an auxiliary classifier if its loss has a weight; trained in place.
-        data: The images: all training images are used, and the test images after every epoch.
-        training: The settings.
+        data: Images; the network is trained on all training images, and tested on the test images after every epoch.
+        training: Settings of the training.
         seed: Seed of batches and augmentation.
         checkpoint: File that is written after every epoch. A damaged one is ignored, and the training starts again.
-        identity: What is trained, in words: genotype, sizes, images. A checkpoint of something else is refused.
+        identity: Description of the network in words: genotype, sizes, images. A checkpoint of another one is refused.
         after_epoch: Called with the progress after every epoch.
         device: Device of the training.
 
@@ -163,13 +146,16 @@ def accuracy_on(network: nn.Module, images: LabelledImages) -> float:
 
     Args:
         network: From images `[batch, channels, height, width]` to logits `[batch, classes]`; its mode is restored.
-        images: The images, on the network's device.
+        images: Images on the device of the network.
+
+    Returns:
+        Accuracy in percent.
     """
     correct = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     with mode(network, training=False):
         for chosen in torch.split(torch.arange(len(images)), TEST_BATCH):
-            part = images[chosen]
-            correct += (network(part.images).argmax(1) == part.labels).sum()
+            batch = images[chosen]
+            correct += (network(batch.images).argmax(1) == batch.labels).sum()
     return 100 * int(correct) / len(images)
 
 
@@ -191,12 +177,12 @@ def _train_epoch(
         if len(chosen) == 1:
             continue
         batch = images[chosen]
-        changed = augment(batch.images, training.crop_padding, training.flip, generator)
-        changed = cutout(changed, training.cutout, generator)
+        augmented = augment(batch.images, training.crop_padding, training.flip, generator)
+        augmented = cutout(augmented, training.cutout, generator)
         optimizer.zero_grad()
         try:
             with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
-                loss = _loss(network, changed, batch.labels, training, drop)
+                loss = _loss(network, augmented, batch.labels, training, drop)
             loss.backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -228,7 +214,7 @@ def _loss(
 
 
 def _key(identity: str, training: NetworkTraining, seed: int) -> str:
-    code = code_digest("opselect.bench.evaluation.training")
+    code = code_digest("opselect.bench.evaluation.training", "opselect.bench.experiment.network_training")
     return content_key([identity, training.model_dump(mode="json"), seed, torch.__version__, code])
 
 
@@ -239,11 +225,11 @@ def _write(path: Path, **content: Any) -> None:
 
 
 def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
-    """The content of a checkpoint; None where there is none, or, as the log says then, a damaged one."""
+    """The content of a checkpoint; None where there is none, and, with a warning in the log, for a damaged one."""
     if not path.exists():
         return None
     saved: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # bytes with a right checksum from elsewhere can raise anything
+    with contextlib.suppress(Exception):  # a foreign file with a valid checksum can raise anything
         saved = {**read_torch_file(read_checksummed(path) or b"")}
     if not isinstance(saved.get("version"), int) or not isinstance(saved.get("identity"), str):
         logging.warning("%s: damaged; the training begins anew", path)
@@ -268,7 +254,7 @@ def _progress(saved: dict[str, Any]) -> Progress:
     """
     progress = Progress(**saved)
     numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
-    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(each, float) for each in numbers):
+    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(n, float) for n in numbers):
         raise ValueError(f"progress {saved}")
     return progress
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from opselect.bench.evaluation.training import NetworkTraining
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.selectors.methods import FORMER_SELECTORS, Settings
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.selectors.task import Selector
@@ -25,7 +25,7 @@ MOST_SEEDS = 10_000
 
 
 class InvalidExperiment(UserError, ValueError):
-    """An experiment file that cannot be run; the message says where, what was given and what was expected."""
+    """An experiment file that cannot be run; the message names the place, the given value and the expected one."""
 
 
 def _registered(kind: str) -> AfterValidator:
@@ -46,7 +46,7 @@ def _known_table(name: str) -> str:
 
 
 def _tuple_of_list(value: object) -> object:
-    """TOML has lists; what is hashed and compared is a tuple."""
+    """A list of TOML as a tuple, which can be hashed."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -58,12 +58,12 @@ class TableChoice(_Checked):
     """The accuracies that selections are measured against.
 
     Attributes:
-        name: a registered or imported table, or the path of a `.parquet` file.
-        dataset: which of its datasets.
-        epochs: which of its training budgets.
-        valid_epochs: the budget of the validation accuracies, which the oracles read, where it is another one.
-        also: other datasets on whose test accuracies the selected architectures are reported too.
-        of_other_networks: whether the table may be of another space with the same edges, whose networks differ in size.
+        name: Name of a registered or imported table, or path of a `.parquet` file.
+        dataset: Dataset of the accuracies.
+        epochs: Training epochs of the accuracies.
+        valid_epochs: Training epochs of the validation accuracies, which the oracles read; None for `epochs`.
+        also: Other datasets whose test accuracies are reported as well.
+        of_other_networks: Whether the table may be of another space with equal edges, whose networks differ in size.
     """
 
     name: Annotated[str, AfterValidator(_known_table)]
@@ -80,15 +80,15 @@ class TableChoice(_Checked):
 
     @property
     def test_columns(self) -> dict[str, tuple[str, str, int]]:
-        """By dataset, the column of its test accuracies; the main dataset first."""
+        """By dataset, the dataset, split and epochs of its test accuracies; the main dataset first."""
         return {dataset: (dataset, "test", self.epochs) for dataset in (self.dataset, *self.also)}
 
 
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-def _listed(value: object) -> object:
-    # pydantic would ask for a tuple, which TOML does not have.
+def _tuple_of_numbers(value: object) -> object:
+    # The message of pydantic would name a tuple, which TOML does not have.
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{shown(value)}, expected a list of at least one whole number")
     if len(value) > MOST_SEEDS:
@@ -96,23 +96,23 @@ def _listed(value: object) -> object:
     return tuple(value)
 
 
-def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+def _check_distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"{shown(list(seeds))} names a seed twice")
     return seeds
 
 
-Seeds: TypeAlias = Annotated[tuple[Seed, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
+Seeds: TypeAlias = Annotated[tuple[Seed, ...], BeforeValidator(_tuple_of_numbers), AfterValidator(_check_distinct)]
 
 
 class NetworkChoice(NetworkTraining):
-    """How selected networks are trained from nothing; the defaults are the papers' on CIFAR-10.
+    """Sizes, settings and seeds of the training of selected networks from scratch; the defaults are for CIFAR-10.
 
     Attributes:
-        channels: of the edges in the first cell.
-        cells: in all.
-        stem: for images of CIFAR's size, or of ImageNet's.
-        seeds: each trains every selected network once.
+        channels: Channels of the edges in the first cell.
+        cells: Number of cells.
+        stem: Stem for images of CIFAR's size, or of ImageNet's.
+        seeds: Seeds of parameters, batches and augmentation; each selected network is trained once per seed.
     """
 
     model_config = ConfigDict(strict=True)
@@ -147,10 +147,10 @@ class SelectorEntry(_Checked):
 
     Attributes:
         name: Registered name of the selector.
-        label: What reports call it: the name, unless the file says otherwise, and " on TRAINING" behind it where the
-            training is not the first of the file.
-        settings: The selector itself, its settings checked.
-        seeds: Seeds of its trials, where they are not the experiment's.
+        label: Name in reports: the registered name unless the file has another label, followed by " on TRAINING" where
+            the training is not the first of the file.
+        settings: The selector itself with checked settings.
+        seeds: Seeds of its trials; None for those of the experiment.
         supernet: The training of its supernet; None where it needs no trained one.
     """
 
@@ -169,13 +169,13 @@ class SelectorEntry(_Checked):
 
     @property
     def selector(self) -> Selector:
-        """The callable."""
+        """The selector itself, which is called with a task."""
         selector: Selector = self.settings  # type: ignore[assignment]
         return selector
 
 
 def _table_or_tables(value: object) -> object:
-    # pydantic would complain about each of the two forms.
+    # pydantic would have a message for each of the two forms.
     tables = value if isinstance(value, list) else [value]
     if not tables or not all(isinstance(table, dict) for table in tables):
         raise ValueError(f"{shown(value)}, expected a table [supernet] or tables [[supernet]]")
@@ -202,24 +202,24 @@ class _ExperimentFile(_Checked):
 
 
 class Experiment(_Checked):
-    """What is run: the cross product of selectors and seeds on one space and one set of images.
+    """One experiment: the cross product of selectors and seeds on one space and one set of images.
 
     Attributes:
-        name: names the folder of its results.
-        title: heads its report.
-        space: registered name.
-        images: registered name, or the path of an `.npz` file.
-        training_images: how many of them are used for training, the first ones; None for all.
-        table: accuracies, or None where the space has no table.
-        seeds: each gives one trial a selector, on the same supernet.
-        observe: score every open edge at every step, for the report.
-        device: where networks run.
-        training: of selected networks; None where they are not trained.
-        selectors: what is compared, in the order of the report: every selector that needs a trained supernet once for
-            each supernet training.
-        supernets: the supernet trainings of the file, the first one being `darts` with defaults where it names none.
-        left_out: by label, why a selector is not run on a supernet training.
-        text: the file as it was written, to be kept beside the results.
+        name: Name of the experiment and of the folder of its results.
+        title: Title of its report.
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+        training_images: Number of images used for training, the first ones; None for all.
+        table: Accuracies that selections are measured against; None where the space has no table.
+        seeds: Seeds of the trials, one trial per selector and seed; those of one seed share their supernets.
+        observe: Whether every open edge is scored at every step, for the report.
+        device: Device of the networks.
+        training: Training of the selected networks; None where they are not trained.
+        selectors: The compared selectors in the order of the report; a selector that needs a trained supernet is there
+            once per supernet training that it can use.
+        supernets: The supernet trainings of the file; `darts` with its defaults where the file names none.
+        left_out: Pairs of a label and the reason why this selector is not run on this supernet training.
+        text: Text of the file, which is copied into the folder of the results.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -251,20 +251,20 @@ class Experiment(_Checked):
 
     @property
     def preface(self) -> dict[str, str]:
-        """What stands below the title of the report: the cells of the grid that were left out, and why."""
+        """Lines below the title of the report: selectors that are left out on a supernet training, with the reason."""
         return {f"left out, {label}": reason for label, reason in self.left_out}
 
     def load_space(self) -> SearchSpace:
-        """The space itself."""
+        """Load the search space."""
         space: SearchSpace = registry.load("spaces", self.space)
         return space
 
     def load_images(self) -> ImageData:
-        """The images themselves."""
+        """Load the images, limited to the training images that are used."""
         return load_images(self.images).limited(self.training_images)
 
     def load_table(self) -> Table | None:
-        """The table itself."""
+        """Load the table of accuracies; None where the experiment has none."""
         if self.table is None:
             return None
         return tables.load(self.table.name)
@@ -274,11 +274,11 @@ def parse(text: str, where: str) -> Experiment:
     """Read an experiment and check every name, key, type and range in it.
 
     Args:
-        text: TOML.
-        where: what messages call the text, usually its path.
+        text: The experiment as TOML.
+        where: Name of the text in messages, usually its path.
 
     Raises:
-        InvalidExperiment: one sentence about the first problem.
+        InvalidExperiment: There is a problem; the message is one sentence about the first one.
     """
     try:
         content = read_toml(text)
@@ -286,7 +286,7 @@ def parse(text: str, where: str) -> Experiment:
         raise InvalidExperiment(f"{where}: not valid TOML: {error}") from None
     file = checked_settings(_ExperimentFile, content, where)
     supernets = _supernet_entries(file, where)
-    selectors, left_out = _crossed(file.selector, supernets, isinstance(file.supernet, list), where)
+    selectors, left_out = _cross(file.selector, supernets, isinstance(file.supernet, list), where)
     labels = [entry.label for entry in selectors]
     for label in labels:
         if labels.count(label) > 1:
@@ -322,7 +322,7 @@ def read(path: Path) -> Experiment:
     """Read an experiment file.
 
     Raises:
-        InvalidExperiment: it cannot be read or run.
+        InvalidExperiment: The file cannot be read, or not be run.
     """
     return parse(text_of(path), str(path))
 
@@ -331,7 +331,7 @@ def text_of(path: Path) -> str:
     """The text of an experiment file.
 
     Raises:
-        InvalidExperiment: it cannot be read.
+        InvalidExperiment: The file cannot be read.
     """
     try:
         return read_text(path)
@@ -342,13 +342,13 @@ def text_of(path: Path) -> str:
         raise InvalidExperiment(f"{path}: {reason}; expected an experiment file in TOML") from None
 
 
-def _crossed(
+def _cross(
     contents: Sequence[dict[str, Any]], trainings: Sequence[SupernetEntry], is_grid: bool, where: str
 ) -> tuple[tuple[SelectorEntry, ...], tuple[tuple[str, str], ...]]:
-    """Every selector on every supernet training that it can use, and by label why it is not run on the others.
+    """Cross selectors with supernet trainings; the second value has the reasons for the cells that are left out.
 
-    In a file of before, with one section [supernet], a selector is on the training that its name had in it, or on the
-    first one: that file means what it meant.
+    In an older file, with one section [supernet], a selector runs on the training that its former name implied, or on
+    the first one, so that the file means the same as before.
     """
     entries: list[SelectorEntry] = []
     left_out: list[tuple[str, str]] = []
@@ -361,8 +361,8 @@ def _crossed(
                 raise InvalidExperiment(f"{place}: it needs no trained supernet; leave out 'supernets'")
             entries.append(entry)
             continue
-        for training in _chosen(trainings if is_grid or wanted else trainings[:1], wanted, place):
-            # Behind a former name its training is no news.
+        for training in _usable(trainings if is_grid or wanted else trainings[:1], wanted, place):
+            # A former name implies its training, so the label need not name it.
             is_plain = training is trainings[0] or content["name"] in FORMER_SELECTORS
             label = entry.label if is_plain else f"{entry.label} on {training.name}"
             if reason := entry.selector.needs.unmet_by(training.training):
@@ -378,6 +378,11 @@ def _crossed(
 def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where: str) -> SelectorEntry:
     """One selector from its table, on the first of some supernet trainings that it can use.
 
+    Args:
+        trainings: The supernet trainings to choose from.
+        content: Table of the selector, as in an experiment file.
+        where: Beginning of messages.
+
     Raises:
         InvalidExperiment: It can use none of them, its name is unknown, or a setting is unknown or out of range.
     """
@@ -385,7 +390,7 @@ def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where:
     if not entry.selector.needs.trained:
         return entry
     reasons = []
-    for training in _chosen(trainings, wanted, f"{where} {content['name']!r}"):
+    for training in _usable(trainings, wanted, f"{where} {content['name']!r}"):
         reason = entry.selector.needs.unmet_by(training.training)
         if not reason:
             return entry.model_copy(update={"supernet": training})
@@ -397,7 +402,7 @@ def _supernet_entries(file: _ExperimentFile, where: str) -> list[SupernetEntry]:
     """The supernet trainings of a file: one section [supernet], or several [[supernet]] with a name each."""
     if isinstance(file.supernet, dict):
         entry = supernet_entry(file.supernet, f"{where}, [supernet]")
-        # A file of before has one section for all trainings that the names of its selectors had in them.
+        # In an older file one section is for all trainings that the names of its selectors imply.
         former = {FORMER_SELECTORS[str(name)][1] for name in _names(file.selector) if name in FORMER_SELECTORS}
         others = sorted(former - {entry.name})
         return [entry, *(supernet_entry(file.supernet | {"name": name}, f"{where}, [supernet]") for name in others)]
@@ -415,8 +420,8 @@ def _names(contents: Sequence[Mapping[str, object]]) -> list[str]:
     return [name for content in contents if isinstance(name := content.get("name"), str)]
 
 
-def _chosen(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, where: str) -> list[SupernetEntry]:
-    """The supernet trainings that a selector is put on: those that it names, or all of the file."""
+def _usable(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, where: str) -> list[SupernetEntry]:
+    """The supernet trainings that a selector is limited to: those that it names, or all of the file."""
     known = tuple(training.name for training in trainings)
     for name in wanted or ():
         if name not in known:
@@ -429,8 +434,12 @@ def _chosen(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, wh
 def supernet_entry(content: dict[str, Any], where: str) -> SupernetEntry:
     """One supernet training from its table in an experiment file; without a name it is `darts`.
 
+    Args:
+        content: The table.
+        where: Beginning of messages.
+
     Raises:
-        InvalidExperiment: its name is unknown, or a setting is unknown, of the wrong type or out of range.
+        InvalidExperiment: Its name is unknown, or a setting is unknown, of the wrong type or out of range.
     """
     name = content.get("name", "darts")
     if not isinstance(name, str):
@@ -463,13 +472,15 @@ def _read_selector(content: dict[str, Any], where: str) -> tuple[SelectorEntry, 
         raise InvalidExperiment(f"{where}: {error}") from None
     settings = {key: value for key, value in content.items() if key not in ("name", "label", "seeds", "supernets")}
     checked = checked_settings(selector, settings, place)
-    own: _Own = checked_settings(_Own, {key: content[key] for key in ("seeds", "supernets") if key in content}, place)
+    own: _RunSettings = checked_settings(
+        _RunSettings, {key: content[key] for key in ("seeds", "supernets") if key in content}, place
+    )
     wanted = own.supernets if former_training is None else (former_training,)
     return SelectorEntry(name=name, label=label, settings=checked, seeds=own.seeds), wanted
 
 
-class _Own(_Checked):
-    """What a selector's table may hold besides the settings of the selector."""
+class _RunSettings(_Checked):
+    """Settings in a selector's table that are not the selector's own."""
 
     seeds: Seeds | None = None
     supernets: Annotated[tuple[str, ...], BeforeValidator(_tuple_of_list), Field(min_length=1)] | None = None
@@ -489,25 +500,28 @@ def _network_choice(content: dict[str, Any], images: str, where: str) -> Network
 
 
 def checked_settings(model: type[Any], content: dict[str, Any], where: str) -> Any:
-    """The content as a model.
+    """The content of a table, checked.
 
     Args:
-        model: a pydantic one.
-        content: by name.
-        where: what messages begin with.
+        model: Pydantic model of the table.
+        content: Values by name.
+        where: Beginning of messages.
+
+    Returns:
+        An instance of the model.
 
     Raises:
-        InvalidExperiment: one sentence about the first thing that is wrong with it.
+        InvalidExperiment: A value is unknown, missing or out of range; the message is one sentence about the first one.
     """
     try:
         return model.model_validate(content, strict=True)
     except ValidationError as error:
-        raise InvalidExperiment(f"{where}: {_explain(error, model)}") from None
+        raise InvalidExperiment(f"{where}: {_explanation(error, model)}") from None
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+def _explanation(error: ValidationError, model: type[BaseModel]) -> str:
     # A misspelt name also makes the right one missing, so unknown names come first.
-    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    problem = min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
@@ -523,7 +537,12 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """The value as a message quotes it, never long."""
+    """The value as messages quote it, cut off after `limit` characters.
+
+    Example:
+        >>> shown("a long text", limit=7)
+        "'a lon…"
+    """
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python prints

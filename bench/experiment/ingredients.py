@@ -1,4 +1,4 @@
-"""What an experiment names, loaded once per process: its space, its images and its table."""
+"""The space, the images and the table of an experiment, loaded once per process."""
 
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from opselect.spaces.table import NotInTable, Table
 
 
 class Ingredients(NamedTuple):
-    """The things that an experiment names.
+    """The space, the images and the table that an experiment names.
 
     Attributes:
         space: The search space.
@@ -31,7 +31,7 @@ class Ingredients(NamedTuple):
 # A study has many experiments, and images are large: only those of the last two stay in memory.
 @lru_cache(maxsize=2)
 def load_ingredients(experiment: Experiment) -> Ingredients:
-    """The space, the images and the table of an experiment; names are looked up here and nowhere else.
+    """Load the space, the images and the table of an experiment; names are looked up only here.
 
     Raises:
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
@@ -41,7 +41,7 @@ def load_ingredients(experiment: Experiment) -> Ingredients:
 
 @cache
 def images_hash(experiment: Experiment) -> str:
-    """A hash of all images and labels that the experiment names."""
+    """A hash of all images and labels that the experiment uses: 16 hexadecimal digits."""
     data = load_ingredients(experiment).images
     splits = [data.train, data.test] if data.valid is None else [data.train, data.valid, data.test]
     return content_hash(*splits)[:16]
@@ -51,7 +51,7 @@ def check_ingredients(experiment: Experiment) -> None:
     """Check that all that an experiment names is there and fits together, before anything slow starts.
 
     Raises:
-        InvalidExperiment: A selector, the images or the table do not fit.
+        InvalidExperiment: There is no such device, or a selector, the images or the table do not fit.
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():

@@ -19,10 +19,11 @@ class Study:
     """Experiments that belong together.
 
     Attributes:
-        name: names the folder of the results.
-        title: heads the overview.
-        experiments: by the name of their folder inside the study's; "", the study's own, where there is only one.
-        text: the file as it was written.
+        name: Name of the study and of the folder of its results.
+        title: Title of the overview.
+        experiments: Experiments by the name of their folder inside that of the study; a single one has the name "",
+            which stands for the folder of the study.
+        text: Text of the file.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Study:
         """The experiment of a study that has only one.
 
         Raises:
-            InvalidExperiment: it has several.
+            InvalidExperiment: It has several.
         """
         if len(self.experiments) > 1:
             raise InvalidExperiment(
@@ -51,20 +52,20 @@ def parse_study(text: str, where: str) -> Study:
     Each pair becomes an experiment of its own, whose text is a complete file with that one space and those images.
 
     Args:
-        text: TOML.
-        where: what messages call the text, usually its path.
+        text: The experiment file as TOML.
+        where: Name of the text in messages, usually its path.
 
     Raises:
-        InvalidExperiment: one sentence about the first problem.
+        InvalidExperiment: There is a problem; the message is one sentence about the first one.
     """
     try:
         content = read_toml(text)
     except ValueError:
-        content = {}  # the message about it is that of a single experiment
+        content = {}  # `parse` raises the message for it
     if not any(isinstance(content.get(key), list) for key in ("space", "images")):
         experiment = parse(text, where)
         return Study(experiment.name, experiment.title, {"": experiment}, text)
-    spaces, images = (_listed(content, key, where) for key in ("space", "images"))
+    spaces, images = (_names(content, key, where) for key in ("space", "images"))
     if len(spaces) * len(images) > MOST_EXPERIMENTS:
         raise InvalidExperiment(
             f"{where}: {len(spaces)} spaces with {len(images)} images each, expected at most {MOST_EXPERIMENTS} pairs"
@@ -80,10 +81,10 @@ def parse_study(text: str, where: str) -> Study:
             own_text = tomli_w.dumps(content | own)
         except ValueError as error:  # a number of more digits than Python prints
             raise InvalidExperiment(f"{where}: {error}") from None
-        member = parse(own_text, f"{where}, {folder}")
+        experiment = parse(own_text, f"{where}, {folder}")
         if folder in experiments:
             raise InvalidExperiment(f"{where}: two images are called {Path(data).stem!r}; rename one of the files")
-        experiments[folder] = member
+        experiments[folder] = experiment
     return Study(str(name), str(title), experiments, text)
 
 
@@ -91,15 +92,15 @@ def read_study(path: Path) -> Study:
     """Read an experiment file of one or several experiments.
 
     Raises:
-        InvalidExperiment: it cannot be read or run.
+        InvalidExperiment: The file cannot be read, or not be run.
     """
     return parse_study(text_of(path), str(path))
 
 
-def _listed(content: dict[str, Any], key: str, where: str) -> list[str]:
+def _names(content: dict[str, Any], key: str, where: str) -> list[str]:
     value = content.get(key)
     values = value if isinstance(value, list) else [value]
-    names = [each for each in values if isinstance(each, str)]
+    names = [name for name in values if isinstance(name, str)]
     if not names or len(set(names)) < len(values):
         raise InvalidExperiment(f"{where}: {key} = {shown(value)}, expected a name, or a list of different names")
     return names

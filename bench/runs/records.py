@@ -1,25 +1,18 @@
-"""Records: one per finished or failed trial, found again by the content address of all that determines the trial."""
+"""Records: one per finished or failed trial, identified by the content address of all that determines the trial."""
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field, model_validator
 
-from opselect.bench.runs.store import content_key, read_lines
+from opselect.bench.storage.store import Value, content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
 
 FILE_NAME = "records.jsonl"
 
 
-class Value(BaseModel):
-    """A line of a records file, or a part of one: the first field of a line is `version`."""
-
-    # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
 class TableReference(Value):
-    """Which column of which table a trial is measured against.
+    """The column of a table that a trial is measured against.
 
     Attributes:
         name: Registered name of the table.
@@ -79,7 +72,7 @@ class TrialDescription(Value):
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
-        # A field that is younger than the first records is left out where it is not used, so that their keys stay.
+        # A field that the first records did not have is left out where it is not used, so that their keys stay.
         added_later = {name for name in ("training_images", "supernet") if getattr(self, name) is None}
         return content_key(self.model_dump(mode="json", exclude=added_later))
 
@@ -136,7 +129,7 @@ class CellRecord(Value):
 
 
 class Result(Value):
-    """The architecture that a trial selected, and how good it is.
+    """The architecture that a trial selected, and its accuracies.
 
     Attributes:
         architecture: The selected architecture in the space's notation.
@@ -161,8 +154,8 @@ class Result(Value):
     percentile: float | None
     candidates: list[tuple[str, float | None]]
     steps: list[StepRecord]
-    topology: list[PruningRecord] = []
-    cells: dict[str, CellRecord] = {}
+    topology: list[PruningRecord] = Field(default_factory=list)
+    cells: dict[str, CellRecord] = Field(default_factory=dict)
 
 
 class Cost(Value):
@@ -193,10 +186,10 @@ class Record(Value):
         trial: Everything that determines the outcome.
         key: Content address of `trial`.
         status: A `failed` trial has a reason and no result.
-        reason: Why it failed, null where it did not.
-        result: The selection, null where it failed.
-        cost: Its cost, null where it failed.
-        environment: Machine, versions, commit: what may explain a difference.
+        reason: Reason of the failure; null where the trial finished.
+        result: The selection; null where the trial failed.
+        cost: Cost of the trial; null where it failed.
+        environment: Machine, versions and commit, which may explain why two records differ.
     """
 
     version: int
@@ -213,12 +206,12 @@ class Record(Value):
     @model_validator(mode="before")
     @classmethod
     def _with_the_names_of_today(cls, content: Any) -> Any:
-        """Read a record of before, whose selector and supernet training had one name in common."""
+        """Read an older record, whose selector and supernet training have one name in common."""
         trial = content.get("trial") if isinstance(content, dict) else None
         if not isinstance(trial, dict) or trial.get("selector") not in FORMER_SELECTORS:
             return content
         if TrialDescription.model_validate(trial).key != content.get("key"):
-            return content  # for the message about the key
+            return content  # the check of the key raises the message
         selector, supernet = FORMER_SELECTORS[trial["selector"]]
         trial = TrialDescription.model_validate(trial | {"selector": selector, "supernet": supernet})
         return content | {"trial": trial, "key": trial.key}

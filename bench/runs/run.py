@@ -12,12 +12,12 @@ from opselect.bench.experiment.file import Experiment, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
-from opselect.bench.runs.store import InvalidRecords
+from opselect.bench.storage.store import InvalidRecords
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 
 Role: TypeAlias = Literal["selector", "random", "oracle"]
-"""Selectors compete; a random choice and the oracles, which read the table, are what they are compared with."""
+"""Selectors compete; they are compared with random choice and with the oracles, which read the table."""
 
 ORACLES = ("best-acc", "avg-acc")
 ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
@@ -34,8 +34,8 @@ class Run:
 
     Attributes:
         records: Records of every label, in the report's order and sorted by seed; a label may have none. Where
-            selected networks were trained, their test accuracies stand in the results.
-        networks: Trainings of selected networks by architecture, sorted by seed; failed ones are among them.
+            selected networks were trained, the results have their test accuracies.
+        networks: Trainings of selected networks by architecture, sorted by seed, failed ones included.
         title: Title of the experiment.
         preface: Names and values below the title of its report.
     """
@@ -58,7 +58,7 @@ class Run:
 
         Args:
             records: Records in any order.
-            labels: Labels in the order of the report; those that it lacks follow in alphabetical order.
+            labels: Labels in the order of the report; further labels follow in alphabetical order.
             networks: Trainings of selected networks in any order, all of them by one recipe.
             title: Title of the experiment.
             preface: Names and values below the title of the report.
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def baseline(self) -> str | None:
-        """The first label whose selector is magnitude, with which the field compares."""
+        """The first label whose selector is magnitude, the usual baseline of papers; None where there is none."""
         return next((label for label in self.labels if self._selector(label) == BASELINE), None)
 
     def results(self, label: str) -> dict[int, Result]:
@@ -109,7 +109,12 @@ class Run:
         return tuple(record.result for record in self.all if record.result is not None)
 
     def values(self, label: str, value: Callable[[Result], float | None]) -> dict[int, float | None]:
-        """One number of every finished trial of a label, by seed."""
+        """One number of every finished trial of a label, by seed.
+
+        Args:
+            label: Label of the selector.
+            value: Function that reads the number from a result, None where it is missing.
+        """
         return {seed: value(result) for seed, result in self.results(label).items()}
 
     def trainings(self, result: Result) -> list[TrainingResult]:
@@ -121,7 +126,7 @@ class Run:
         return replace(self, records={label: self.records[label]})
 
     def role(self, label: str) -> Role:
-        """Whether a label competes or is compared with."""
+        """The role of a label in comparisons."""
         return ROLES.get(self._selector(label), "selector")
 
     def in_role(self, *roles: Role) -> tuple[str, ...]:
@@ -140,11 +145,11 @@ def _with_accuracies(record: Record, networks: Mapping[str, tuple[TrainingRecord
     """Give a record the test accuracies of its network after the last epoch, where the network was trained."""
     if record.result is None or record.trial.table is not None:
         return record
-    reached = [training.last for training in _finished(networks.get(record.result.architecture, ()))]
-    if not reached:
+    accuracies = [training.last for training in _finished(networks.get(record.result.architecture, ()))]
+    if not accuracies:
         return record
-    accuracies = {"test_accuracy": sum(reached) / len(reached), "test_accuracies": reached}
-    return record.model_copy(update={"result": record.result.model_copy(update=accuracies)})
+    changes = {"test_accuracy": sum(accuracies) / len(accuracies), "test_accuracies": accuracies}
+    return record.model_copy(update={"result": record.result.model_copy(update=changes)})
 
 
 def _check_unmixed(records: Sequence[Record]) -> None:
@@ -169,10 +174,13 @@ def _problem(record: Record) -> str:
 
 
 def load_run(folder: Path) -> Run:
-    """Read the records of a run that its experiment file asks for.
+    """Read the records of a run that belong to its experiment file.
 
     A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
     longer has are left out, and of several for one label and seed the last one written counts.
+
+    Args:
+        folder: Folder that `opselect run` has written.
 
     Raises:
         InvalidRecords: The folder holds no records.
@@ -209,7 +217,7 @@ def load_run(folder: Path) -> Run:
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:
-    """What in a result cannot be of the space, empty where nothing is."""
+    """The reason why a result cannot be of the space; empty where it can."""
     try:
         space.parse(result.architecture)
     except UserError as error:
@@ -261,6 +269,9 @@ class StudyRun(NamedTuple):
 
 def load_study_run(folder: Path) -> StudyRun | None:
     """Read the runs of a study's folder; None where the folder is of a single experiment.
+
+    Args:
+        folder: Folder that `opselect run` has written.
 
     Raises:
         InvalidRecords: One of its experiments has no records.

@@ -1,35 +1,35 @@
-"""Running an experiment: supernets once a seed, then all trials in parallel, every finished one recorded at once."""
+"""Running an experiment: supernets once per seed, then all trials in parallel; finished ones are recorded at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, describe, train_all
+from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, describe_networks, train_all
 from opselect.bench.experiment.file import Experiment
 from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import Study
 from opselect.bench.runs.records import FILE_NAME, Record, read_records
-from opselect.bench.runs.store import open_for_append
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, train
 from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.dask_cluster import UnusableCluster
 from opselect.bench.runtime.parallel import Workers, in_parallel
+from opselect.bench.storage.store import open_for_append
 from opselect.spaces.files import atomic_write, check_writable
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""`(what, how many are done, how many there are)`, called after every step of the work."""
+"""`(kind of work, number of finished items, number of all items)`, called after every finished item."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
-        records: of all trials of the experiment, in its order.
-        resumed: how many of them were there before.
-        networks: of the trainings of all selected networks, where the experiment asks for them.
+        records: Records of all trials of the experiment, in its order.
+        resumed: Number of trials that were finished by earlier runs.
+        networks: Records of the trainings of all selected networks; empty where the experiment trains none.
     """
 
     records: tuple[Record, ...]
@@ -48,24 +48,30 @@ class Summary:
 
 
 def trials_of(experiment: Experiment, supernets: Path) -> list[Trial]:
-    """Every selector with every seed."""
+    """The trials of an experiment: every selector with each of its seeds.
+
+    Args:
+        experiment: The experiment.
+        supernets: Folder of trained supernets.
+    """
     return [Trial(experiment, entry, seed, supernets) for entry, seed in experiment.runs]
 
 
 def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Summary:
-    """Run what is not yet done; trials that failed before are tried again.
+    """Run the trials that have no result yet, failed ones included.
 
     The experiment file is copied into the folder. Records of trials that now have another label get that label. Where
     the experiment requests it, the selected networks are trained afterwards, each distinct one once with every seed.
 
     Args:
-        experiment: What to run.
+        experiment: Experiment to run.
         folder: Folder of records and trained supernets; created where it does not exist.
         workers: Processes of this machine, or a cluster.
-        progress: Called after every step.
+        progress: Called after every finished supernet, trial and network.
 
     Raises:
-        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: Before anything runs.
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: The experiment cannot be run; nothing
+            has been started.
         InvalidRecords: The folder's records cannot be read, or another run is writing them.
         NotWritten: The disk is full, or the folder cannot be written; finished results remain.
         UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
@@ -113,16 +119,20 @@ def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) 
     """Run every experiment of a study in its folder, one after the other; all are checked before the first begins.
 
     Args:
-        study: what to run.
-        folder: of the study, which is also that of its experiment where there is only one.
-        workers: processes of this machine, or a cluster.
-        progress: told about every step.
+        study: Study to run.
+        folder: Folder of the study, which is also that of its experiment where there is only one.
+        workers: Processes of this machine, or a cluster.
+        progress: Called after every finished supernet, trial and network.
+
+    Returns:
+        Outcomes by name of the experiment in the study.
 
     Raises:
-        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: before anything runs.
-        InvalidRecords: a folder's records cannot be read, or another run is writing them.
-        NotWritten: the disk is full, or a folder cannot be written; what was finished is kept.
-        UnusableCluster: the cluster cannot be reached or is lost, or has not what this machine has.
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: An experiment cannot be run; nothing
+            has been started.
+        InvalidRecords: A folder's records cannot be read, or another run is writing them.
+        NotWritten: The disk is full, or a folder cannot be written; finished results remain.
+        UnusableCluster: The cluster cannot be reached or is lost, or lacks something that this machine has.
     """
     for experiment in study.experiments.values():
         check(experiment)
@@ -138,24 +148,24 @@ def run_study(study: Study, folder: Path, workers: Workers, progress: Progress) 
 
 
 def _prefixed(progress: Progress, name: str) -> Progress:
-    return lambda what, done, total: progress(f"{name} {what}".strip(), done, total)
+    return lambda kind, done, total: progress(f"{name} {kind}".strip(), done, total)
 
 
 def check(experiment: Experiment) -> None:
     """Check everything that an experiment needs, the training of selected networks included.
 
     Raises:
-        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: something is absent or does not fit.
+        InvalidExperiment, MissingData, InvalidImages, InvalidTable, NotTrainable: Something is absent or does not fit.
     """
     check_ingredients(experiment)
     _networks(experiment, [])
 
 
 def _networks(experiment: Experiment, architectures: Sequence[str]) -> list[NetworkDescription]:
-    """The selected networks that are to be trained; none where the experiment does not ask for it."""
+    """Descriptions of the selected networks that are to be trained; none where the experiment trains none."""
     if experiment.training is None:
         return []
-    return describe(
+    return describe_networks(
         experiment.space,
         architectures,
         experiment.images,
@@ -179,7 +189,7 @@ def _failed_record(job: tuple[Trial, str | None], reason: str) -> Record:
 
 
 def _train_supernets(trials: list[Trial], workers: Workers, progress: Progress) -> dict[SupernetJob, str]:
-    """Train every supernet that a trial needs, where it is not kept already; the reasons of those that failed."""
+    """Train the supernets that trials need and that are not cached; returns the reasons of those that failed."""
     jobs = {trial.supernet_job for trial in trials if trial.supernet_job}
     missing = [
         job

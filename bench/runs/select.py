@@ -1,4 +1,4 @@
-"""Running one selector with one seed, outside of a run."""
+"""Running one selector with one seed, without a folder of records."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     """Run one selector with one seed, with the experiment's space, images, table and supernet.
 
     Args:
-        experiment: Experiment that everything but the selector comes from.
-        name: A label of the experiment, a name that its selectors have, or any registered selector.
+        experiment: Experiment with the space, the images, the table and the supernet trainings.
+        name: Label in the experiment, name of one of its selectors, or name of any registered selector.
         seed: Seed of the trial.
         settings: Changes to the selector's settings, each as `KEY=VALUE`.
         supernets: Folder of trained supernets.

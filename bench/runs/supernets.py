@@ -13,10 +13,10 @@ from torch import nn
 
 from opselect.bench.experiment.file import Experiment, SupernetEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
-from opselect.bench.runs.provenance import reason_of, software
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
-from opselect.bench.runtime.code_digest import code_digest
-from opselect.bench.runtime.torch_files import read_torch_file
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.provenance import reason_of, software
+from opselect.bench.storage.torch_files import read_torch_file
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.training import train_supernet
 from opselect.selectors.task import SearchImages
@@ -24,8 +24,8 @@ from opselect.spaces.files import NotWritten
 from opselect.spaces.seeds import seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
 
-_TRAINING = tuple(f"opselect.bench.runs.supernets:{name}" for name in ("_trained", "initial_supernet"))
-"""What determines a trained supernet in this module; the rest of it does not."""
+_TRAINING = tuple(f"opselect.bench.runs.supernets:{name}" for name in ("_train_from", "initial_supernet"))
+"""The functions of this module that determine a trained supernet."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class SupernetJob:
 
     Attributes:
         experiment: Experiment that names the space and the images.
-        supernet: Which training, with its settings.
-        seed: Seed of initial parameters, batches and alpha's start.
+        supernet: The training, with its settings.
+        seed: Seed of initial parameters, batches and initial alpha.
         folder: Folder of trained supernets.
     """
 
@@ -46,7 +46,7 @@ class SupernetJob:
 
     @property
     def path(self) -> Path:
-        """The file of the trained supernet, named by everything that determines it, the code included."""
+        """Path of the trained supernet, named by a hash of everything that determines it, the code included."""
         space = load_ingredients(self.experiment).space
         determinants = (
             self.experiment.space,
@@ -67,11 +67,11 @@ class SupernetJob:
 
     @property
     def checkpoint(self) -> "CheckpointFile":
-        """Where an unfinished training leaves its state."""
+        """The file with the state of an unfinished training."""
         return CheckpointFile(self.path.with_suffix(".checkpoint"))
 
     def initial_supernet(self) -> nn.Module:
-        """The supernet before training, of the size and with the changes that the training asks for."""
+        """The supernet before training, with the size and the changes that the training defines."""
         training, space = self.supernet.training, load_ingredients(self.experiment).space
         if (training.channels, training.cells) != (None, None):
             space = space.resized(training.channels, training.cells)
@@ -84,7 +84,7 @@ class CheckpointFile:
 
     Attributes:
         path: Path of the file.
-        seconds: How long the training has taken so far, over all its processes.
+        seconds: Wall time of the training so far, over all its processes.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class CheckpointFile:
         self._last = time.perf_counter()
 
     def load(self) -> dict[str, Any] | None:
-        """The state after the last epoch; None where there is none, or a damaged one, which the log says."""
+        """The last saved state; None where there is none, and, with a warning in the log, for a damaged one."""
         saved = _read(self.path, {"training", "seconds"}, "this training begins again")
         if saved is None:
             return None
@@ -115,10 +115,13 @@ class CheckpointFile:
 
 
 def train(job: SupernetJob) -> str | None:
-    """Train a supernet and cache it, unless it is there already; a training that was killed goes on.
+    """Train a supernet and cache it, unless it is cached already; a killed training continues from its checkpoint.
+
+    Args:
+        job: The training.
 
     Returns:
-        None, or why it failed.
+        None, or the reason of the failure.
 
     Raises:
         NotWritten: It cannot be cached, because the disk is full for example.
@@ -127,18 +130,18 @@ def train(job: SupernetJob) -> str | None:
         return None
     try:
         checkpoint = job.checkpoint
-        supernet, alpha = _trained(job, checkpoint)
+        supernet, alpha = _train_from(job, checkpoint)
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
         _write(job.path, {"supernet": state, "alpha": alpha, "seconds": checkpoint.measure()})
         checkpoint.path.unlink(missing_ok=True)
     except NotWritten:
-        raise  # no trial can be recorded then either
+        raise  # no trial could be recorded either
     except Exception as error:
         return f"supernet training failed: {reason_of(error)}"
     return None
 
 
-def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, torch.Tensor]:
+def _train_from(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, torch.Tensor]:
     space, data, _ = load_ingredients(job.experiment)
     supernet = job.initial_supernet()
     alpha = train_supernet(
@@ -154,15 +157,25 @@ def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, t
 
 
 def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
-    """The trained supernet of a job; None where there is none, or a damaged one, which the log says."""
+    """The cached supernet of a job; None where there is none, and, with a warning in the log, for a damaged one.
+
+    Returns:
+        State of the network under `supernet`, `alpha` `[edges, operations]`, and the wall time under `seconds`.
+    """
     return _read(job.path, {"supernet", "alpha", "seconds"}, "this supernet is trained again")
 
 
 def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> nn.Module:
-    """The supernet at initialisation, on the experiment's device."""
+    """The supernet at initialisation, on the experiment's device.
+
+    Args:
+        experiment: Experiment that names the images and the device.
+        space: Search space, which may have another size than the experiment's.
+        seed: Seed of the trial, which determines the initial parameters.
+    """
     data = load_ingredients(experiment).images
     supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
-    # Its layers take this layout of memory from one to the next; on the CPU that makes training a third faster.
+    # All layers keep this memory layout; on the CPU that makes training a third faster.
     return supernet.to(experiment.device).to(memory_format=torch.channels_last)
 
 
@@ -175,10 +188,10 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 def _read(path: Path, keys: set[str], otherwise: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    with contextlib.suppress(Exception):  # a file from elsewhere raises whatever its bytes happen to mean
+    with contextlib.suppress(Exception):  # a foreign file can raise anything
         if (content := read_checksummed(path)) is not None:
-            found: dict[str, Any] = read_torch_file(content)
-            if isinstance(found, dict) and found.keys() == keys:
-                return found
+            saved: dict[str, Any] = read_torch_file(content)
+            if isinstance(saved, dict) and saved.keys() == keys:
+                return saved
     logging.warning("%s: damaged; %s", path, otherwise)
     return None

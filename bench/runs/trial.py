@@ -1,4 +1,4 @@
-"""One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
+"""One trial: a selector with a seed on its supernet, and the record of its result and its costs."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy as np
 
 from opselect.bench.experiment.file import Experiment, SelectorEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
-from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import (
     CellRecord,
     Cost,
@@ -20,8 +19,9 @@ from opselect.bench.runs.records import (
     TableReference,
     TrialDescription,
 )
-from opselect.bench.runs.store import FORMAT_VERSION
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, initial_supernet
+from opselect.bench.storage.provenance import environment, reason_of, software
+from opselect.bench.storage.store import FORMAT_VERSION
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
@@ -39,10 +39,10 @@ class Trial:
     """One selector with one seed.
 
     Attributes:
-        experiment: what it belongs to.
-        entry: the selector with its settings.
-        seed: decides supernet, batches, edge orders.
-        supernets: folder of trained supernets.
+        experiment: Experiment of the trial.
+        entry: The selector with its settings.
+        seed: Seed of supernet, batches and edge orders.
+        supernets: Folder of trained supernets.
     """
 
     experiment: Experiment
@@ -52,13 +52,13 @@ class Trial:
 
     @property
     def supernet_job(self) -> SupernetJob | None:
-        """The training that must come first, or None."""
+        """The training of the trial's supernet; None where it needs no trained one."""
         supernet = self.entry.supernet
         return None if supernet is None else SupernetJob(self.experiment, supernet, self.seed, self.supernets)
 
     @property
     def description(self) -> TrialDescription:
-        """Everything that determines the outcome."""
+        """Everything that determines the outcome of the trial."""
         experiment, choice, supernet = self.experiment, self.experiment.table, self.entry.supernet
         table = load_ingredients(experiment).table
         return TrialDescription(
@@ -88,11 +88,11 @@ class Trial:
 
 
 def run_trial(trial: Trial, prevented: str | None = None) -> Record:
-    """Run a trial to the end and return its record; whatever goes wrong in it becomes the reason of a failed record.
+    """Run a trial to the end and return its record; any error in it becomes the reason of a failed record.
 
     Args:
-        trial: what to run.
-        prevented: why it cannot run, for example because its supernet failed.
+        trial: Trial to run.
+        prevented: Reason why it cannot run, for example that its supernet failed; None where it can.
     """
     result, cost, reason = None, None, prevented
     if prevented is None:
@@ -161,7 +161,7 @@ def _valid_accuracies(table: Table | None, trial: Trial) -> np.ndarray | None:
 
 
 def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
-    """What was selected, measured on the table's test accuracies: the only place where they are read."""
+    """The result of a selection, with test accuracies of the table, which nothing else reads."""
     choice = trial.experiment.table
     common: dict[str, Any] = {
         "architecture": space.format(selection.architecture),
@@ -178,29 +178,34 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
             other_test_accuracies={},
             regret=None,
             percentile=None,
-            steps=_steps(selection, space, None),
+            steps=_step_records(selection, space, None),
         )
 
     def accuracy(column: tuple[str, str, int], seeds: Any) -> Any:
         return table.accuracy(selection.architecture, *column, seeds)
 
     main, *others = choice.test_columns.values()
-    everyone = table.accuracies(*main, "mean")
-    mine = accuracy(main, "mean")
+    test_accuracies = table.accuracies(*main, "mean")
+    test_accuracy = accuracy(main, "mean")
     return Result(
         **common,
         valid_accuracy=accuracy(choice.valid_column, "mean") if choice.valid_column in table.columns else None,
-        test_accuracy=mine,
+        test_accuracy=test_accuracy,
         test_accuracies=[value for value in accuracy(main, "each") if not np.isnan(value)],
         other_test_accuracies={column[0]: accuracy(column, "mean") for column in others},
-        regret=float(np.nanmax(everyone) - mine),
-        percentile=float(100 * (everyone < mine).sum() / (~np.isnan(everyone)).sum()),
-        steps=_steps(selection, space, everyone),
+        regret=float(np.nanmax(test_accuracies) - test_accuracy),
+        percentile=float(100 * (test_accuracies < test_accuracy).sum() / (~np.isnan(test_accuracies)).sum()),
+        steps=_step_records(selection, space, test_accuracies),
     )
 
 
 def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, CellRecord]:
-    """By type of cell, how far a genotype has collapsed; empty in spaces without genotypes."""
+    """Shape of the cells of an architecture by type of cell; empty in spaces without genotypes.
+
+    Args:
+        space: Search space of the architecture.
+        architecture: The architecture.
+    """
     if not isinstance(space, DARTSSpace):
         return {}
     genotype = space.genotype(architecture)
@@ -215,8 +220,8 @@ def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, Ce
     }
 
 
-def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:
-    """The steps with the oracles' scores beside them, given the decisions that each step started from."""
+def _step_records(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:
+    """Records of the steps, with oracle scores given the decisions before each step."""
     decisions = Decisions.none_yet(space.edges)
     records = []
     for step in selection.steps:

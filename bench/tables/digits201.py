@@ -20,10 +20,10 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.bench.runs.store import open_store
-from opselect.bench.runtime.checksums import verified_line
-from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.parallel import in_parallel
+from opselect.bench.storage.checksums import verified_line
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.store import open_store
 from opselect.spaces.cell_graph import EdgeOperations, walk
 from opselect.spaces.digits import HASH, digits, training_images
 from opselect.spaces.errors import UserError, in_one_line

@@ -1,4 +1,4 @@
-"""A supernet whose architecture parameters are never learnt."""
+"""Supernet training without learning of the architecture parameters."""
 
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ class FixedAlpha(SupernetTraining):
     has_learnt_alpha: ClassVar[bool] = False
 
     def initial_alpha(self, decisions: Decisions, generator: torch.Generator) -> Tensor:
-        """Zeros, `[edges, operations]`."""
+        """Zeros, `[edges, operations]`, which give every operation of an edge the same weight."""
         return uniform_alpha(decisions)
 
     def learns_alpha(self, moment: Moment) -> bool:

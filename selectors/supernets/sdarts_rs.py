@@ -8,19 +8,20 @@ from opselect.selectors.supernets.settings import Moment, SupernetTraining
 from opselect.spaces.space import Weights
 
 FIRST_SMOOTHING = 0.03
+"""Largest absolute value of the noise in the first epoch."""
 
 
 class SDARTSRS(SupernetTraining):
     """Alpha is learnt while the network's weights see uniform noise around its softmax.
 
-    The noise grows linearly with the epochs, and stays as large as it was in the end during tuning, as in the published
-    code.
+    The noise grows linearly with the epochs from 0.03 to `smoothing`, and stays at `smoothing` during tuning, as in
+    the published code.
 
     Source: Chen and Hsieh, Stabilizing DARTS via Perturbation-based Regularization, ICML 2020, SDARTS-RS.
     """
 
     def relax(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Weights:
-        """The softmax, with noise where the network's weights are trained."""
+        """The softmax `[edges, operations]`, with noise in the steps that train the network's weights."""
         weights = self.weights(alpha, decisions)
         if moment.step == "alpha":
             return weights
@@ -38,10 +39,13 @@ def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: to
         decisions: Rows of decided and dropped edges get no noise.
         noise: Largest absolute value of the noise.
         generator: Random stream on the CPU.
+
+    Returns:
+        A new weight matrix of the same shape; its rows need not sum to 1.
     """
-    drawn = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
-    changed = weights.clone()
+    noises = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
+    noisy = weights.clone()
     for edge in set(decisions.open_edges) - decisions.dropped:
         operations = len(decisions.edges[edge].operations)
-        changed[edge, :operations] = (weights[edge, :operations] + drawn[edge, :operations]).clamp(0, 1)
-    return changed
+        noisy[edge, :operations] = (weights[edge, :operations] + noises[edge, :operations]).clamp(0, 1)
+    return noisy

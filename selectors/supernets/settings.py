@@ -1,7 +1,7 @@
-"""What a supernet training is: settings, and four plugs of the one trainer.
+"""The base class of supernet trainings: settings, and the plugs of the one trainer.
 
 Wang et al. (arXiv 2108.04392) ask whether the selection or the training of the supernet is at fault. So a training is
-a value of its own, put before every selector that can use it, and not a part of a selector.
+no part of a selector: experiments cross their trainings with all selectors that can use them.
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -14,6 +14,7 @@ from opselect.selectors.decisions import Decisions
 from opselect.spaces.space import Weights
 
 ALPHA_SPREAD = 1e-3
+"""Standard deviation of alpha before the first step."""
 
 
 class Moment(NamedTuple):
@@ -33,18 +34,18 @@ class Moment(NamedTuple):
 
 
 class SupernetTraining(BaseModel):
-    """First-order DARTS: settings, and plugs that do nothing special. Other trainings are small subclasses.
+    """Settings and plugs of first-order DARTS; other trainings are small subclasses.
 
     The defaults are those of the papers (DARTS, first order; the values of both published codes). One epoch passes once
-    over the train split, in full batches; the published code draws every batch independently instead, and calls as
-    many batches an epoch.
+    over the train split, in full batches; the published code draws every batch independently instead, and counts as
+    many batches as one epoch.
 
     A subclass overrides the plugs that its method changes: `initial_alpha`, `relax`, `penalty`, `prepare`,
-    `learns_alpha`, and `weights`, which says how its alpha is read. It may add settings of its own as fields.
+    `learns_alpha`, and `weights`, which defines how its alpha is read. It may add settings of its own as fields.
 
     Attributes:
-        has_learnt_alpha: Whether alpha says something about the operations when the training is over.
-        leaves_edges_open: Whether there is something left to select when the training is over.
+        has_learnt_alpha: Whether alpha has been learnt when the training is over, so that it can be selected by.
+        leaves_edges_open: Whether edges are left to decide when the training is over.
 
     Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
     """
@@ -55,54 +56,82 @@ class SupernetTraining(BaseModel):
     leaves_edges_open: ClassVar[bool] = True
 
     channels: int | None = Field(
-        default=None,
-        ge=1,
-        le=4096,
-        description="of the first stage, where the trained supernets are not of the space's size",
+        default=None, ge=1, le=4096, description="Channels of the first stage; null for those of the space."
     )
-    cells: int | None = Field(default=None, ge=1, le=1000, description="a stage, likewise")
-    epochs: int = Field(default=100, ge=1, description="passes over the weights half")
-    batch_size: int = Field(default=64, ge=2, description="images a step, for weights and for alpha")
-    learning_rate: float = Field(default=0.025, gt=0, description="of SGD for the weights, at the start")
-    final_learning_rate: float = Field(default=0.001, ge=0, description="of SGD, at the end of a half cosine")
+    cells: int | None = Field(default=None, ge=1, le=1000, description="Cells per stage; null for those of the space.")
+    epochs: int = Field(default=100, ge=1, description="Passes over the train split.")
+    batch_size: int = Field(default=64, ge=2, description="Images per step, for the weights and for alpha.")
+    learning_rate: float = Field(default=0.025, gt=0, description="Learning rate of SGD for the weights at the start.")
+    final_learning_rate: float = Field(
+        default=0.001, ge=0, description="Learning rate of SGD after the last epoch, at the end of a half cosine."
+    )
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=3e-4, ge=0)
-    gradient_clip: float = Field(default=5.0, gt=0, description="largest norm of the weights' gradient")
-    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="of Adam for alpha")
+    gradient_clip: float = Field(default=5.0, gt=0, description="Largest norm of the gradient of the weights.")
+    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="Learning rate of Adam for alpha.")
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
-    # Only SDARTS-RS reads it, but it stands in the records of all trainings, whose keys hang on it.
+    # Only SDARTS-RS reads it, but the records of all trainings have it, and their keys depend on it.
     smoothing: float = Field(
-        default=0.3, gt=0, lt=1, description="of SDARTS-RS: largest noise on a weight of an operation, at the end"
+        default=0.3, gt=0, lt=1, description="For SDARTS-RS: largest noise on the weight of an operation, at the end."
     )
-    tuning_learning_rate: float = Field(default=0.0025, gt=0, description="of SGD between decisions, constant")
+    tuning_learning_rate: float = Field(
+        default=0.0025, gt=0, description="Constant learning rate of SGD in the tuning between decisions."
+    )
 
     def initial_alpha(self, decisions: Decisions, generator: torch.Generator) -> Tensor:
-        """Alpha before the first step, `[edges, operations]`: normal with standard deviation 1e-3."""
+        """Alpha before the first step, `[edges, operations]`: normal with standard deviation 1e-3.
+
+        Args:
+            decisions: Decisions with all edges open.
+            generator: Random stream of the initial alpha.
+        """
         return random_alpha(decisions, generator)
 
     def weights(self, alpha: Tensor, decisions: Decisions) -> Weights:
-        """The weight of every operation under alpha: its softmax on open edges, one-hot on decided ones."""
+        """Weights `[edges, operations]` as which alpha is read: its softmax on open edges, one-hot on decided ones.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`.
+            decisions: Decisions made so far.
+        """
         return decisions.weights(alpha)
 
     def relax(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Weights:
-        """The weight matrix under which the supernet runs in one step; its gradient with respect to alpha counts."""
+        """Weights `[edges, operations]` of the supernet in one step; alpha learns by the gradient through them.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+            decisions: Decisions made so far.
+            moment: Epoch and step of the training, and its random stream.
+        """
         return self.weights(alpha, decisions)
 
     def penalty(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Tensor | None:
-        """What the loss of a step has besides the cross entropy, or None."""
+        """A scalar that is added to the cross entropy of a step, or None.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+            decisions: Decisions made so far.
+            moment: Epoch and step of the training, and its random stream.
+        """
         return None
 
     def prepare(self, supernet: nn.Module) -> nn.Module:
-        """The supernet that is trained and selected from: the given one, or a wrapper that changes it."""
+        """The supernet that is trained and selected from: the given one, or a module around it that changes it."""
         return supernet
 
     def learns_alpha(self, moment: Moment) -> bool:
-        """Whether alpha takes steps in this epoch; where it never does, its steps cost nothing."""
+        """Whether alpha takes steps in this epoch; otherwise the trainer leaves them out and saves their time."""
         return True
 
 
 def random_alpha(decisions: Decisions, generator: torch.Generator) -> Tensor:
-    """Architecture parameters `[edges, operations]`, normal with standard deviation 1e-3."""
+    """Architecture parameters `[edges, operations]`, normal with standard deviation 1e-3.
+
+    Args:
+        decisions: Decisions whose edges are those of alpha.
+        generator: Random stream.
+    """
     return ALPHA_SPREAD * torch.randn(uniform_alpha(decisions).shape, generator=generator)
 
 
@@ -110,5 +139,8 @@ def uniform_alpha(decisions: Decisions) -> Tensor:
     """Architecture parameters `[edges, operations]` that give every operation of an edge the same weight.
 
     The published code's fixed variant freezes the random start instead, which differs from this by about 0.1 %.
+
+    Args:
+        decisions: Decisions whose edges are those of alpha.
     """
     return torch.zeros(len(decisions.edges), max(len(edge.operations) for edge in decisions.edges))

@@ -21,7 +21,7 @@ ALPHA_BETAS = (0.5, 0.999)
 
 @runtime_checkable
 class Checkpoint(Protocol):
-    """Where a training leaves its state after every epoch, so that one that is killed goes on from there."""
+    """Saved state of a training, written after every epoch, from which a killed training continues."""
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last; None where there is none."""
@@ -33,11 +33,11 @@ class Checkpoint(Protocol):
 
 
 class SupernetTrainer:
-    """Trains one supernet in place; keeps the state of the optimizers between calls.
+    """Trainer of one supernet, in place; the state of its optimizers lasts from call to call.
 
     Args:
         supernet: Network whose parameters are trained.
-        alpha: Where alpha starts, `[edges, operations]`; the given tensor is not changed.
+        alpha: Initial alpha, `[edges, operations]`; the given tensor is not changed.
         images: The train split, for the weights, and the search-validation split, for alpha.
         training: Settings and plugs.
         learning_rate: Learning rate of the SGD of the weights at the start.
@@ -71,7 +71,7 @@ class SupernetTrainer:
         """Train for one epoch with the given decisions; the rows of decided edges get no gradient.
 
         Args:
-            decisions: What is decided.
+            decisions: Decisions made so far.
             epoch: Number of the epoch, as in `Moment`.
         """
         self.supernet.train()
@@ -82,8 +82,7 @@ class SupernetTrainer:
         for _ in range(len(self.images.train_split) // self.training.batch_size):
             if self.training.learns_alpha(for_alpha):
                 loss = self._loss(self.alpha_batches, decisions, for_alpha)
-                # Asking for this gradient alone spares those of the weights, which the published code computes and
-                # discards.
+                # This gradient alone: the published code also computes those of the weights, and discards them.
                 (self.alpha.grad,) = torch.autograd.grad(loss, [self.alpha])
                 self.adam.step()
             self.sgd.zero_grad()
@@ -101,7 +100,7 @@ class SupernetTrainer:
         return loss if penalty is None else loss + penalty
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
         return {
             "supernet": self.supernet.state_dict(),
             "alpha": self.alpha.detach().clone(),
@@ -113,7 +112,7 @@ class SupernetTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         self.supernet.load_state_dict(state["supernet"])
         with torch.no_grad():
             self.alpha.copy_(state["alpha"])
@@ -140,10 +139,10 @@ def train_supernet(
         decisions: Decisions with all edges open.
         images: The train split and the search-validation split.
         training: Settings and plugs.
-        alpha_generator: Random stream of alpha's start.
+        alpha_generator: Random stream of the initial alpha.
         batch_generator: Random stream of batches, augmentation and relaxation.
-        checkpoint: Where the state is saved after every epoch but the last. A training that finds one there goes on
-            from it, and ends with the same numbers to the last bit.
+        checkpoint: Saved state, replaced after every epoch except the last. A training that finds one continues from
+            it, and ends with the same numbers to the last bit.
 
     Returns:
         Alpha, `[edges, operations]`.
@@ -159,7 +158,7 @@ def train_supernet(
     for epoch in range(first, training.epochs):
         trainer.train_epoch(decisions, epoch)
         schedule.step()
-        # After the last epoch the supernet itself is there to be kept.
+        # After the last epoch the caller stores the supernet itself.
         if checkpoint is not None and epoch + 1 < training.epochs:
             state = {"trainer": trainer.state_dict(), "schedule": schedule.state_dict(), "epochs": epoch + 1}
             checkpoint.save(state)
@@ -172,6 +171,9 @@ def tuner(state: SearchState, epochs: int) -> Callable[[SearchState], SearchStat
     Args:
         state: State before the first decision; its supernet is tuned in place, by the plugs of its training.
         epochs: Number of epochs between two decisions.
+
+    Returns:
+        A function that tunes the supernet and returns the state with the tuned alpha.
 
     Source: Wang et al. (arXiv 2108.04392), section 4.2.
     """

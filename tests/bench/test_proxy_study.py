@@ -14,7 +14,7 @@ from opselect.bench import proxy_study
 from opselect.bench.proxy_study import Scores, StudyDescription, sample_architectures, score_architectures
 from opselect.bench.report.page import write_proxy_report
 from opselect.bench.report.sections.proxies import proxy_row, proxy_tables, top_precision, with_combinations
-from opselect.bench.runs.store import InvalidRecords
+from opselect.bench.storage.store import InvalidRecords
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.spaces import registry
 from opselect.spaces.images import LabelledImages

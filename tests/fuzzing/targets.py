@@ -14,16 +14,17 @@ import torch
 
 from opselect.bench import proxy_study
 from opselect.bench.evaluation import networks as network_training
-from opselect.bench.evaluation.training import NetworkTraining, train_network
+from opselect.bench.evaluation.training import train_network
 from opselect.bench.experiment import study
 from opselect.bench.experiment.file import SupernetEntry, entry_on, parse
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.published import numbers as published
 from opselect.bench.report.page import render_markdown, render_tables, to_html
 from opselect.bench.runs import supernets
 from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.select import parse_setting
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
 from opselect.selectors.supernets.darts import DARTS

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 from opselect.spaces.files import InUse, NotWritten, atomic_write, check_writable, lock_exclusively
 from opselect.spaces.table import digits201
 

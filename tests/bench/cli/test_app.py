@@ -21,8 +21,8 @@ import pytest
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, read_records
 from opselect.bench.runs.runner import Summary
-from opselect.bench.runs.store import open_for_append
-from opselect.bench.runtime.checksums import verified_line
+from opselect.bench.storage.checksums import verified_line
+from opselect.bench.storage.store import open_for_append
 from opselect.selectors.methods import Settings
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.task import Selection, Task

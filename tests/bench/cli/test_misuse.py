@@ -11,8 +11,8 @@ from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import read_records
 from opselect.bench.runs.run import load_run
-from opselect.bench.runs.store import InvalidRecords, open_for_append
-from opselect.bench.runtime.checksums import verified_line
+from opselect.bench.storage.checksums import verified_line
+from opselect.bench.storage.store import InvalidRecords, open_for_append
 
 pytestmark = pytest.mark.usefixtures("in_tiny_world")
 

@@ -11,8 +11,8 @@ import torch
 
 from opselect.bench.evaluation import networks as network_training
 from opselect.bench.evaluation.networks import NotTrainable, TrainingRecord, genotype_named
-from opselect.bench.runs.store import read_lines
-from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.store import read_lines
 from opselect.spaces.darts.genotypes import format_genotype, format_genotype_json, library
 from opselect.spaces.darts.space import darts
 

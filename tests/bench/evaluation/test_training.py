@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from opselect.bench.evaluation import training
 from opselect.bench.evaluation.training import (
     InvalidCheckpoint,
-    NetworkTraining,
     Progress,
     TrainingFailed,
     accuracy_on,
     train_network,
 )
-from opselect.bench.runtime.checksums import write_checksummed
+from opselect.bench.experiment.network_training import NetworkTraining
+from opselect.bench.storage.checksums import write_checksummed
+from opselect.bench.storage.code_digest import code_digest
 from opselect.spaces.darts.genotypes import library
 from opselect.spaces.darts.network import DARTSNetwork
 from opselect.spaces.darts.space import darts, darts_s2
@@ -50,8 +52,8 @@ class Killed(Exception):
 def test_training_learns(tmp_path: Path) -> None:
     subject, heard = network(), list[Progress]()
     before = accuracy_on(subject, DATA.test)
-    training = SHORT.model_copy(update={"epochs": 10})
-    last = train_network(subject, DATA, training, 0, tmp_path / "checkpoint.pt", "bright", heard.append)
+    longer = SHORT.model_copy(update={"epochs": 10})
+    last = train_network(subject, DATA, longer, 0, tmp_path / "checkpoint.pt", "bright", heard.append)
     assert [each.epoch for each in heard] == list(range(1, 11))
     assert last == heard[-1]
     assert last.test_accuracy > max(before, 80)
@@ -89,6 +91,14 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     first = train_network(network(), DATA, SHORT, 0, tmp_path / "c.pt", "bright")
     again = train_network(network(), DATA, SHORT, 0, tmp_path / "c.pt", "bright", lambda _: pytest.fail("trained"))
     assert again == first
+
+
+@pytest.mark.parametrize("module", [training.__name__, NetworkTraining.__module__])
+def test_a_checkpoint_of_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    train_network(network(), DATA, SHORT, 0, tmp_path / "c.pt", "bright")
+    monkeypatch.setattr(training, "code_digest", lambda *names: code_digest(*names) + "other" * (module in names))
+    with pytest.raises(InvalidCheckpoint, match="a checkpoint of other settings, another seed, torch or code"):
+        train_network(network(), DATA, SHORT, 0, tmp_path / "c.pt", "bright")
 
 
 def test_seeds_and_settings_lead_to_different_trainings(tmp_path: Path) -> None:

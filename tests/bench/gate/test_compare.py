@@ -269,7 +269,7 @@ def alpha_instead(self: ZeroCostPT, question: Any) -> Any:
     return alpha_strength
 
 
-really_score = ZeroCostPT._question
+really_score = ZeroCostPT._score_by
 
 
 @pytest.mark.parametrize("damage", [wrong_sign, one_edge_ignored, alpha_instead], ids=lambda each: each.__name__)
@@ -277,7 +277,7 @@ def test_a_damaged_selector_is_caught_at_five_seeds(
     damage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     baseline = ran(tmp_path / "baseline", range(5))
-    monkeypatch.setattr(catalog.ZeroCostPT, "_question", damage)
+    monkeypatch.setattr(catalog.ZeroCostPT, "_score_by", damage)
     findings = check(ran(tmp_path / "run", range(5)), baseline)
     assert [finding.verdict.text for finding in findings] == ["changed"]
     assert status_of(findings) == 1

@@ -33,8 +33,8 @@ def test_my_selector(opselect_baseline):
 
 
 def test_a_damaged_selector(opselect_baseline, monkeypatch):
-    score = ZeroCostPT._question
-    monkeypatch.setattr(ZeroCostPT, "_question", lambda self, ask: lambda state, edge: -score(self, ask)(state, edge))
+    score = ZeroCostPT._score_by
+    monkeypatch.setattr(ZeroCostPT, "_score_by", lambda self, by: lambda state, edge: -score(self, by)(state, edge))
     opselect_baseline("mine.toml", "baseline", cost_tolerance=1000.0)
 
 

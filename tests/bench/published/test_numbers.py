@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, TrainingResult
-from opselect.bench.evaluation.training import NetworkTraining
+from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.published.compare import (
     Row,
     compare,

@@ -17,8 +17,8 @@ from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import FILE_NAME, Record, read_records
 from opselect.bench.runs.select import select_once
-from opselect.bench.runs.store import InvalidRecords, open_for_append
-from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.storage.code_digest import code_digest
+from opselect.bench.storage.store import InvalidRecords, open_for_append
 from opselect.bench.tables import digits201 as table_building
 from opselect.spaces.files import InUse, NotWritten
 

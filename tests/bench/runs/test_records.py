@@ -22,8 +22,8 @@ from opselect.bench.runs.records import (
     TrialDescription,
     read_records,
 )
-from opselect.bench.runs.store import FORMAT_VERSION, InvalidRecords, open_for_append
-from opselect.bench.runtime.checksums import checksummed_line
+from opselect.bench.storage.checksums import checksummed_line
+from opselect.bench.storage.store import FORMAT_VERSION, InvalidRecords, open_for_append
 
 TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 TRIAL = TrialDescription(

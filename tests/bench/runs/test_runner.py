@@ -16,8 +16,8 @@ from opselect.bench.experiment.file import Experiment, InvalidExperiment, Select
 from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import Record, Result, read_records
 from opselect.bench.runs.runner import Summary, trials_of
-from opselect.bench.runs.store import InvalidRecords, open_for_append
-from opselect.bench.runtime.checksums import checksummed_line, verified_line
+from opselect.bench.storage.checksums import checksummed_line, verified_line
+from opselect.bench.storage.store import InvalidRecords, open_for_append
 from opselect.selectors.methods import Random, Settings
 from opselect.selectors.task import INITIAL_SUPERNET, TRAINED_SUPERNET, Needs, Selection, Task
 from opselect.spaces.nasbench201.space import NASBench201Space, digits201

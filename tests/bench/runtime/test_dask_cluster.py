@@ -219,7 +219,7 @@ def test_a_network_is_trained_on_a_cluster_as_here(
 ) -> None:
     choice = NetworkChoice(channels=2, cells=3, auxiliary_weight=0, epochs=1, batch_size=16)
     genotype = format_genotype(library()["DARTS_V2"].genotype)
-    networks = network_training.describe("darts", [genotype], "digits", 32, choice, "cpu")
+    networks = network_training.describe_networks("darts", [genotype], "digits", 32, choice, "cpu")
     monkeypatch.chdir(tmp_path)
 
     def trained(folder: str, workers: Workers) -> TrainingResult:

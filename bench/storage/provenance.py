@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine and commit, and in one line what went wrong."""
+"""Provenance of results: versions, machine and commit, and the reason of a failure in one line."""
 
 import os
 import platform
@@ -17,13 +17,13 @@ from opselect.spaces.errors import UserError
 
 @cache
 def software() -> dict[str, str]:
-    """Versions that may change a result."""
+    """Versions of the packages that may change a result, by name."""
     return {"opselect": version("opselect"), "torch": torch.__version__}
 
 
 @cache
 def environment() -> dict[str, Any]:
-    """Machine and versions, for the reader who wonders why two runs differ."""
+    """Machine, versions and commit, which may explain why two runs differ."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -47,12 +47,12 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of our own checkout, with a mark where files were changed; None where this is an installed copy."""
+    """The commit of the checkout, marked where files were changed; None for an installed copy."""
     source = Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return None
     try:
-        found = subprocess.run(
+        finished = subprocess.run(
             ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True,
             text=True,
@@ -61,11 +61,11 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return finished.stdout.strip()
 
 
 def reason_of(error: Exception) -> str:
-    """One line: the sentence of an error that the user can mend; of others what was raised and where."""
+    """One line about an error: its message where the user can correct it, otherwise also its type and place."""
     if isinstance(error, UserError):
         return str(error)
     if is_out_of_memory(error):

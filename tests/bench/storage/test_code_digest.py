@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
-from opselect.bench.runtime import code_digest as module
-from opselect.bench.runtime.code_digest import code_digest
+from opselect.bench.storage import code_digest as module
+from opselect.bench.storage.code_digest import code_digest
 
 Package: TypeAlias = Callable[..., str]
 

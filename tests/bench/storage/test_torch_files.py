@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from opselect.bench.runtime.torch_files import MOST_VALUES, read_torch_file
+from opselect.bench.storage.torch_files import MOST_VALUES, read_torch_file
 
 
 def saved(state: Any) -> bytes:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from opselect.bench.runtime.checksums import append_checksummed, verified_line
+from opselect.bench.storage.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import InUse, lock_exclusively, writing
 
@@ -27,6 +27,13 @@ BEGINNING = b'{"version":'
 
 class InvalidRecords(UserError, ValueError):
     """A records file that is not one, or that another version of the format wrote."""
+
+
+class Value(BaseModel):
+    """A line of a records file, or a part of one: the first field of a line is `version`."""
+
+    # NaN and infinite scores are states of their own; JSON has no numbers for them, so they are written as strings.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 Line = TypeVar("Line", bound=BaseModel)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opselect.bench.runtime.checksums import checksummed_line, read_checksummed, verified_line, write_checksummed
+from opselect.bench.storage.checksums import checksummed_line, read_checksummed, verified_line, write_checksummed
 
 objects = st.sampled_from([b'{"a":1}', b'{"version":1,"name":"\xc3\xa4 \\" }"}', b'{"checksum":"0123456789abcdef"}'])
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from opselect.bench.runs.store import (
+from opselect.bench.storage.checksums import verified_line
+from opselect.bench.storage.store import (
     FORMAT_VERSION,
     InvalidRecords,
     content_key,
@@ -16,7 +17,6 @@ from opselect.bench.runs.store import (
     open_store,
     read_lines,
 )
-from opselect.bench.runtime.checksums import verified_line
 from opselect.spaces.files import InUse
 
 

@@ -53,10 +53,7 @@ def _find_function(tree: ast.Module, function: str) -> ast.FunctionDef:
 def _spec(name: str) -> ModuleSpec | None:
     try:
         return find_spec(name)
-    except (
-        ImportError,
-        ValueError,
-    ):  # the name of an object inside a module, or a module that was created in memory
+    except (ImportError, ValueError):  # an object inside a module, or a module that was created in memory
         return None
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from opselect.bench.report.formatting import UNDEFINED, number
 from opselect.bench.report.render import escape_markdown
-from opselect.bench.report.sections.scores import first_agreement_by_seed
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Comparison, holm, t_test
+from opselect.bench.summaries.agreement import first_agreement_by_seed
 from opselect.spaces.errors import UserError
 
 

@@ -22,11 +22,11 @@ from opselect.bench.published.numbers import (
     Scalar,
     Source,
 )
-from opselect.bench.report.sections.costs import timings
-from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
+from opselect.bench.summaries.agreement import agreements
+from opselect.bench.summaries.costs import timings
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.spaces import registry

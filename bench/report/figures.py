@@ -25,9 +25,9 @@ from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report.drawing.cells import cell_figure, overview_figure
 from opselect.bench.report.formatting import UNDEFINED, number
-from opselect.bench.report.sections.scores import agreement_by_seed, correlations, first_scores, step_agreements
 from opselect.bench.report.sections.selection import SelectionSummary, selection, typical_architectures
 from opselect.bench.runs.run import Run
+from opselect.bench.summaries.agreement import agreement_by_seed, correlations, first_scores, step_agreements
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
 from opselect.spaces.space import Architecture, SearchSpace

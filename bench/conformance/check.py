@@ -1,4 +1,4 @@
-"""What a conformance check is: a sentence, a way to observe whether it holds, and one sentence where it does not.
+"""A conformance check: a sentence, a test of whether it holds, and a sentence about what was observed if it fails.
 
 Plug-ins and our own components pass the same checks, by `opselect conformance NAME` and by tests.
 Nothing here needs a test framework.
@@ -22,7 +22,7 @@ Fixture = TypeVar("Fixture")
 
 
 class CheckFailed(AssertionError):
-    """A component fails a check of its kind; the message says what was observed and how to mend it."""
+    """A component fails a check of its kind; the message says what was observed and how to correct it."""
 
 
 class NotApplicable(SkipTest):

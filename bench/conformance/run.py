@@ -1,4 +1,4 @@
-"""The checks of what is registered under a name, and what became of each of them.
+"""Running the checks of a registered component, and their outcomes.
 
 A plug-in's own tests need three lines:
 
@@ -53,7 +53,7 @@ from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import digits201
 
 LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "tuning_epochs": 1}
-"""Settings that make a search slow, and their largest values while a selector is checked, if it has them."""
+"""Largest values of settings that make a search slow, for the time of the checks; other settings stay."""
 
 Status = Literal["kept", "broken", "not applicable"]
 
@@ -256,6 +256,6 @@ def _raised(error: Exception) -> str:
 
 
 def line_of(outcome: Outcome) -> str:
-    """One line for the reader: the status, the check and why."""
+    """One line of output: the status, the check and the explanation."""
     explained = outcome.sentence if outcome.status != "kept" else outcome.promise
     return f"{outcome.status:14s}  {outcome.check}: {explained}"

@@ -1,4 +1,4 @@
-"""The one place that decides how a process uses the machine, and who shares the work."""
+"""How a process uses the machine, and which processes share the work."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Workers: TypeAlias = int | Cluster
-"""So many processes of this machine, each with one torch thread, where one is this process; or those of a cluster."""
+"""Number of processes of this machine, each with one torch thread (1 is this process itself), or a cluster."""
 
 
 def available_cores() -> int:
@@ -29,7 +29,7 @@ def available_cores() -> int:
 
 
 def use_single_thread() -> None:
-    """Prepare this process for tiny networks: one torch thread, freed memory kept.
+    """Prepare this process for tiny networks: one torch thread, and freed memory stays with the process.
 
     More threads make tiny networks slower, up to 20 times under load. glibc returns every freed tensor of a few hundred
     kilobytes to the system, and touching fresh pages again cost an eighth of a training; with the thresholds at their
@@ -76,7 +76,7 @@ def in_parallel(
     Args:
         function: Importable by name, so that a worker process can find it.
         tasks: Consumed a few at a time.
-        workers: Who does the work.
+        workers: Number of processes, or a cluster.
         on_failure: Makes the result of a task that is given up, from the task and the reason; without it, that is an
             error.
 

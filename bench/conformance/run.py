@@ -192,16 +192,23 @@ class Outcome:
 
 
 def kinds_of(name: str) -> tuple[str, ...]:
-    """The kinds in which the name is registered.
+    """Kinds in which a name is registered.
+
+    Args:
+        name: Registered name.
 
     Raises:
         UnknownName: No kind has it.
+
+    Example:
+        >>> kinds_of("nwot")
+        ('proxies',)
     """
-    found = tuple(kind for kind in registry.KINDS if name in registry.names(kind))
-    if not found:
-        everything = tuple(sorted({known for kind in registry.KINDS for known in registry.names(kind)}))
-        raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, everything)}")
-    return found
+    kinds = tuple(kind for kind in registry.KINDS if name in registry.names(kind))
+    if not kinds:
+        every_name = tuple(sorted({known for kind in registry.KINDS for known in registry.names(kind)}))
+        raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, every_name)}")
+    return kinds
 
 
 def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outcome]:
@@ -222,7 +229,7 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
     """
     subject = f"{registry.SINGULAR[kind]} {name!r}"
     try:
-        found = checks(kind, name, settings)
+        component_checks = checks(kind, name, settings)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
@@ -233,7 +240,7 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         sentence = str(error) if isinstance(error, CheckFailed) else f"loading it raised {_raised(error)}"
         yield Outcome(kind, name, "can be loaded", "The entry point leads to a part.", "broken", sentence, 0.0)
         return
-    for check in found:
+    for check in component_checks:
         started = time.perf_counter()
         status, sentence = _result(check)
         yield Outcome(kind, name, check.name, check.promise, status, sentence, time.perf_counter() - started)

@@ -159,7 +159,7 @@ class Number(_Checked):
 
     @property
     def identity(self) -> str:
-        """Text that no two numbers of a file may share: all fields but the value and its accuracy."""
+        """Text that no two numbers of a file may share: the fields that define what was measured."""
         return self.model_dump_json(exclude={"value", "deviation", "seeds", "tolerance", "note"})
 
 

@@ -90,9 +90,9 @@ def _versions() -> dict[str, str]:
 
 def _objection(who: str, versions: dict[str, str]) -> str | None:
     """How the versions of the calling process differ from the given ones, or None."""
-    for name, found in _versions().items():
-        if found != versions[name]:
-            return f"{who} has {name} {found}, not {versions[name]} as here; install the same versions on both"
+    for name, ours in _versions().items():
+        if ours != versions[name]:
+            return f"{who} has {name} {ours}, not {versions[name]} as here; install the same versions on both"
     return None
 
 

@@ -1,4 +1,7 @@
-"""How the operation scores of a run agree with those of the table's oracles, and with each other."""
+"""How the operation scores of a run agree with those of the table's oracles, and with each other.
+
+The report, the gate and the comparison with published numbers show these numbers.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +40,14 @@ class AgreementSummary:
 
 
 def agreements(run: Run) -> list[AgreementSummary]:
-    """One row per label, oracle and statistic, where anything was scored against a table."""
+    """Agreement of the first operation scores with those of the oracles.
+
+    Args:
+        run: Records of a run.
+
+    Returns:
+        One summary per label, oracle and statistic, for labels whose records have an oracle's scores.
+    """
     return [
         _agreement_of(run, label, oracle, statistic)
         for label in run.labels
@@ -61,20 +71,37 @@ def _agreement_of(run: Run, label: str, oracle: str, statistic: str) -> Agreemen
 
 
 def _agreement_at(result: Result, step: int, oracle: str, statistic: str) -> EdgeMean:
-    """How the scores of a step agree with an oracle's, mean over the open edges."""
+    """Agreement of the scores of a step with an oracle's, mean over the open edges."""
     return _mean_over_edges(open_scores(result.steps, step), oracle_scores(result, step, oracle), STATISTICS[statistic])
 
 
 def open_scores(steps: Sequence[StepRecord], step: int) -> dict[int, list[float]]:
-    """The scores of a step on edges that were not decided before it.
+    """Scores of a step on the edges that were not decided before it.
 
     Orders that rank all edges only once carry the first step's scores along; those of decided edges are left out.
+
+    Args:
+        steps: Steps of a selection, in their order.
+        step: Index of the step, from 0.
+
+    Returns:
+        One score per operation, by edge number.
     """
     decided = {earlier.edge for earlier in steps[:step]}
     return {edge: scores for edge, scores in steps[step].scores.items() if edge not in decided}
 
 
 def oracle_scores(result: Result, step: int, oracle: str) -> dict[int, list[float]]:
+    """Scores of an oracle at a step, from test accuracies.
+
+    Args:
+        result: Result of a trial.
+        step: Index of the step, from 0.
+        oracle: `best-acc` or `avg-acc`.
+
+    Returns:
+        One score per operation, by edge number; empty without a table or such a step.
+    """
     return result.steps[step].truth.get(oracle, {}) if step < len(result.steps) else {}
 
 
@@ -87,7 +114,13 @@ def _mean_over_edges(
 
 @dataclass(frozen=True)
 class StepSummary:
-    """The mean over open edges of Spearman with best-acc at one step (counted from 1), mean over seeds."""
+    """Agreement with best-acc at one step of a selection.
+
+    Attributes:
+        label: Label of the selector.
+        step: Number of the step, from 1.
+        agreement: Mean over seeds of Spearman's correlation, which is a mean over open edges.
+    """
 
     label: str
     step: int
@@ -95,7 +128,14 @@ class StepSummary:
 
 
 def step_agreements(run: Run) -> list[StepSummary]:
-    """One row per label and step, where anything was scored against a table."""
+    """Agreement with best-acc along the selection.
+
+    Args:
+        run: Records of a run.
+
+    Returns:
+        One summary per label and step, for labels whose records have an oracle's scores.
+    """
     rows = []
     for label in run.labels:
         by_seed = agreement_by_seed(run, label)
@@ -106,7 +146,15 @@ def step_agreements(run: Run) -> list[StepSummary]:
 
 
 def agreement_by_seed(run: Run, label: str) -> dict[int, list[float | None]]:
-    """Spearman with best-acc, mean over the open edges, at every step of every seed that has a table."""
+    """Spearman's correlation with best-acc at every step, mean over the open edges.
+
+    Args:
+        run: Records of a run.
+        label: Label of the selector.
+
+    Returns:
+        One value per step, by seed, for seeds with an oracle's scores; None where it is undefined.
+    """
     return {
         seed: [_agreement_at(result, step, "best-acc", "spearman").value for step in range(len(result.steps))]
         for seed, result in _results_with_table(run, label)
@@ -114,7 +162,15 @@ def agreement_by_seed(run: Run, label: str) -> dict[int, list[float | None]]:
 
 
 def first_agreement_by_seed(run: Run, label: str) -> dict[int, float | None]:
-    """Spearman with best-acc, mean over the edges, at the first step of every seed that has a table."""
+    """Spearman's correlation with best-acc at the first step, mean over the edges.
+
+    Args:
+        run: Records of a run.
+        label: Label of the selector.
+
+    Returns:
+        The value by seed, for seeds with an oracle's scores; None where it is undefined.
+    """
     return {
         seed: _agreement_at(result, 0, "best-acc", "spearman").value for seed, result in _results_with_table(run, label)
     }
@@ -126,7 +182,13 @@ def _results_with_table(run: Run, label: str) -> Iterator[tuple[int, Result]]:
 
 @dataclass(frozen=True)
 class CorrelationSummary:
-    """How the first operation scores of two sources agree: Spearman, mean over edges, then over common seeds."""
+    """Agreement of the first operation scores of two sources.
+
+    Attributes:
+        first: Label of a selector, or name of an oracle.
+        second: Label of another selector, or name of another oracle.
+        agreement: Mean over common seeds of Spearman's correlation, which is a mean over edges.
+    """
 
     first: str
     second: str
@@ -134,9 +196,13 @@ class CorrelationSummary:
 
 
 def correlations(run: Run) -> list[CorrelationSummary]:
-    """The first scores of the table's two oracles and of every competing selector, each pair of them once.
+    """Agreement of the first scores of the table's two oracles and of every competing selector.
 
-    A source without any first scores is left out.
+    Args:
+        run: Records of a run.
+
+    Returns:
+        One summary per pair of sources; a source without first scores is left out.
     """
     sources = first_scores(run)
     return [
@@ -146,7 +212,14 @@ def correlations(run: Run) -> list[CorrelationSummary]:
 
 
 def first_scores(run: Run) -> dict[str, dict[int, dict[int, list[float]]]]:
-    """Operation scores of the first step by source, seed and edge: first the table's oracles, then the selectors."""
+    """Operation scores of the first step.
+
+    Args:
+        run: Records of a run.
+
+    Returns:
+        One score per operation, by source, seed and edge number; the table's oracles come before the selectors.
+    """
     oracles = {
         f"{oracle} (test)": {
             seed: oracle_scores(result, 0, oracle)

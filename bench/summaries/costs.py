@@ -1,4 +1,7 @@
-"""What the searches of a run cost."""
+"""Search costs of a run.
+
+The report and the comparison with published numbers show these numbers.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")
 
 @dataclass(frozen=True)
 class TimingSummary:
-    """What one selector cost, over its finished trials.
+    """Costs of one selector, over its finished trials.
 
     Attributes:
         label: Label of the selector.
@@ -36,7 +39,14 @@ class TimingSummary:
 
 
 def timings(run: Run) -> list[TimingSummary]:
-    """One row per label with a finished trial."""
+    """Search costs of every selector.
+
+    Args:
+        run: Records of a run.
+
+    Returns:
+        One summary per label with a finished trial.
+    """
     rows = []
     for label, records in run.records.items():
         costs = [record.cost for record in records if record.cost is not None and record.result]
@@ -46,7 +56,7 @@ def timings(run: Run) -> list[TimingSummary]:
 
 
 def phases(run: Run) -> tuple[str, ...]:
-    """The phases of the costs, then any others that a plug-in's selector reports."""
+    """Names of the phases in the records: the usual ones, then those that plug-ins report, sorted."""
     reported = {name for record in run.all if record.cost is not None for name in record.cost.seconds}
     return (*PHASES, *sorted(reported - set(PHASES)))
 

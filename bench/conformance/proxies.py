@@ -28,7 +28,15 @@ from opselect.spaces.nasbench201.space import digits201
 
 
 def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[str, object]:
-    """Copies of all state of a network and of its images that a score might change, by name."""
+    """Copies of all state of a network and of its images that a score might change.
+
+    Args:
+        network: Network to be scored.
+        batch: Images that it is scored on; None leaves them out.
+
+    Returns:
+        Copies by name, as messages call them.
+    """
     return {
         "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
         "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],

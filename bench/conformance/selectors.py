@@ -517,12 +517,30 @@ def _chosen(selection: Selection) -> tuple[int, ...]:
 
 
 def hits(chosen: Sequence[int], plan: Sequence[int]) -> int:
-    """Number of edges on which the planted operation was chosen."""
+    """Number of edges on which the planted operation was chosen.
+
+    Args:
+        chosen: Number of the chosen operation, by edge.
+        plan: Number of the planted operation, by edge.
+
+    Example:
+        >>> hits((1, 2, 3), plan=(1, 0, 3))
+        2
+    """
     return sum(map(int.__eq__, chosen, plan))
 
 
 def rank_sum(scores: Scores, plan: Sequence[int]) -> float:
-    """Number of operations with a lower score than the planted one, summed over edges; ties count one half."""
+    """Number of operations with a lower score than the planted one, summed over edges; ties count one half.
+
+    Args:
+        scores: One score per operation, by edge number.
+        plan: Number of the planted operation, by edge.
+
+    Example:
+        >>> rank_sum({0: (0.1, 0.9, 0.3), 1: (0.5, 0.5, 0.2)}, plan=(1, 0))
+        3.5
+    """
     total = 0.0
     for edge, best in enumerate(plan):
         own, all_scores = scores[edge][best], np.array(scores[edge])

@@ -298,7 +298,12 @@ def _must_be_equal(ours: Record, theirs: Record) -> bool:
 
 
 def is_same_outcome(ours: Record, theirs: Record) -> bool:
-    """Whether the results of two trials are equal to the last bit; costs are not compared."""
+    """Whether the results of two trials are equal to the last bit; costs are not compared.
+
+    Args:
+        ours: Record of the run.
+        theirs: Record of the baseline.
+    """
 
     def outcome(record: Record) -> str:
         # As text, in which NaN equals itself.
@@ -312,7 +317,15 @@ def _architecture(record: Record) -> str | None:
 
 
 def change_between(ours: Record, theirs: Record) -> str:
-    """Describe how a record differs from an earlier one that should be equal."""
+    """Describe how the result of a trial differs from an earlier one of the same label and seed.
+
+    Args:
+        ours: Record of the run.
+        theirs: Record of the baseline.
+
+    Returns:
+        One sentence about the first difference, beginning with the seed.
+    """
     seed = ours.trial.seed
     if ours.result is None or theirs.result is None:
         outcomes = [f"failed ({record.reason})" if record.result is None else "finished" for record in (ours, theirs)]

@@ -65,7 +65,7 @@ def in_parallel(
 
     On this machine each worker is one process in an executor of its own, from joblib's loky, and has one task at a
     time. A pool of several processes, such as `joblib.Parallel`, ends as a whole when one of them dies: its other tasks
-    are killed half-way, results that were not fetched yet are lost, and nobody can tell which task was to blame. Here a
+    are killed half-way, results that were not fetched yet are lost, and it is unknown which task was to blame. Here a
     death ends one executor and costs one task a try. The executors are not joblib's reusable ones either, which keep
     the environment and the working directory of their first use.
 

@@ -22,15 +22,18 @@ class SampleSize:
     """How many seeds a comparison of two selectors needs, by a paired t test.
 
     Attributes:
-        first: label of a selector.
-        second: label of another one.
-        pilot: first minus second in the pilot, over common seeds, percentage points of test accuracy.
-        difference: the true difference that is to be found, percentage points.
-        power: the chance to find it.
-        level: the chance to call a difference where there is none.
-        seeds: how many it takes if the deviation of the differences is the pilot's; None if more than 10,000.
-        deviation_bound: what the true deviation does not exceed with 95 % confidence; a small pilot knows it badly.
-        seeds_bound: how many seeds it takes at that deviation; None if more than 10,000.
+        first: Label of the first selector.
+        second: Label of the second selector.
+        pilot: Mean difference of test accuracies in the pilot, first minus second over common seeds, in percentage
+            points.
+        difference: True difference that the comparison is to detect, in percentage points.
+        power: Probability that the test detects this difference.
+        level: Probability that the test finds a difference where there is none.
+        seeds: Number of seeds needed if the standard deviation of the differences is the pilot's; None if more than
+            10,000.
+        deviation_bound: Upper 95 % confidence bound of the standard deviation, in percentage points; a small pilot
+            knows the deviation badly.
+        seeds_bound: Number of seeds needed at that bound; None if more than 10,000.
     """
 
     first: str
@@ -47,18 +50,21 @@ class SampleSize:
 def sample_size(
     pilot: Run, first: str, second: str, difference: float, power: float = 0.8, level: float = 0.05
 ) -> SampleSize:
-    """Plan a comparison of two selectors of a pilot.
+    """Estimate how many seeds a comparison of two selectors needs.
 
     Args:
-        pilot: at least two common seeds of both.
-        first: a label.
-        second: another label.
-        difference: percentage points of test accuracy that are worth being found, more than 0.
-        power: the chance to find it.
-        level: of the two-sided test.
+        pilot: Trials of both selectors, with at least two common seeds.
+        first: Label of the first selector.
+        second: Label of the second selector.
+        difference: Smallest difference of test accuracies that matters, in percentage points; more than 0.
+        power: Probability that the test detects this difference.
+        level: Significance level of the two-sided test.
+
+    Returns:
+        The sample size, for the pilot's standard deviation and for its upper bound.
 
     Raises:
-        CannotEstimate: a label is not there, or the pilot has no spread from which to plan.
+        CannotEstimate: A label is absent, or the differences in the pilot do not vary.
     """
     for label in (first, second):
         if label not in pilot.labels:
@@ -87,12 +93,19 @@ def sample_size(
 
 
 def power_of(effect: float, seeds: int, level: float) -> float:
-    """The chance that a two-sided paired t test finds an effect.
+    """Probability that a two-sided paired t test detects an effect.
 
     Args:
-        effect: mean of the differences in units of their standard deviation.
-        seeds: how many pairs, at least 2.
-        level: of the test.
+        effect: Mean of the differences in units of their standard deviation.
+        seeds: Number of pairs, at least 2.
+        level: Significance level of the test.
+
+    Returns:
+        The power of the test, between 0 and 1.
+
+    Example:
+        >>> round(power_of(effect=0.5, seeds=34, level=0.05), 2)
+        0.81
     """
     critical = float(student_t.ppf(1 - level / 2, seeds - 1))
     shift = effect * math.sqrt(seeds)
@@ -100,7 +113,20 @@ def power_of(effect: float, seeds: int, level: float) -> float:
 
 
 def seeds_needed(effect: float, power: float, level: float) -> int | None:
-    """The fewest seeds at which the test has the power; None if more than 10,000."""
+    """Smallest number of seeds at which a two-sided paired t test has the given power.
+
+    Args:
+        effect: Mean of the differences in units of their standard deviation, more than 0.
+        power: Probability that the test detects this effect.
+        level: Significance level of the test.
+
+    Returns:
+        The number of seeds, or None if more than 10,000 are needed.
+
+    Example:
+        >>> seeds_needed(effect=0.5, power=0.8, level=0.05)
+        34
+    """
     # Upwards from few seeds: far beyond the answer, the distribution is not computed reliably.
     low = high = 2
     while power_of(effect, high, level) < power:

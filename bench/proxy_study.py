@@ -9,21 +9,19 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
+from opselect.bench.experiment.ingredients import load_proxy_ingredients
 from opselect.bench.runtime.parallel import in_parallel
 from opselect.bench.storage.provenance import software
 from opselect.bench.storage.store import FORMAT_VERSION, InvalidRecords, Value, content_key, open_for_append, read_lines
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, ShuffledBatches
 from opselect.spaces import registry
-from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import LabelledImages, content_hash
 from opselect.spaces.seeds import numpy_generator, seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
 
 FILE_NAME = "scores.jsonl"
 COMMAND = "opselect proxies"
-
-load_images_once = cache(load_images)
 
 
 class StudyDescription(BaseModel, frozen=True, extra="forbid"):
@@ -116,7 +114,7 @@ def describe(space: str, images: str, batch_size: int, seed: int) -> StudyDescri
         batch_size: Number of images that the networks are scored on.
         seed: Seed of the batch and of the networks' parameters.
     """
-    data = load_images_once(images)
+    data = load_proxy_ingredients(space, images).images
     return StudyDescription(
         space=space,
         images=images,
@@ -168,7 +166,7 @@ def score_architectures(
         InvalidRecords: The folder holds something else, or another run is writing to it.
         NotWritten: The disk is full, for example; finished results remain.
     """
-    space: SearchSpace = registry.load("spaces", study.space)
+    space = load_proxy_ingredients(study.space, study.images).space
     architectures = sample_architectures(space, count, study.seed)
     classes = {text: space.format(space.canonical(space.parse(text))) for text in architectures}
     distinct = list(dict.fromkeys(classes.values()))
@@ -217,11 +215,10 @@ def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
 
 def _score(scoring: Scoring) -> ScoreRecord:
     study = scoring.study
-    space: SearchSpace = registry.load("spaces", study.space)
-    data = load_images_once(study.images)
+    space, data, _ = load_proxy_ingredients(study.space, study.images)
     architecture = space.parse(scoring.architecture)
     network = space.network(architecture, data.channels, data.classes, seed_for(space.name, study.seed, "proxy study"))
-    batch = _batch(study.images, study.batch_size, study.seed)
+    batch = _batch(study.space, study.images, study.batch_size, study.seed)
     scores, seconds, reasons = {}, {}, {}
     for name in scoring.proxies:
         started = time.perf_counter()
@@ -243,8 +240,8 @@ def _score(scoring: Scoring) -> ScoreRecord:
 
 
 @cache
-def _batch(images: str, batch_size: int, seed: int) -> LabelledImages:
-    train_split = SearchImages.halves(load_images_once(images)).train_split
+def _batch(space: str, images: str, batch_size: int, seed: int) -> LabelledImages:
+    train_split = SearchImages.halves(load_proxy_ingredients(space, images).images).train_split
     return next(ShuffledBatches(train_split, batch_size, torch_generator("proxy study", seed)))
 
 

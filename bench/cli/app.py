@@ -1,4 +1,4 @@
-"""The command line: which commands there are, in which order, and how they end.
+"""The command line: its commands in their order, and how they end.
 
 Each command is a function of a sibling module, and its docstring is the help that users read. Nothing heavy is imported
 before a command needs it, so that help comes at once.
@@ -17,7 +17,7 @@ from opselect.bench.cli import compare, networks, plug_ins, run, tables
 from opselect.spaces.errors import UserError
 
 ENDED_BY = (130, 143)
-"""Exit statuses of what Ctrl-C and the signal TERM have ended: 128 and the number of the signal."""
+"""Exit statuses after Ctrl-C and the signal TERM: 128 plus the number of the signal."""
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what is made of them."""
+"""Arguments and options that several commands share, and the objects that they describe."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""What commands print: JSON, progress, pages, and which trainings failed."""
+"""Output of commands: JSON, progress, pages, and the trainings that failed."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ PAGE_WIDTH = 118
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON; what JSON does not know, as text."""
+    """Print a value as indented JSON; objects of types that JSON lacks are written as text."""
     print(json.dumps(value, indent=2, default=str))
 
 

@@ -1,4 +1,4 @@
-"""What a conformance check is: a sentence, a way to observe whether it holds, and one sentence where it does not.
+"""A conformance check: a sentence, a test of whether it holds, and a sentence about what was observed if it fails.
 
 Plug-ins and our own components pass the same checks, by `opselect conformance NAME` and by tests.
 Nothing here needs a test framework.
@@ -22,7 +22,7 @@ Fixture = TypeVar("Fixture")
 
 
 class CheckFailed(AssertionError):
-    """A component fails a check of its kind; the message says what was observed and how to mend it."""
+    """A component fails a check of its kind; the message says what was observed and how to correct it."""
 
 
 class NotApplicable(SkipTest):
@@ -98,7 +98,19 @@ def expect(holds: bool | np.bool_, sentence: str) -> None:
 
 
 def same(first: object, second: object) -> bool:
-    """Whether two values are equal to the last bit; tensors, arrays and sequences of them included, NaN equals NaN."""
+    """Whether two values are equal to the last bit.
+
+    Args:
+        first: Tensor, array, or list or tuple of them at any depth; or any other value, which is compared with `==`.
+        second: Value of the same kind.
+
+    Returns:
+        Whether shapes and elements are equal. NaN equals NaN in arrays, but not in tensors.
+
+    Example:
+        >>> same([torch.zeros(2), "a"], [torch.zeros(2), "a"]), same(torch.zeros(2), torch.zeros(1, 2))
+        (True, False)
+    """
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         return first.shape == second.shape and torch.equal(first, second)
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
@@ -109,7 +121,12 @@ def same(first: object, second: object) -> bool:
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """The names of the values that differ before and after, compared to the last bit."""
+    """Names of the values that differ before and after, compared to the last bit.
+
+    Example:
+        >>> changed({"mode": True, "steps": 3}, {"mode": True, "steps": 4})
+        ['steps']
+    """
     return [name for name in before if not same(before[name], after[name])]
 
 

@@ -28,7 +28,15 @@ from opselect.spaces.nasbench201.space import digits201
 
 
 def snapshot(network: nn.Module, batch: LabelledImages | None = None) -> dict[str, object]:
-    """Everything about a network, and the images it sees, that a score might change."""
+    """Copies of all state of a network and of its images that a score might change.
+
+    Args:
+        network: Network to be scored.
+        batch: Images that it is scored on; None leaves them out.
+
+    Returns:
+        Copies by name, as messages call them.
+    """
     return {
         "parameters or buffers": [tensor.clone() for tensor in network.state_dict().values()],
         "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
@@ -101,8 +109,8 @@ class ProxyFixture:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """Both networks, each in evaluation and in training mode."""
-        found = []
+        """Scores of both networks, each in evaluation and in training mode."""
+        scored = []
         reversed_batch = self.batch[torch.arange(len(self.batch) - 1, -1, -1)]
         for what, subject in (("a network", self.network), ("a supernet", Weighted(self.supernet, self.weights))):
             for training in (False, True):
@@ -111,43 +119,47 @@ class ProxyFixture:
                 score = self.proxy(subject, self.batch)
                 changes = changed(before, snapshot(subject, self.batch)), changed(random_before, random_states())
                 again, reordered = self.proxy(subject, self.batch), self.proxy(subject, reversed_batch)
-                found.append(Scored(what, score, again, reordered, *changes))
-        return found
+                scored.append(Scored(what, score, again, reordered, *changes))
+        return scored
 
 
 def network_untouched(fixture: ProxyFixture) -> None:
     """Parameters, buffers, gradients, modes, hooks and images are afterwards what they were before."""
-    for each in fixture.scored:
-        expect_unchanged(f"scoring {each.what}", each.changed)
+    for network in fixture.scored:
+        expect_unchanged(f"scoring {network.what}", network.changed)
 
 
 def global_random_state_untouched(fixture: ProxyFixture) -> None:
     """The global random states of torch, NumPy and Python are afterwards what they were before."""
-    for each in fixture.scored:
-        expect_no_random_state(f"scoring {each.what}", each.random_used)
+    for network in fixture.scored:
+        expect_no_random_state(f"scoring {network.what}", network.random_used)
 
 
 def answer_is_a_number(fixture: ProxyFixture) -> None:
     """A proxy answers with a Python float, infinite or NaN where it is undefined."""
-    for each in fixture.scored:
-        expect(isinstance(each.score, float), f"the score of {each.what} is {each.score!r}; answer with a float")
+    for network in fixture.scored:
+        expect(
+            isinstance(network.score, float), f"the score of {network.what} is {network.score!r}; answer with a float"
+        )
 
 
 def same_answer_again(fixture: ProxyFixture) -> None:
     """The same network and images have the same score when asked again."""
-    for each in fixture.scored:
+    for network in fixture.scored:
         expect(
-            np.array_equal(each.score, each.again, equal_nan=True),
-            f"the score of {each.what} was {each.score!r}, then {each.again!r}; seed what is drawn with a constant",
+            np.array_equal(network.score, network.again, equal_nan=True),
+            f"the score of {network.what} was {network.score!r}, then {network.again!r}; "
+            "seed what is drawn with a constant",
         )
 
 
 def order_of_images_is_irrelevant(fixture: ProxyFixture) -> None:
     """The images of a batch in another order give the same score, but for rounding."""
-    for each in fixture.scored:
+    for network in fixture.scored:
         expect(
-            bool(np.isclose(each.reordered, each.score, rtol=1e-3, equal_nan=True)),
-            f"the images of {each.what} in reverse order changed {each.score} to {each.reordered}; treat all alike",
+            bool(np.isclose(network.reordered, network.score, rtol=1e-3, equal_nan=True)),
+            f"the images of {network.what} in reverse order changed {network.score} to {network.reordered}; "
+            "treat all alike",
         )
 
 
@@ -179,7 +191,7 @@ PROXY_CHECKS: tuple[Callable[[ProxyFixture], None], ...] = (
 
 EXTREME_CELLS = 10
 CLEAR_SHARE = 0.81
-"""Of the pairs of a good and a bad cell: ten of each exceed it by chance with a probability of one percent."""
+"""Share of the pairs of a good and a bad cell that ten cells of each exceed by chance with probability 1 %."""
 
 
 def larger_is_better(fixture: ProxyFixture) -> None:
@@ -189,14 +201,16 @@ def larger_is_better(fixture: ProxyFixture) -> None:
     )
 
     def scores(chosen: np.ndarray) -> list[float]:
-        found = []
+        finite = []
         for seed, place in enumerate(chosen):
             try:
-                score = fixture.proxy(digits201.network(digits201.at(int(place)), 1, 10, seed), digits().train[:32])
+                network = digits201.network(digits201.at(int(place)), 1, 10, seed)
+                score = float(fixture.proxy(network, digits().train[:32]))
             except UnscorableNetwork:
                 continue
-            found.append(float(score))
-        return [score for score in found if np.isfinite(score)]
+            if np.isfinite(score):
+                finite.append(score)
+        return finite
 
     worst, best = scores(places[:EXTREME_CELLS]), scores(places[-EXTREME_CELLS:])
     if not worst or not best:
@@ -226,7 +240,7 @@ class CombinationFixture:
 
     @property
     def scores(self) -> np.ndarray:
-        """`[8 members, proxies]`, no two alike."""
+        """Random scores `[networks, proxies]` of eight networks, all of them different."""
         return np.random.default_rng(1).normal(size=(8, len(self.combination.proxies)))
 
 

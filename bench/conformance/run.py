@@ -1,4 +1,4 @@
-"""The checks of what is registered under a name, and what became of each of them.
+"""Running the checks of a registered component, and their outcomes.
 
 A plug-in's own tests need three lines:
 
@@ -53,7 +53,7 @@ from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import digits201
 
 LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "tuning_epochs": 1}
-"""Settings that make a search slow, and their largest values while a selector is checked, if it has them."""
+"""Largest values of settings that make a search slow, for the time of the checks; other settings stay."""
 
 Status = Literal["kept", "broken", "not applicable"]
 
@@ -192,16 +192,23 @@ class Outcome:
 
 
 def kinds_of(name: str) -> tuple[str, ...]:
-    """The kinds in which the name is registered.
+    """Kinds in which a name is registered.
+
+    Args:
+        name: Registered name.
 
     Raises:
         UnknownName: No kind has it.
+
+    Example:
+        >>> kinds_of("nwot")
+        ('proxies',)
     """
-    found = tuple(kind for kind in registry.KINDS if name in registry.names(kind))
-    if not found:
-        everything = tuple(sorted({known for kind in registry.KINDS for known in registry.names(kind)}))
-        raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, everything)}")
-    return found
+    kinds = tuple(kind for kind in registry.KINDS if name in registry.names(kind))
+    if not kinds:
+        every_name = tuple(sorted({known for kind in registry.KINDS for known in registry.names(kind)}))
+        raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, every_name)}")
+    return kinds
 
 
 def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outcome]:
@@ -222,7 +229,7 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
     """
     subject = f"{registry.SINGULAR[kind]} {name!r}"
     try:
-        found = checks(kind, name, settings)
+        component_checks = checks(kind, name, settings)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
@@ -233,7 +240,7 @@ def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outco
         sentence = str(error) if isinstance(error, CheckFailed) else f"loading it raised {_raised(error)}"
         yield Outcome(kind, name, "can be loaded", "The entry point leads to a part.", "broken", sentence, 0.0)
         return
-    for check in found:
+    for check in component_checks:
         started = time.perf_counter()
         status, sentence = _result(check)
         yield Outcome(kind, name, check.name, check.promise, status, sentence, time.perf_counter() - started)
@@ -256,6 +263,6 @@ def _raised(error: Exception) -> str:
 
 
 def line_of(outcome: Outcome) -> str:
-    """One line for the reader: the status, the check and why."""
+    """One line of output: the status, the check and the explanation."""
     explained = outcome.sentence if outcome.status != "kept" else outcome.promise
     return f"{outcome.status:14s}  {outcome.check}: {explained}"

@@ -48,7 +48,7 @@ class ScoreFixture:
 
     @property
     def needs(self) -> Needs:
-        """What the score needs."""
+        """Needs of the score."""
         return self.score.needs
 
     @property
@@ -57,7 +57,7 @@ class ScoreFixture:
         return self.score.oracle
 
     def states(self, seed: int = 5) -> dict[str, SearchState]:
-        """The start of a search, and a state in the middle of one; each with a task of its own."""
+        """The state before the first decision and one after three decisions, by name; each with its own task."""
         return {
             "at the start": initial_state(small_task(self.needs, seed)),
             "half-way": initial_state(small_task(self.needs, seed)).decide(0, 3).decide(4, 1).decide(2, 2),
@@ -65,11 +65,11 @@ class ScoreFixture:
 
     @cached_property
     def original_scores(self) -> Scores:
-        """What permuted scores are compared with."""
+        """Scores with which permuted ones are compared."""
         return self.first_scores(small_task(self.needs))
 
     def first_scores(self, task: Task) -> Scores:
-        """Of all edges while nothing is decided."""
+        """Scores of all edges before the first decision."""
         state = initial_state(task)
         return {edge: tuple(self.score(state, edge).tolist()) for edge in state.decisions.open_edges}
 
@@ -142,7 +142,7 @@ class Run:
     """One call of a selector.
 
     Attributes:
-        task: Task that it was given, as it left it.
+        task: Task after the call.
         selection: Selection that it returned.
         seconds: Duration in seconds.
         changed: What the call has changed of the task, though it must not: alpha, images or accuracies.
@@ -165,11 +165,11 @@ def _run(selector: Selector, task: Task) -> Run:
 
 
 def _given(task: Task) -> dict[str, object]:
-    """What a selector may read and must not change; the supernet is its own."""
-    halves = (task.images.train_split, task.images.val_split)
+    """Copies of what a selector may read and must not change, by name; it may change the supernet."""
+    splits = (task.images.train_split, task.images.val_split)
     return {
         "alpha": None if task.alpha is None else task.alpha.clone(),
-        "images or labels": [[half.images.clone(), half.labels.clone()] for half in halves],
+        "images or labels": [[split.images.clone(), split.labels.clone()] for split in splits],
         "the table's accuracies": None if task.valid_accuracies is None else task.valid_accuracies.copy(),
     }
 
@@ -188,7 +188,7 @@ class SelectorFixture:
 
     @property
     def needs(self) -> Needs:
-        """What the selector needs."""
+        """Needs of the selector."""
         return self.selector.needs
 
     @property
@@ -213,7 +213,7 @@ class SelectorFixture:
 
     @property
     def original_scores(self) -> Scores:
-        """What permuted scores are compared with."""
+        """Scores with which permuted ones are compared."""
         return self.observed.selection.steps[0].scores
 
     def first_scores(self, task: Task) -> Scores:
@@ -281,8 +281,8 @@ def same_task_same_selection(fixture: SelectorFixture) -> None:
 
 
 def _difference(first: Selection, second: Selection) -> str:
-    parts = ("architecture", "steps", "pruning", "candidates")
-    return "other " + " and ".join(part for part in parts if getattr(first, part) != getattr(second, part))
+    fields = ("architecture", "steps", "pruning", "candidates")
+    return "other " + " and ".join(field for field in fields if getattr(first, field) != getattr(second, field))
 
 
 def only_the_supernet_changes(fixture: SelectorFixture) -> None:
@@ -377,7 +377,7 @@ def settings_survive_a_file(fixture: SelectorFixture) -> None:
 
 
 def _unless_missing(attempt: Callable[[], Any]) -> Any:
-    """The result; None where it failed for want of what it may not read."""
+    """The result of a call, or None where it failed because it may not read something."""
     try:
         return attempt()
     except Exception:
@@ -418,10 +418,11 @@ CHANCE = 0.5
 def _check_permuted_scores(
     fixture: SelectorFixture | ScoreFixture, permutation: Permutation, permuted: Scores, what: str
 ) -> None:
-    """Scores before the first decision are what can be compared: later ones depend on which edge was decided first.
+    """Check that permuted scores agree with the original ones.
 
-    Some methods draw numbers by the place of an edge or an operation (alpha's random start, the order of edges). Theirs
-    may differ as much as with another seed, and no more.
+    Only scores before the first decision can be compared: later ones depend on which edge was decided first. Some
+    methods draw random numbers by the number of an edge or an operation (alpha's random start, the order of edges).
+    Their scores may differ as much as with another seed, and no more.
     """
     agreement = _agreement(fixture.original_scores, permutation.back(permuted))
     if agreement is None:
@@ -439,7 +440,7 @@ def _check_permuted_scores(
 
 
 def _agreement(first: Scores, second: Scores) -> float | None:
-    """Spearman's correlation over the edges that both have; 1 where both are the same, None without common edges."""
+    """Spearman's correlation of the scores on common edges; 1 if they are equal, None if there are no common edges."""
     common = sorted(first.keys() & second.keys())
     one, other = (np.array([score for edge in common for score in scores[edge]]) for scores in (first, second))
     if not common:
@@ -453,7 +454,7 @@ def _agreement(first: Scores, second: Scores) -> float | None:
 
 
 def _check_later_steps(original: Selection, permuted: Selection, permutation: Permutation) -> None:
-    """The decisions are the same, as long as they are not made among equal scores, where the first operation stays."""
+    """Check that decisions agree until one of them is made among equal scores, where the first operation is chosen."""
     for one, other in zip(original.steps, permuted.steps, strict=False):
         back = permutation.back(other.scores).get(one.edge, ())
         scores = one.scores[one.edge]
@@ -484,12 +485,12 @@ def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
         raise NotApplicable("it works on an untrained supernet, of which nobody knows which operation is best")
     first, second = (planted_task(fixture.needs, plan) for plan in (FIRST_PLAN, SECOND_PLAN))
     if isinstance(fixture, ScoreFixture):
-        own, foreign, alike = _counts(rank_sum, fixture.first_scores(first), fixture.first_scores(second))
+        own, foreign, equal = _counts(rank_sum, fixture.first_scores(first), fixture.first_scores(second))
         observed = f"the ranks of the right operations add up to {own:g}, those of the wrong ones to {foreign:g}"
     else:
-        own, foreign, alike = _counts(hits, _chosen(fixture.selector(first)), _chosen(fixture.selector(second)))
+        own, foreign, equal = _counts(hits, _chosen(fixture.selector(first)), _chosen(fixture.selector(second)))
         observed = f"of 12 right operations it chose {own:g}, and of 12 wrong ones {foreign:g}"
-    if own == foreign and alike:
+    if own == foreign and equal:
         raise NotApplicable("it does not depend on supernet, alpha or accuracies")
     expect(
         own > foreign,
@@ -500,24 +501,46 @@ def larger_is_better(fixture: SelectorFixture | ScoreFixture) -> None:
 def _counts(
     count: Callable[[Answer, Sequence[int]], float], first: Answer, second: Answer
 ) -> tuple[float, float, bool]:
-    """What two answers have of their own plans, what they have of each other's, and whether they are the same."""
+    """Count how well two answers match their own plans and each other's, and compare them.
+
+    Returns:
+        The count for their own plans, the count for each other's, and whether the two answers are equal.
+    """
     own = count(first, FIRST_PLAN) + count(second, SECOND_PLAN)
     foreign = count(second, FIRST_PLAN) + count(first, SECOND_PLAN)
     return float(own), float(foreign), first == second
 
 
 def _chosen(selection: Selection) -> tuple[int, ...]:
-    """The number of the selected operation of every edge."""
+    """Numbers of the selected operations, by edge."""
     return tuple(map(digits201.edges[0].operations.index, selection.architecture.operations))
 
 
 def hits(chosen: Sequence[int], plan: Sequence[int]) -> int:
-    """How many edges have the operation that a plan says is best."""
+    """Number of edges on which the planted operation was chosen.
+
+    Args:
+        chosen: Number of the chosen operation, by edge.
+        plan: Number of the planted operation, by edge.
+
+    Example:
+        >>> hits((1, 2, 3), plan=(1, 0, 3))
+        2
+    """
     return sum(map(int.__eq__, chosen, plan))
 
 
 def rank_sum(scores: Scores, plan: Sequence[int]) -> float:
-    """How many operations score worse than the one that a plan says is best, over all edges; ties count half."""
+    """Number of operations with a lower score than the planted one, summed over edges; ties count one half.
+
+    Args:
+        scores: One score per operation, by edge number.
+        plan: Number of the planted operation, by edge.
+
+    Example:
+        >>> rank_sum({0: (0.1, 0.9, 0.3), 1: (0.5, 0.5, 0.2)}, plan=(1, 0))
+        3.5
+    """
     total = 0.0
     for edge, best in enumerate(plan):
         own, all_scores = scores[edge][best], np.array(scores[edge])

@@ -17,14 +17,15 @@ from opselect.spaces.space import NONE, Architecture, InvalidArchitecture, Searc
 
 SAMPLES = 12
 MOST_DRAWN = 2000
-"""After so many samples every operation must have been drawn; and so many architectures are compared in order."""
+"""Number of samples in which every operation must occur, and number of architectures whose order is checked."""
 MOST_COUNTED = 200_000
+"""Largest number of architectures of a space that are counted."""
 CLASSES = 3
 
 
 @dataclass(frozen=True)
 class SpaceFixture:
-    """A space with what its checks share.
+    """A space, and the images and networks that its checks share.
 
     Attributes:
         space: Space to check.
@@ -52,15 +53,15 @@ class SpaceFixture:
 
     @cached_property
     def supernet(self) -> nn.Module:
-        """A small one in evaluation mode."""
+        """Small supernet in evaluation mode."""
         return self.small.supernet(3, CLASSES, seed=1).eval()
 
     def network(self, architecture: Architecture) -> nn.Module:
-        """A small stand-alone one in evaluation mode."""
+        """Small stand-alone network in evaluation mode."""
         return self.small.network(architecture, 3, CLASSES, seed=1).eval()
 
     def one_hot(self, architecture: Architecture) -> Tensor:
-        """The weights under which the supernet is this architecture; an edge that is left out has none."""
+        """Weights `[edges, operations]` under which the supernet is this architecture; pruned edges have none."""
         edges = self.space.edges
         weights = torch.zeros(len(edges), max(len(edge.operations) for edge in edges))
         for number, (edge, operation) in enumerate(zip(edges, architecture.operations, strict=True)):
@@ -102,13 +103,13 @@ def text_and_back(fixture: SpaceFixture) -> None:
 def bad_text_is_refused(fixture: SpaceFixture) -> None:
     """`parse` and `format` answer what is no architecture with `InvalidArchitecture`, a sentence in one line."""
     space, text = fixture.space, fixture.space.format(fixture.samples[0])
-    stranger = Architecture(("no such operation",) * len(space.edges))
+    unknown = Architecture(("no such operation",) * len(space.edges))
     attempts: list[tuple[str, Callable[[], object]]] = [
         *(
             (f"parse({bad!r})", lambda bad=bad: space.parse(bad))
             for bad in ("", "no architecture", text[: -len(text) // 2])
         ),
-        ("format of unknown operations", lambda: space.format(stranger)),
+        ("format of unknown operations", lambda: space.format(unknown)),
         ("format of too few operations", lambda: space.format(Architecture(()))),
     ]
     for what, attempt in attempts:
@@ -131,16 +132,16 @@ def samples_are_architectures(fixture: SpaceFixture) -> None:
     seen: list[set[str]] = [set() for _ in space.edges]
     for _ in range(MOST_DRAWN):
         architecture = space.sample(generator)
-        for found, edge, operation in zip(seen, space.edges, architecture.operations, strict=True):
+        for operations, edge, operation in zip(seen, space.edges, architecture.operations, strict=True):
             left_out = space.inputs_per_node is not None and operation == NONE
             expect(
                 operation in edge.operations or left_out,
                 f"sample gave {operation!r} on edge {edge.name}, which offers {', '.join(edge.operations)}",
             )
-            found.add(operation)
-        if all(set(edge.operations) <= found for edge, found in zip(space.edges, seen, strict=True)):
+            operations.add(operation)
+        if all(set(edge.operations) <= operations for edge, operations in zip(space.edges, seen, strict=True)):
             return
-    never = {edge.name: set(edge.operations) - found for edge, found in zip(space.edges, seen, strict=True)}
+    never = {edge.name: set(edge.operations) - operations for edge, operations in zip(space.edges, seen, strict=True)}
     expect(
         space.inputs_per_node is not None and all(missing <= {NONE} for missing in never.values()),
         f"in {MOST_DRAWN} samples some operations never came: { {k: sorted(v) for k, v in never.items() if v} }; "
@@ -152,11 +153,11 @@ def enumeration_in_order(fixture: SpaceFixture) -> None:
     """`enumerate` goes through the product of the edges' operations, the last edge fastest; tables rely on it."""
     space = fixture.space
     try:
-        found = list(itertools.islice(space.enumerate(), MOST_DRAWN))
+        architectures = list(itertools.islice(space.enumerate(), MOST_DRAWN))
     except UserError as error:
         raise NotApplicable(str(error)) from None
     expected = itertools.product(*(edge.operations for edge in space.edges))
-    for number, (architecture, operations) in enumerate(zip(found, expected, strict=False)):
+    for number, (architecture, operations) in enumerate(zip(architectures, expected, strict=False)):
         expect(
             architecture.operations == operations,
             f"architecture {number} is {architecture.operations}, expected {operations}; oracles read the table as an "
@@ -167,9 +168,10 @@ def enumeration_in_order(fixture: SpaceFixture) -> None:
         count = sum(1 for _ in space.enumerate())
         expect(count == size, f"it enumerates {count} architectures, the product of its edges' operations has {size}")
     if hasattr(space, "at"):
-        for number in range(0, len(found), max(1, len(found) // 50)):
+        for number in range(0, len(architectures), max(1, len(architectures) // 50)):
             expect(
-                space.at(number) == found[number], f"at({number}) is not the architecture that enumerate gives there"
+                space.at(number) == architectures[number],
+                f"at({number}) is not the architecture that enumerate gives there",
             )
 
 
@@ -190,13 +192,13 @@ def canonical_is_the_same_function(fixture: SpaceFixture) -> None:
     """An architecture and its canonical form compute the same function when equal layers have equal parameters."""
     space, generator = fixture.space, numpy_generator("conformance", "canonical")
     drawn = (space.sample(generator) for _ in range(100))
-    pairs = [(each, canonical) for each in drawn if (canonical := space.canonical(each)) != each][:4]
+    pairs = [(sample, canonical) for sample in drawn if (canonical := space.canonical(sample)) != sample][:4]
     if not pairs:
         raise NotApplicable("every sampled architecture is its own canonical form")
     for architecture, canonical in pairs:
         logits = []
-        for each in (architecture, canonical):
-            network = fixture.network(each)
+        for variant in (architecture, canonical):
+            network = fixture.network(variant)
             _give_parameters_by_shape(network)
             with torch.no_grad():
                 logits.append(network(fixture.images))
@@ -208,11 +210,11 @@ def canonical_is_the_same_function(fixture: SpaceFixture) -> None:
 
 
 def _give_parameters_by_shape(network: nn.Module) -> None:
-    """Layers of one shape get one set of parameters, so that it does not matter which of them stands where."""
-    # Norms are left as they start: scale one, shift zero, which is one function for all of them.
+    """Give layers of the same shape the same parameters, so that exchanging two of them changes nothing."""
+    # Norms already are the same function at initialisation: scale one, shift zero.
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     with torch.no_grad():
-        for parameter in (each for layer in layers for each in layer.parameters()):
+        for parameter in (tensor for layer in layers for tensor in layer.parameters()):
             drawn = torch.randn(parameter.shape, generator=torch_generator("by shape", *parameter.shape))
             parameter.copy_(drawn / math.sqrt(parameter[0].numel()))
 

@@ -15,7 +15,7 @@ from opselect.spaces.seeds import torch_generator
 
 @dataclass(frozen=True)
 class SupernetFixture:
-    """What the checks look at.
+    """A supernet training, and what its checks share.
 
     Attributes:
         training: The training with one epoch of small batches.
@@ -24,7 +24,11 @@ class SupernetFixture:
     training: SupernetTraining
 
     def train(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Alpha and the parameters after one epoch, always from the same start."""
+        """Train a supernet for one epoch, always from the same initial state.
+
+        Returns:
+            Alpha `[edges, operations]`, and the parameters and buffers of the supernet.
+        """
         supernet = self.training.prepare(SPACE.supernet(1, 10, seed=0))
         alpha = train_supernet(
             supernet,

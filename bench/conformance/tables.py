@@ -18,7 +18,7 @@ from opselect.spaces.seeds import numpy_generator
 from opselect.spaces.table import InvalidTable, Table, check_rows, read
 
 MOST_DRAWN = 2000
-"""So many architectures are compared with their canonical forms."""
+"""Largest number of architectures that are compared with their canonical forms."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TableFixture:
 
     Attributes:
         table: Table to check.
-        load: Gives it again, from the same source.
+        load: Loads it again from the same source.
     """
 
     table: Table
@@ -50,8 +50,8 @@ def validation_and_test(fixture: TableFixture) -> None:
     for dataset, split, _ in fixture.table.columns:
         splits.setdefault(dataset, set()).add(split)
     expect(
-        any({"valid", "test"} <= found for found in splits.values()),
-        f"its datasets have the splits { {name: sorted(found) for name, found in splits.items()} }; one must have both "
+        any({"valid", "test"} <= known for known in splits.values()),
+        f"its datasets have the splits { {name: sorted(known) for name, known in splits.items()} }; one must have both "
         "'valid' and 'test'",
     )
 
@@ -64,11 +64,11 @@ def rows_belong_to_the_space(fixture: TableFixture) -> None:
         table.space.name in known, f"its space {table.space.name!r} is not registered; declare it in opselect.spaces"
     )
     texts = set(table.rows["architecture"].combine_chunks().unique().to_pylist())
-    strange = sorted(texts - set(table.architectures))
+    unknown = sorted(texts - set(table.architectures))
     expect(
-        not strange,
-        f"{len(strange)} of its {len(texts)} architectures are none of the space, for example "
-        f"{strange[0] if strange else ''!r}; write them by the space's format",
+        not unknown,
+        f"{len(unknown)} of its {len(texts)} architectures are none of the space, for example "
+        f"{unknown[0] if unknown else ''!r}; write them by the space's format",
     )
 
 
@@ -76,16 +76,16 @@ def accuracies_in_order(fixture: TableFixture) -> None:
     """Accuracies come in the order of the space's `enumerate`, and a query of one architecture agrees."""
     table = fixture.table
     column = table.columns[0]
-    everyone = table.accuracies(*column, "mean")
+    accuracies = table.accuracies(*column, "mean")
     expect(
-        len(everyone) == len(table.architectures),
-        f"it gives {len(everyone)} accuracies for {len(table.architectures)} architectures of its space",
+        len(accuracies) == len(table.architectures),
+        f"it gives {len(accuracies)} accuracies for {len(table.architectures)} architectures of its space",
     )
-    known = np.flatnonzero(~np.isnan(everyone))
+    known = np.flatnonzero(~np.isnan(accuracies))
     for number in known[:: max(1, len(known) // 20)]:
         architecture = table.space.parse(table.architectures[number])
         expect(
-            table.accuracy(architecture, *column, "mean") == everyone[number],
+            table.accuracy(architecture, *column, "mean") == accuracies[number],
             f"the accuracy of {table.architectures[number]} is not the one at its place, {number}",
         )
 
@@ -125,10 +125,10 @@ def equal_architectures_agree(fixture: TableFixture) -> None:
         raise NotApplicable(f"only {len(twins)} pairs of equal architectures have accuracies")
     one, other = np.array(twins).T
     apart = np.abs(accuracies[one] - accuracies[other])
-    strangers = np.abs(accuracies[one] - accuracies[generator.permutation(other)])
+    any_two = np.abs(accuracies[one] - accuracies[generator.permutation(other)])
     expect(
-        np.median(apart) < np.median(strangers) / 2 or not apart.any(),
-        f"equal architectures differ by {np.median(apart):.2f} points, any two by {np.median(strangers):.2f}; probably "
+        np.median(apart) < np.median(any_two) / 2 or not apart.any(),
+        f"equal architectures differ by {np.median(apart):.2f} points, any two by {np.median(any_two):.2f}; probably "
         "architectures and accuracies are not in the same order",
     )
 
@@ -163,7 +163,7 @@ class ImagesFixture:
 
     Attributes:
         data: Images to check.
-        load: Gives them again, from the same source.
+        load: Loads them again from the same source.
     """
 
     data: ImageData
@@ -171,7 +171,7 @@ class ImagesFixture:
 
     @cached_property
     def splits(self) -> dict[str, LabelledImages]:
-        """By name; without the validation images where there are none."""
+        """Splits by name; without validation images where there are none."""
         splits = {"train": self.data.train, "valid": self.data.valid, "test": self.data.test}
         return {name: split for name, split in splits.items() if split is not None}
 

@@ -1,4 +1,4 @@
-"""The tasks that selectors and scores are checked on: tiny ones, permuted ones, and ones with a planted answer."""
+"""The tasks on which selectors and scores are checked: tiny, permuted, and with planted best operations."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -25,10 +25,18 @@ TRAINING = DARTS(epochs=1, batch_size=16)
 
 
 def small_task(needs: Needs, seed: int = 5, record_all_scores: bool = False) -> Task:
-    """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are made up.
+    """A task on digits201 with few images; its supernet is the same for every seed, and its accuracies are random.
 
-    What a selector gets depends on the state that it needs, as in a trial: nothing, an untrained supernet, or one
-    with an alpha too. Training is replaced by an alpha that differs clearly between operations.
+    As in a trial, the task has what the selector needs: no supernet, an untrained one, or a supernet with alpha. The
+    supernet is not trained; instead, its alpha differs clearly between operations.
+
+    Args:
+        needs: Needs of the selector or score.
+        seed: Seed of the task's random streams.
+        record_all_scores: Whether every open edge is scored at every step.
+
+    Returns:
+        The task, with a new supernet on every call.
     """
     train = digits().train
     count = IMAGES_PER_HALF
@@ -50,8 +58,8 @@ class Permutation:
     """Another order of a space's edges and of the operations on them.
 
     Attributes:
-        edges: by new edge number, the old one.
-        operations: by new edge number, the old number of every operation.
+        edges: Old number of every edge, by its new number.
+        operations: Old numbers of the operations of every edge, by its new number.
     """
 
     edges: tuple[int, ...]
@@ -59,7 +67,7 @@ class Permutation:
 
     @classmethod
     def of_operations(cls, space: SearchSpace) -> "Permutation":
-        """Every edge keeps its number and has its operations in another order."""
+        """Permutation that leaves the edges in place and gives each of them another order of operations."""
         return cls(
             tuple(range(len(space.edges))),
             tuple(_elsewhere(len(edge.operations), number) for number, edge in enumerate(space.edges)),
@@ -67,12 +75,12 @@ class Permutation:
 
     @classmethod
     def of_edges(cls, space: SearchSpace) -> "Permutation":
-        """Every edge has another number and keeps the order of its operations."""
+        """Permutation that renumbers the edges and leaves the order of their operations."""
         edges = _elsewhere(len(space.edges), 0)
         return cls(edges, tuple(tuple(range(len(space.edges[edge].operations))) for edge in edges))
 
     def task(self, task: Task) -> Task:
-        """The same task in the other order: supernet, alpha and accuracies mean what they meant."""
+        """The same task with edges and operations in the other order, as are supernet, alpha and accuracies."""
         space = PermutedSpace(task.space, self)
         alpha, accuracies = task.alpha, task.valid_accuracies
         if alpha is not None:
@@ -92,7 +100,7 @@ class Permutation:
         )
 
     def back(self, scores: dict[int, tuple[float, ...]]) -> dict[int, tuple[float, ...]]:
-        """Scores by edge number in the other order, as scores in the old one."""
+        """Scores of a permuted task, with edges and operations in their original order."""
         return {
             self.edges[edge]: tuple(values[place] for place in np.argsort(self.operations[edge]))
             for edge, values in scores.items()
@@ -100,13 +108,18 @@ class Permutation:
 
 
 def _elsewhere(count: int, which: int) -> tuple[int, ...]:
-    """A permutation, another one for another number, in which as little as possible keeps its place."""
+    """The numbers from 0 to `count` - 1, shifted cyclically by a distance that depends on `which`."""
     order = np.roll(np.arange(count), 1 + which % max(1, count - 1))
     return tuple(int(number) for number in order)
 
 
 class PermutedSupernet(nn.Module):
-    """A supernet whose weights come in another order."""
+    """A supernet that takes its weights in another order.
+
+    Args:
+        supernet: Supernet with the original order.
+        permutation: Order of the weights that this one takes.
+    """
 
     def __init__(self, supernet: nn.Module, permutation: Permutation) -> None:
         super().__init__()
@@ -123,11 +136,11 @@ class PermutedSupernet(nn.Module):
 
 @dataclass(frozen=True)
 class PermutedSpace:
-    """A space whose edges and operations come in another order; all its edges have equally many operations.
+    """A space with its edges and operations in another order; all edges have equally many operations.
 
     Attributes:
-        base: the space itself.
-        permutation: the order.
+        base: Space with the original order.
+        permutation: Order of edges and operations in this one.
     """
 
     base: SearchSpace
@@ -135,12 +148,12 @@ class PermutedSpace:
 
     @property
     def name(self) -> str:
-        """That of the space itself, so that random streams are the same."""
+        """Name of the original space, so that random streams are the same."""
         return self.base.name
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """In the other order."""
+        """Edges in the other order."""
         return tuple(
             replace(self.base.edges[old], operations=tuple(self.base.edges[old].operations[place] for place in order))
             for old, order in zip(self.permutation.edges, self.permutation.operations, strict=True)
@@ -148,46 +161,46 @@ class PermutedSpace:
 
     @property
     def inputs_per_node(self) -> int | None:
-        """As of the space itself."""
+        """Number of input edges per node of the original space."""
         return self.base.inputs_per_node
 
     def back(self, architecture: Architecture) -> Architecture:
-        """An architecture of this space as one of the space itself."""
+        """Convert an architecture of this space to the original one."""
         return Architecture(tuple(architecture.operations[place] for place in np.argsort(self.permutation.edges)))
 
     def _forth(self, architecture: Architecture) -> Architecture:
         return Architecture(tuple(architecture.operations[old] for old in self.permutation.edges))
 
     def parse(self, text: str) -> Architecture:
-        """The text of the space itself."""
+        """Parse the text of the original space."""
         return self._forth(self.base.parse(text))
 
     def format(self, architecture: Architecture) -> str:
-        """The text of the space itself."""
+        """Write the text of the original space."""
         return self.base.format(self.back(architecture))
 
     def sample(self, generator: np.random.Generator) -> Architecture:
-        """One architecture, as the space itself draws it."""
+        """Draw the architecture that the original space draws."""
         return self._forth(self.base.sample(generator))
 
     def enumerate(self) -> Iterator[Architecture]:
-        """All architectures in the order that the edges have here."""
+        """All architectures, the last edge of this order fastest."""
         return map(Architecture, itertools.product(*(edge.operations for edge in self.edges)))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """As of the space itself."""
+        """Canonical form in the original space."""
         return self._forth(self.base.canonical(self.back(architecture)))
 
     def resized(self, channels: int | None, cells: int | None) -> "PermutedSpace":
-        """The resized space in the same other order."""
+        """The same permutation of the resized space."""
         return replace(self, base=self.base.resized(channels, cells))
 
     def supernet(self, image_channels: int, classes: int, seed: int) -> nn.Module:
-        """That of the space itself, with weights in the other order."""
+        """Supernet of the original space, which takes its weights in the other order."""
         return PermutedSupernet(self.base.supernet(image_channels, classes, seed), self.permutation)
 
     def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> nn.Module:
-        """That of the space itself."""
+        """Network of the original space."""
         return self.base.network(self.back(architecture), image_channels, classes, seed)
 
 
@@ -197,10 +210,10 @@ PLANTED_NOISE = 3.0
 
 
 class PlantedSupernet(nn.Module):
-    """A supernet in which one operation of every edge names the class of an image, and the others name wrong ones.
+    """A supernet in which one operation per edge predicts the class of an image, and the others predict wrong ones.
 
     Args:
-        best: by edge, the number of the operation that is right.
+        best: Number of the correct operation, by edge.
     """
 
     def __init__(self, best: Sequence[int]) -> None:
@@ -218,16 +231,23 @@ class PlantedSupernet(nn.Module):
 
 
 def planted_task(needs: Needs, best: Sequence[int]) -> Task:
-    """A task in which everything that is known speaks for one operation of every edge: supernet, alpha, accuracies.
+    """A task in which supernet, alpha and accuracies agree on the best operation of every edge.
 
-    The first row of an image says which class it has, the second is noise that makes the supernet err now and then.
+    The first row of an image encodes its class, the second is noise that makes the supernet err now and then.
+
+    Args:
+        needs: Needs of the selector or score.
+        best: Number of the best operation, by edge.
+
+    Returns:
+        The task, with a new supernet on every call.
     """
     task = small_task(needs, seed=1)
 
-    def images(half: str) -> LabelledImages:
+    def images(split: str) -> LabelledImages:
         labels = torch.arange(PLANTED_IMAGES) % PLANTED_CLASSES
         rows = torch.randn(
-            PLANTED_IMAGES, 1, PLANTED_CLASSES, PLANTED_CLASSES, generator=torch_generator("planted", half)
+            PLANTED_IMAGES, 1, PLANTED_CLASSES, PLANTED_CLASSES, generator=torch_generator("planted", split)
         )
         rows[:, 0, 0] = torch.eye(PLANTED_CLASSES)[labels]
         return LabelledImages(rows, labels)
@@ -246,9 +266,12 @@ def planted_task(needs: Needs, best: Sequence[int]) -> Task:
 
 @contextmanager
 def sealed() -> Iterator[list[str]]:
-    """While the block runs, tables of accuracies and datasets refuse to be read; the list has each attempt.
+    """While the block runs, tables of accuracies and datasets cannot be read.
 
     A task holds all that a selector may read, so it has no reason to open either.
+
+    Yields:
+        A list to which every attempt is added, for example `"a dataset.test"`.
     """
     reads: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The space, the images and the table of an experiment, loaded once per process."""
+"""What an experiment or a proxy study names, loaded once per process: its space, its images and its table."""
 
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -9,18 +9,19 @@ import torch
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
 from opselect.spaces import registry
 from opselect.spaces.errors import in_one_line
+from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData, content_hash
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
 
 class Ingredients(NamedTuple):
-    """The space, the images and the table that an experiment names.
+    """The things that an experiment or a proxy study names.
 
     Attributes:
         space: The search space.
         images: The dataset, limited to the training images that are used.
-        table: The table of accuracies, or None where the experiment has none.
+        table: The table of accuracies, or None where none is named.
     """
 
     space: SearchSpace
@@ -37,6 +38,21 @@ def load_ingredients(experiment: Experiment) -> Ingredients:
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     return Ingredients(experiment.load_space(), experiment.load_images(), experiment.load_table())
+
+
+@lru_cache(maxsize=2)
+def load_proxy_ingredients(space: str, images: str) -> Ingredients:
+    """The space and all images of a proxy study, which has no experiment file; the report alone reads its table.
+
+    Args:
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+
+    Raises:
+        UnknownName: No space has this name.
+        MissingData, InvalidImages: Data are absent or damaged.
+    """
+    return Ingredients(registry.load("spaces", space), load_images(images), None)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A run against a baseline: what changed, whether it is worse, and whether that can be told from noise.
+"""Comparison of a run with a baseline: what changed, whether it is worse, and whether it is more than noise.
 
 Where nothing that determines a trial differs (settings, data, versions, machine), its record must be the same to the
 last bit, and any difference is a change of the code. Elsewhere the difference of the means is judged: paired by seed
@@ -13,15 +13,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 from opselect.bench.report.formatting import UNDEFINED, number
 from opselect.bench.report.render import escape_markdown
-from opselect.bench.report.sections.scores import first_agreement_by_seed
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Comparison, holm, t_test
+from opselect.bench.summaries.agreement import first_agreement_by_seed
 from opselect.spaces.errors import UserError
 
 
 class Verdict(IntEnum):
-    """What is found about a selector, by severity; from `SLOWER` on it is a change for the worse."""
+    """Verdict on a selector, ordered by severity; from `SLOWER` on it is a change for the worse."""
 
     SAME = 0
     NO_DIFFERENCE = 1
@@ -259,7 +259,7 @@ def _finding(
 
 
 def _failures(records: Sequence[Record]) -> list[Reason]:
-    """One reason if any trial failed, with what the first failed trial says."""
+    """One reason if any trial failed, with the reason of the first failed trial."""
     failed = [record for record in records if record.result is None]
     if not failed:
         return []
@@ -298,7 +298,12 @@ def _must_be_equal(ours: Record, theirs: Record) -> bool:
 
 
 def is_same_outcome(ours: Record, theirs: Record) -> bool:
-    """Whether two trials came out equal to the last bit, costs aside."""
+    """Whether the results of two trials are equal to the last bit; costs are not compared.
+
+    Args:
+        ours: Record of the run.
+        theirs: Record of the baseline.
+    """
 
     def outcome(record: Record) -> str:
         # As text, in which NaN equals itself.
@@ -312,11 +317,19 @@ def _architecture(record: Record) -> str | None:
 
 
 def change_between(ours: Record, theirs: Record) -> str:
-    """What is different in a record that should be the same as an earlier one."""
+    """Describe how the result of a trial differs from an earlier one of the same label and seed.
+
+    Args:
+        ours: Record of the run.
+        theirs: Record of the baseline.
+
+    Returns:
+        One sentence about the first difference, beginning with the seed.
+    """
     seed = ours.trial.seed
     if ours.result is None or theirs.result is None:
-        fate = [f"failed ({record.reason})" if record.result is None else "finished" for record in (ours, theirs)]
-        return f"seed {seed}: {fate[0]}, before {fate[1]}"
+        outcomes = [f"failed ({record.reason})" if record.result is None else "finished" for record in (ours, theirs)]
+        return f"seed {seed}: {outcomes[0]}, before {outcomes[1]}"
     if ours.result.architecture != theirs.result.architecture:
         return f"seed {seed}: selects {ours.result.architecture}, before {theirs.result.architecture}"
     for number_of_step, (step, before) in enumerate(zip(ours.result.steps, theirs.result.steps, strict=False), start=1):

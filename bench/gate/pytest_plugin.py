@@ -1,10 +1,10 @@
-"""A pytest plug-in, by which a test of three lines gates a selector.
+"""A pytest plug-in: a test of three lines compares a selector with a baseline.
 
     def test_my_selector(opselect_baseline):
         opselect_baseline("experiments/mine.toml", "baselines/mine")
 
-It runs the experiment in a temporary folder. If anything changed for the worse against the run that is kept in
-`baselines/mine`, or if the two cannot be compared, the test fails with what `opselect check` prints.
+It runs the experiment in a temporary folder. If anything changed for the worse against the run in
+`baselines/mine`, or if the two cannot be compared, the test fails with the output of `opselect check`.
 """
 
 from collections.abc import Callable
@@ -22,14 +22,14 @@ def opselect_baseline(tmp_path: Path) -> "Callable[..., list[Finding]]":
     """`opselect_baseline(experiment, baseline)` runs one and compares it with the other.
 
     Arguments of the function:
-        experiment: path of an experiment file.
-        baseline: a folder that `opselect run` has written.
-        level: as of `opselect check`; so are the next two.
-        cost_tolerance: how many times slower a search may be.
-        statistical: judge means even where records should be the same to the last bit.
-        workers: processes.
+        experiment: Path of an experiment file.
+        baseline: Folder that `opselect run` has written.
+        level: Chance of any false alarm, over all selectors and measures together.
+        cost_tolerance: How many times slower a search may be.
+        statistical: Whether to judge means even where records should be equal to the last bit.
+        workers: Number of worker processes.
 
-    It returns what was found of every selector.
+    It returns one finding per selector of the baseline.
     """
 
     def gate(
@@ -46,10 +46,10 @@ def opselect_baseline(tmp_path: Path) -> "Callable[..., list[Finding]]":
         from opselect.bench.runs import runner
         from opselect.bench.runs.run import Run, load_run
 
-        asked = read_study(Path(experiment)).only
-        summary = runner.run(asked, tmp_path / "opselect", workers, lambda *_: None)
+        wanted = read_study(Path(experiment)).only
+        summary = runner.run(wanted, tmp_path / "opselect", workers, lambda *_: None)
         findings = check(
-            Run.of(summary.records, asked.labels, summary.networks),
+            Run.of(summary.records, wanted.labels, summary.networks),
             load_run(Path(baseline)),
             level,
             cost_tolerance,

@@ -1,4 +1,4 @@
-"""Running a finished experiment again from its own description, and saying what came out equal."""
+"""Repeating a finished experiment from its own description, and comparing the results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from opselect.bench.runtime.parallel import Workers
 
 @dataclass(frozen=True)
 class Repeated:
-    """One trial that was run again.
+    """Comparison of one repeated trial with the earlier one.
 
     Attributes:
-        label: of the selector.
-        seed: of the trial.
-        difference: between the two outcomes; None where they are equal to the last bit.
-        explanations: what may account for a difference: versions, data or machines that are not the same.
+        label: Label of the selector.
+        seed: Seed of the trial.
+        difference: Description of the difference between the two results; None where they are equal to the last bit.
+        explanations: Versions, data or properties of the machine that differ and may explain the difference.
     """
 
     label: str
@@ -34,13 +34,13 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What running an experiment again has given.
+    """Comparison of a repeated experiment with the earlier run.
 
     Attributes:
-        trials: in the order of the experiment.
-        missing: label and seed of the trials that the run has no record of, so that there is nothing to compare.
-        equal_tables: names of the report's table files that the same trials of both give byte for byte.
-        other_tables: those that differ.
+        trials: Repeated trials, in the order of the experiment.
+        missing: Label and seed of every trial that is not in the records of the earlier run.
+        equal_tables: Names of the report's table files that are equal byte for byte, made from the trials of both.
+        other_tables: Names of the table files that differ.
     """
 
     trials: tuple[Repeated, ...]
@@ -65,67 +65,70 @@ def reproduce(
     labels: Sequence[str] = (),
     seeds: Sequence[int] = (),
 ) -> dict[str, Reproduction]:
-    """Run the experiment of a folder again from the description that is kept there, and compare.
+    """Repeat the experiment of a folder from the experiment file in it, and compare the results.
 
     Args:
-        folder: of a run or a study.
-        output: folder of the new records, another one; what it holds already is not run again.
-        workers: processes of this machine, or a cluster.
-        progress: told about every step.
-        labels: of the selectors to repeat; all by default.
-        seeds: to repeat; all by default.
+        folder: Folder of a run or of a study.
+        output: Folder of the new records, not the same one; trials that it already has are not run again.
+        workers: Processes of this machine, or a cluster.
+        progress: Called after every step.
+        labels: Labels of the selectors to repeat; all by default.
+        seeds: Seeds to repeat; all by default.
 
     Returns:
-        By folder inside the study, what came out; "" for the experiment of a run.
+        Comparisons by folder inside the study; the experiment of a run has the name "".
 
     Raises:
-        InvalidRecords: the folder holds no records, or another run is writing to the output.
-        InvalidExperiment: the description is damaged, has none of the labels or seeds, or the output is the run itself.
-        MissingData, InvalidImages, InvalidTable, NotTrainable: what it names is not here.
+        InvalidRecords: The folder holds no records, or another run is writing to the output.
+        InvalidExperiment: The experiment file is damaged or lacks a label or seed, or the output is the run itself.
+        MissingData, InvalidImages, InvalidTable, NotTrainable: Data that the experiment names are absent or damaged.
     """
     if output.resolve() == folder.resolve():
         raise InvalidExperiment(f"{output}: is the run itself; expected another folder for the new records")
     study = load_study_run(folder)
     runs = {"": load_run(folder)} if study is None else study.runs
     narrowed = {name: _narrowed(read(folder / name / "experiment.toml"), labels, seeds, folder / name) for name in runs}
-    found = {}
+    reproductions = {}
     for name, before in runs.items():
         experiment = narrowed[name]
         summary = run_experiment(experiment, output / name, workers, progress)
-        now = Run.of(summary.records, experiment.labels, summary.networks)
-        found[name] = compared(before, now, experiment)
-    return found
+        repetition = Run.of(summary.records, experiment.labels, summary.networks)
+        reproductions[name] = compare_runs(before, repetition, experiment)
+    return reproductions
 
 
 def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int], where: Path) -> Experiment:
     """The experiment with some of its selectors and seeds only."""
-    for what, asked, known in (
+    for what, wanted, known in (
         ("selector", labels, experiment.labels),
         ("seed", seeds, tuple(dict.fromkeys(seed for _, seed in experiment.runs))),
     ):
-        for each in asked:
-            if each not in known:
-                raise InvalidExperiment(f"{where}: has no {what} {each!r}; expected one of {listing(known)}")
+        for value in wanted:
+            if value not in known:
+                raise InvalidExperiment(f"{where}: has no {what} {value!r}; expected one of {listing(known)}")
     selectors = tuple(
         entry.model_copy(update={"seeds": chosen})
         for entry in experiment.selectors
         if (not labels or entry.label in labels)
-        and (chosen := tuple(s for s in entry.seeds or experiment.seeds if not seeds or s in seeds))
+        and (chosen := tuple(seed for seed in entry.seeds or experiment.seeds if not seeds or seed in seeds))
     )
     return experiment.model_copy(update={"selectors": selectors})
 
 
-def compared(before: Run, now: Run, experiment: Experiment) -> Reproduction:
+def compare_runs(before: Run, now: Run, experiment: Experiment) -> Reproduction:
     """Compare a repetition with the trials of the same labels and seeds of an earlier run.
 
     Args:
-        before: the earlier run.
-        now: the repetition.
-        experiment: that says which trials are compared, and in which order.
+        before: Earlier run.
+        now: Repetition.
+        experiment: Experiment that names the trials to compare, in their order.
+
+    Returns:
+        The comparison of trials and of the report's table files.
     """
     earlier, later = ({(record.label, record.trial.seed): record for record in run.all} for run in (before, now))
-    asked = [(entry.label, seed) for entry, seed in experiment.runs]
-    both = [key for key in asked if key in earlier]
+    wanted = [(entry.label, seed) for entry, seed in experiment.runs]
+    both = [key for key in wanted if key in earlier]
     tables = [
         render_tables(
             Run(
@@ -139,7 +142,7 @@ def compared(before: Run, now: Run, experiment: Experiment) -> Reproduction:
     equal = tuple(name for name in names if tables[0].get(name) == tables[1].get(name))
     return Reproduction(
         trials=tuple(_repeated(earlier[key], later[key]) for key in both),
-        missing=tuple(key for key in asked if key not in earlier),
+        missing=tuple(key for key in wanted if key not in earlier),
         equal_tables=equal,
         other_tables=tuple(name for name in names if name not in equal),
     )
@@ -151,7 +154,7 @@ def _repeated(before: Record, now: Record) -> Repeated:
 
 
 def _explanations(before: Record, now: Record) -> tuple[str, ...]:
-    """What is not the same in two trials of the same settings and may change an outcome."""
+    """Facts that differ between two trials of the same settings and may change a result."""
     facts = [
         {
             **{f"version of {name}": version for name, version in record.trial.software.items()},
@@ -161,34 +164,34 @@ def _explanations(before: Record, now: Record) -> tuple[str, ...]:
         }
         for record in (before, now)
     ]
-    found = [
+    explanations = [
         f"{what}: {value_text(facts[0].get(what))} before, {value_text(value)} now"
         for what, value in facts[1].items()
         if facts[0].get(what) != value
     ]
     if now.trial.device != "cpu":
-        found.append(f"sums on {now.trial.device} have no fixed order")
-    return tuple(found)
+        explanations.append(f"sums on {now.trial.device} have no fixed order")
+    return tuple(explanations)
 
 
-def summary_text(found: Mapping[str, Reproduction]) -> str:
-    """What came out, a line a statement; of a study, each experiment under its name."""
+def summary_text(reproductions: Mapping[str, Reproduction]) -> str:
+    """The comparisons in words, one statement per line; each experiment of a study under its name."""
     lines = []
-    for name, each in found.items():
-        equal = [trial for trial in each.trials if trial.difference is None]
+    for name, reproduction in reproductions.items():
+        equal = [trial for trial in reproduction.trials if trial.difference is None]
         lines += [f"{name}:"] if name else []
-        lines.append(f"{len(equal)} of {len(each.trials)} trials are equal to the last bit")
-        tables = len(each.equal_tables) + len(each.other_tables)
-        others = f"; others: {listing(each.other_tables)}" if each.other_tables else ""
-        lines.append(f"{len(each.equal_tables)} of {tables} table files are equal byte for byte{others}")
-        for trial in each.trials:
+        lines.append(f"{len(equal)} of {len(reproduction.trials)} trials are equal to the last bit")
+        tables = len(reproduction.equal_tables) + len(reproduction.other_tables)
+        others = f"; others: {listing(reproduction.other_tables)}" if reproduction.other_tables else ""
+        lines.append(f"{len(reproduction.equal_tables)} of {tables} table files are equal byte for byte{others}")
+        for trial in reproduction.trials:
             if trial.difference is not None:
                 lines.append(f"different: {trial.label}, {trial.difference}")
-        different = [trial for trial in each.trials if trial.difference is not None]
+        different = [trial for trial in reproduction.trials if trial.difference is not None]
         for reason in dict.fromkeys(reason for trial in different for reason in trial.explanations):
             lines.append(f"may be why: {reason}")
         if any(not trial.explanations for trial in different):
             lines.append("nothing but the code of opselect, or of a plug-in, can be why")
-        for label, seed in each.missing:
+        for label, seed in reproduction.missing:
             lines.append(f"not compared: {label}, seed {seed}, of which the run has no record")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Comparison of runs, tables and spaces with published numbers.
 
-Each of them gives measurements, and one function judges a measurement by the published number.
+Runs, tables and spaces give measurements, and one function compares a measurement with the published number.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,11 +22,11 @@ from opselect.bench.published.numbers import (
     Scalar,
     Source,
 )
-from opselect.bench.report.sections.costs import timings
-from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
+from opselect.bench.summaries.agreement import agreements
+from opselect.bench.summaries.costs import timings
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.spaces import registry
@@ -44,7 +44,13 @@ VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "not run", "not compar
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting in which a run is not what was published; both as text, `ours` empty where there is no such setting."""
+    """A setting whose value in a run is not the published one.
+
+    Attributes:
+        name: Name of the setting.
+        ours: Value in the run as text; empty where the run has no such setting.
+        published: Published value, or the accepted ones, as text.
+    """
 
     name: str
     ours: str
@@ -58,16 +64,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One published number beside one of ours.
+    """Comparison of one published number with one of ours.
 
     Attributes:
-        number: the published one.
-        source: where it was published.
-        ours: our number, None where there is none.
-        origin: the label and the run, or the table, that ours comes from; empty where there is none.
-        differences: settings in which ours was made another way.
-        verdict: what came out.
-        reason: what is missing, or what to know about the verdict; may be empty.
+        number: Published number.
+        source: Source of the published number.
+        ours: Our number; None where there is none.
+        origin: Label and run, or table, of our number; empty where there is none.
+        differences: Settings whose values differ between our number and the published one.
+        verdict: Result of the comparison.
+        reason: What is missing, or remarks on the verdict; may be empty.
     """
 
     number: Number
@@ -86,13 +92,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a run, a table or a space has to a published number.
+    """Our counterpart of a published number, from a run, a table or a space.
 
     Attributes:
-        value: The number, or why there is none.
-        origin: The label and the run, or the table, that it comes from.
-        differences: Settings in which it was made another way.
-        choices: The value that was taken of each setting that may have several.
+        value: The number, or the reason why there is none.
+        origin: Label and run, or table, of the number.
+        differences: Settings whose values differ from the published ones.
+        choices: Values of the settings for which several values are accepted.
     """
 
     value: Mean | str
@@ -107,7 +113,7 @@ class Measurement:
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """Why it is no measurement of the published number; empty where it is one."""
+        """Reasons why this does not measure the published quantity; empty where it does."""
         missing = (self.value,) if isinstance(self.value, str) else ()
         return (*(difference.text for difference in self.differences), *missing)
 
@@ -121,13 +127,13 @@ def compare(
     """Compare every published number with every label of a run that fits it, or with a table or a space.
 
     Args:
-        published: The numbers.
+        published: Published numbers.
         runs: Trials by the name of their run.
-        tables: By space its table of accuracies, or why there is none.
-        supernets: By space the parameters of its supernet, or why they are not known.
+        tables: Tables of accuracies by space, or the reasons why there are none.
+        supernets: Numbers of supernet parameters by space, or the reasons why they are unknown.
 
     Returns:
-        Rows in the order of the numbers: at least one per number.
+        At least one row per number, in the order of the numbers.
     """
     selections = [
         (f"{label} of {name}", trials.only(label)) for name, trials in runs.items() for label in trials.labels
@@ -149,14 +155,15 @@ def compare(
 def compare_with_published(published: Published, trials: Run) -> list[Row]:
     """Compare the selectors of an experiment with what was published of them on its space.
 
-    Settings that differ are listed, and then nothing is judged; another proxy is another method. Times are left out.
+    Where settings differ, they are listed and the numbers are not compared; another proxy is another method. Times are
+    left out.
 
     Args:
-        published: The numbers.
+        published: Published numbers.
         trials: Trials of one experiment.
 
     Returns:
-        One row per label and number that it has a value for.
+        One row per label and published number for which the label has a value.
     """
     numbers = [number for number in published.numbers if not number.definition.timed]
     return [
@@ -170,11 +177,14 @@ def compare_with_published(published: Published, trials: Run) -> list[Row]:
 
 
 def published_of(published: Published, trials: Run) -> list[Number]:
-    """What was published of the selector of a label on its space and dataset, whatever the other settings.
+    """Published numbers of the selector of a label on its space and dataset, for any other settings.
 
     Args:
-        published: the numbers.
-        trials: the trials of one label.
+        published: Published numbers.
+        trials: Trials of one label.
+
+    Returns:
+        The numbers in the order of the file.
     """
     images = {record.trial.images for record in trials.all}
     settings = [record.trial.settings for record in trials.all]
@@ -188,26 +198,39 @@ def published_of(published: Published, trials: Run) -> list[Number]:
 
 
 def tables_for(published: Published) -> dict[str, Table | str]:
-    """By space the table that bears its name, or why there is none, for every space of which a table is asked.
+    """Load the tables of accuracies that the published numbers refer to; each has the name of its space.
+
+    Args:
+        published: Published numbers.
+
+    Returns:
+        Tables by space, or the reasons why there are none.
 
     Raises:
-        InvalidTable: there is a table, but it is damaged.
+        InvalidTable: A table is damaged.
     """
-    found: dict[str, Table | str] = {}
+    loaded: dict[str, Table | str] = {}
     for name in sorted({number.space for number in published.numbers if number.measure in TABLE_MEASURES}):
         try:
-            found[name] = accuracy_tables.load(name)
+            loaded[name] = accuracy_tables.load(name)
         except MissingData:
-            found[name] = f"the table {name} is not imported: opselect table import {name} PATH"
+            loaded[name] = f"the table {name} is not imported: opselect table import {name} PATH"
         except registry.UnknownName:
-            found[name] = f"there is no table named {name}"
-    return found
+            loaded[name] = f"there is no table named {name}"
+    return loaded
 
 
 def supernets_for(published: Published) -> dict[str, int | str]:
-    """By space the number of parameters of its supernet, or why it cannot be counted."""
-    asked = sorted({number.space for number in published.numbers if number.measure in SPACE_MEASURES})
-    return {name: _parameters(name) if name in registry.names("spaces") else _unregistered(name) for name in asked}
+    """Count the supernet parameters of every space that the published numbers refer to.
+
+    Args:
+        published: Published numbers.
+
+    Returns:
+        Numbers of parameters by space, or the reasons why they are unknown.
+    """
+    names = sorted({number.space for number in published.numbers if number.measure in SPACE_MEASURES})
+    return {name: _parameters(name) if name in registry.names("spaces") else _unregistered(name) for name in names}
 
 
 def _parameters(name: str) -> int:
@@ -220,7 +243,7 @@ def _unregistered(space: str) -> str:
 
 
 def _in_trials(published: Published, number: Number, selections: Iterable[tuple[str, Run]]) -> list[Measurement]:
-    """What the trials of each label have, by origin, where they are of the number's selector on its space."""
+    """One measurement per label whose trials are of the number's selector on its space."""
     return [
         Measurement(
             _VALUES[number.measure](number, trials),
@@ -234,7 +257,7 @@ def _in_trials(published: Published, number: Number, selections: Iterable[tuple[
 
 
 def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measurement]:
-    """The measurements without obstacles; if there are none, one that says what the nearest lacks."""
+    """The measurements without obstacles; if there are none, one with the obstacles of the nearest."""
     fitting = [measurement for measurement in measurements if not measurement.obstacles]
     if fitting:
         return fitting
@@ -252,38 +275,41 @@ def _fitting(number: Number, measurements: Sequence[Measurement]) -> list[Measur
 
 def _is_of(number: Number, trials: Run) -> bool:
     """Whether the records of a label are of the number's selector on its space."""
-    found = {(record.trial.method, record.trial.space) for record in trials.all}
-    return found == {(number.method, number.space)}
+    compared = {(record.trial.method, record.trial.space) for record in trials.all}
+    return compared == {(number.method, number.space)}
 
 
 def differences_of(published: Published, number: Number, trials: Run) -> tuple[Difference, ...]:
-    """In what the finished trials of a label are not what the number was measured with, each difference once.
+    """Settings in which the finished trials of a label differ from the published ones.
 
     Args:
-        published: names the settings of supernet training.
-        number: of a run.
-        trials: the trials of one label.
+        published: Published numbers, with the settings of trainings.
+        number: Published number of a run.
+        trials: Trials of one label.
+
+    Returns:
+        Every difference once.
     """
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for record in trials.all:
         if record.result is None:
             continue
         trial = record.trial
         for name, accepted in number.settings.items():
             if trial.settings.get(name) not in accepted:
-                found.append(Difference(name, _text(trial.settings.get(name)), _either(accepted)))
+                differences.append(Difference(name, _text(trial.settings.get(name)), _either(accepted)))
         if number.training is not None:
-            found.extend(_training_differences(published.training[number.training], trial))
+            differences.extend(_training_differences(published.training[number.training], trial))
         if number.network is not None:
-            found.extend(_network_differences(published.network[number.network], trials.networks, record.result))
+            differences.extend(_network_differences(published.network[number.network], trials.networks, record.result))
         if number.images is not None and not _is_among(trial.images, number.images):
-            found.append(Difference("images", trial.images, number.images[0]))
+            differences.append(Difference("images", trial.images, number.images[0]))
         if number.epochs is not None and trial.table is not None and trial.table.epochs != number.epochs:
-            found.append(Difference("epochs of the table", str(trial.table.epochs), str(number.epochs)))
+            differences.append(Difference("epochs of the table", str(trial.table.epochs), str(number.epochs)))
         steps = record.result.steps
         if number.measure == "first-step Spearman with best-acc" and steps and len(steps[0].scores) < len(steps):
-            found.append(Difference("edges scored at first", f"{len(steps[0].scores)} of {len(steps)}", "all"))
-    return tuple(dict.fromkeys(found))
+            differences.append(Difference("edges scored at first", f"{len(steps[0].scores)} of {len(steps)}", "all"))
+    return tuple(dict.fromkeys(differences))
 
 
 def _training_differences(recipe: Mapping[str, Sequence[Scalar]], trial: TrialDescription) -> list[Difference]:
@@ -326,7 +352,7 @@ def _text(value: object) -> str:
 
 def _test_accuracy(number: Number, trials: Run) -> Mean | str:
     assert number.dataset is not None
-    reached = []
+    accuracies = []
     for record in trials.all:
         if record.result is None:
             continue
@@ -338,18 +364,27 @@ def _test_accuracy(number: Number, trials: Run) -> Mean | str:
             # Papers report the best epoch of a training.
             best_epochs = sum(training.best for training in trainings) / len(trainings)
             by_dataset = {name: best_epochs for name in number.dataset if is_of_dataset(record.trial.images, name)}
-        reached.append(next((by_dataset[name] for name in number.dataset if name in by_dataset), None))
-    mean = mean_interval(reached)
+        accuracies.append(next((by_dataset[name] for name in number.dataset if name in by_dataset), None))
+    mean = mean_interval(accuracies)
     if mean.value is None:
         return _unfinished(trials) or f"no test accuracies on {number.dataset[0]}"
     if number.over_seeds == "best":
-        best = max(value for value in reached if value is not None)
+        best = max(value for value in accuracies if value is not None)
         return Mean(best, None, None, mean.n, "the best of several has no interval", dropped=mean.dropped)
     return mean
 
 
 def is_of_dataset(images: str, dataset: str) -> bool:
-    """Whether images are those of a dataset, or a part of them in a file that bears its name: `cifar10_subset.npz`."""
+    """Whether images belong to a dataset: the dataset itself, or a file that begins with its name.
+
+    Args:
+        images: Registered name, or path of a file.
+        dataset: Name of the dataset.
+
+    Example:
+        >>> is_of_dataset("data/cifar10_subset.npz", "cifar10"), is_of_dataset("cifar100", "cifar10")
+        (True, False)
+    """
     rest = Path(images).name.removeprefix(dataset)
     return rest != Path(images).name and not rest[:1].isalnum()
 
@@ -361,10 +396,10 @@ def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
         return _unfinished(trials) or "no table to compare scores with"
     if not datasets <= set(number.dataset):
         return f"best-acc is that of {', '.join(sorted(datasets))}, published {number.dataset[0]}"
-    found = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")]
-    if not found or found[0].value is None:
+    agreement = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")]
+    if not agreement or agreement[0].value is None:
         return _unfinished(trials) or "no first scores whose rank correlation is defined"
-    return found[0]
+    return agreement[0]
 
 
 def _search_time(number: Number, trials: Run) -> Mean | str:
@@ -380,7 +415,7 @@ def _time_of_a_score(number: Number, trials: Run) -> Mean | str:
 
 
 def _unfinished(trials: Run) -> str:
-    """That no trial was finished, empty where one was."""
+    """Reason why there is no value if no trial was finished; empty if one was."""
     return "" if any(record.result is not None for record in trials.all) else f"all {len(trials.all)} trials failed"
 
 
@@ -393,7 +428,7 @@ _VALUES: Mapping[str, Callable[[Number, Run], Mean | str]] = {
 
 
 def _in_table(number: Number, table: Table | str) -> Measurement:
-    """What a table has to a number; a table that is missing is given as the reason."""
+    """Measurement from a table; a missing table is given as the reason why it is missing."""
     if isinstance(table, str):
         return Measurement(table, "")
     assert number.dataset is not None and number.epochs is not None
@@ -409,7 +444,7 @@ def _in_table(number: Number, table: Table | str) -> Measurement:
 
 
 def _from_table(number: Number, table: Table, column: tuple[str, str, int]) -> float | str:
-    """The number as the table has it, or why it has not."""
+    """Value of the measure in a column of the table, or the reason why there is none."""
     means = table.accuracies(*column, "mean")
     match number.measure:
         case "best test accuracy":
@@ -439,7 +474,7 @@ def _architecture(number: Number, space: SearchSpace) -> Architecture:
     """The architecture that a number's digits stand for.
 
     Raises:
-        InvalidNumbers: they are no architecture of the space.
+        InvalidNumbers: The digits do not describe an architecture of the space.
     """
     digits = [int(digit) for digit in number.architecture or ""]
     if len(digits) != len(space.edges) or any(
@@ -453,7 +488,7 @@ def _architecture(number: Number, space: SearchSpace) -> Architecture:
 
 
 def _row(published: Published, number: Number, measurement: Measurement) -> Row:
-    """Judge a measurement by the published number."""
+    """Compare a measurement with the published number."""
     source, differences = published.sources[number.source], measurement.differences
     if isinstance(measurement.value, str):
         return Row(number, source, None, "", differences, "not run", measurement.value)
@@ -466,7 +501,7 @@ def _row(published: Published, number: Number, measurement: Measurement) -> Row:
 
 
 def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict, str]:
-    """The verdict where all settings agree, and what to know about it."""
+    """The verdict where all settings agree, and remarks on it."""
     remarks = list(choices)
     if number.seeds is not None and ours.n < number.seeds:
         remarks.append(f"{ours.n} seed{'' if ours.n == 1 else 's'}, published {number.seeds}")
@@ -474,7 +509,7 @@ def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict,
         why = "a time of another machine" if number.definition.timed else "its settings are not known"
         return "not comparable", "; ".join([why, *remarks])
     assert ours.value is not None
-    # A difference that is on paper just the tolerance may exceed it in its last bits.
+    # A difference of exactly the tolerance on paper may exceed it in its last bits.
     if abs(ours.value - number.value) <= number.tolerance + 1e-9:
         return "reproduced", "; ".join(remarks)
     if ours.low is not None and ours.high is not None and ours.low <= number.value <= ours.high:
@@ -483,7 +518,7 @@ def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict,
 
 
 def _choices(number: Number, trials: Run) -> list[str]:
-    """Which value a run has where several will do."""
+    """Values of a run where several are accepted."""
     chosen: list[str] = []
     for name, accepted in number.settings.items():
         if len(accepted) > 1:

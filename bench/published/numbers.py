@@ -1,4 +1,4 @@
-"""Published numbers: what a file of them may hold, and how it is read."""
+"""Published numbers: the format of a file of them, and reading and checking one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class InvalidNumbers(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Measure:
-    """What a published number is a number of.
+    """The quantity that a published number measures.
 
     Attributes:
-        unit: of its values.
-        short: what tables call it.
-        needs: fields that a number of it must have.
-        decimals: as printed.
-        timed: whether it is a time, which another machine cannot reproduce.
+        unit: Unit of the values; empty for pure numbers.
+        short: Name of the measure in tables.
+        needs: Fields of `Number` that a number of this measure must have.
+        decimals: Number of printed decimals.
+        timed: Whether it is a time, which another machine cannot reproduce.
     """
 
     unit: str
@@ -59,7 +59,7 @@ MEASURES: Mapping[str, Measure] = {**RUN_MEASURES, **TABLE_MEASURES, **SPACE_MEA
 
 
 def _as_tuple(value: object) -> object:
-    """A single value and a list of values that will do alike."""
+    """A list of accepted values as a tuple, or a single accepted value as a tuple of one."""
     return tuple(value) if isinstance(value, list) else value if isinstance(value, tuple) else (value,)
 
 
@@ -75,10 +75,10 @@ class Source(_Checked):
     """Where numbers were published.
 
     Attributes:
-        id: what numbers and tables call it.
-        citation: paper, table, or logs with their commit.
-        obtained: how the numbers got here.
-        verified: whether they were read in the source itself; if not, somebody else quotes them.
+        id: Name of the source in numbers and tables.
+        citation: Paper and table, or logs with their commit.
+        obtained: How the numbers were obtained.
+        verified: Whether they were read in the source itself; if not, they are quoted from another publication.
     """
 
     id: str = Field(min_length=1)
@@ -88,32 +88,32 @@ class Source(_Checked):
 
     @property
     def text(self) -> str:
-        """The whole reference, one sentence or two."""
+        """The reference with the way the numbers were obtained, in one sentence or two."""
         return f"{self.citation}; {self.obtained}" + ("" if self.verified else " (secondary)")
 
 
 class Number(_Checked):
-    """One published number, and what a run must have to count as the same thing.
+    """One published number, with the conditions under which a run measures the same quantity.
 
     Attributes:
-        measure: a name in `MEASURES`.
-        source: id of a source.
-        space: registered name, or that of a space that is not there yet.
-        value: in the measure's unit.
-        dataset: any of these will do, the first one that is there.
-        method: name of a selector.
-        architecture: digits, one an edge: the number of its operation.
-        settings: of the selector, by name any of several values.
-        training: name of the settings of supernet training.
-        network: name of the settings of the training of selected networks.
-        images: names, or patterns for file names, of the images that were searched on; empty if they do not matter.
-        epochs: of the table's networks.
-        over_seeds: whether the value is the mean or the best over seeds.
-        deviation: standard deviation over seeds, where it is known.
-        seeds: how many there were, where that is known.
-        tolerance: how far ours may lie from the value; None where nothing is judged: of times, and of numbers whose
-            settings are not known.
-        note: where definitions differ, or what was printed.
+        measure: Name of the measure, a key of `MEASURES`.
+        source: Id of the source.
+        space: Registered name of the search space, or the name of a space that does not exist yet.
+        value: Published value in the unit of the measure.
+        dataset: Accepted datasets; the first one that exists is taken.
+        method: Name of the selector.
+        architecture: One digit per edge, the number of its operation.
+        settings: Accepted values of the selector's settings, by name.
+        training: Name of the settings of supernet training in the file.
+        network: Name of the settings of training selected networks in the file.
+        images: Names, or patterns of file names, of the images that were searched on; None if they do not matter.
+        epochs: Number of epochs that the table's networks were trained for.
+        over_seeds: Whether the value is the mean or the best over seeds.
+        deviation: Published standard deviation over seeds, where it is known.
+        seeds: Published number of seeds, where it is known.
+        tolerance: Largest accepted distance between our value and the published one; None for times and for numbers
+            whose settings are not known, which are not judged.
+        note: Difference between the definitions, or the number as it was printed.
     """
 
     measure: str
@@ -154,12 +154,12 @@ class Number(_Checked):
 
     @property
     def definition(self) -> Measure:
-        """What it is a number of."""
+        """The measure of the number."""
         return MEASURES[self.measure]
 
     @property
     def identity(self) -> str:
-        """What no other number of the file may have as well."""
+        """Text that no two numbers of a file may share: the fields that define what was measured."""
         return self.model_dump_json(exclude={"value", "deviation", "seeds", "tolerance", "note"})
 
 
@@ -167,10 +167,10 @@ class Published(_Checked):
     """A file of published numbers.
 
     Attributes:
-        sources: by id.
-        training: settings of supernet training, by the name that numbers call them.
-        network: settings of the training of selected networks, likewise.
-        numbers: in the order of the file.
+        sources: Sources by id.
+        training: Accepted settings of supernet training, by the name that numbers refer to.
+        network: Accepted settings of training selected networks, by the name that numbers refer to.
+        numbers: Published numbers in the order of the file.
     """
 
     sources: dict[str, Source]
@@ -180,7 +180,7 @@ class Published(_Checked):
 
 
 class _Group(BaseModel):
-    """Numbers, and any fields that they share."""
+    """Numbers and the fields that they share."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -197,8 +197,14 @@ class _File(_Checked):
 def read(path: Path) -> Published:
     """Read a file of published numbers and check all of it.
 
+    Args:
+        path: TOML file.
+
+    Returns:
+        The numbers with their sources.
+
     Raises:
-        InvalidNumbers: one sentence about the first problem.
+        InvalidNumbers: The file cannot be read or is invalid; the message is one sentence about the first problem.
     """
     try:
         content = read_toml(read_text(path))
@@ -241,7 +247,7 @@ def load_packaged() -> Published:
 
 
 def _numbers(groups: Iterable[_Group], path: Path) -> Iterable[Number]:
-    """Each number with what its group adds to it."""
+    """The numbers, each with the fields of its group."""
     contents = ((group.model_extra or {}) | own for group in groups for own in group.number)
     for position, content in enumerate(contents, start=1):
         yield _validated(Number, content, f"{path}, number {position}")
@@ -252,7 +258,7 @@ def _validated(model: type[Any], content: Mapping[str, Any], where: str) -> Any:
         return model.model_validate(content)
     except ValidationError as error:
         # A misspelt name may also make the right one missing, so unknown names come first.
-        problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
         field = ".".join(str(step) for step in problem["loc"])
         match problem["type"]:
             case "extra_forbidden":

@@ -25,9 +25,9 @@ from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report.drawing.cells import cell_figure, overview_figure
 from opselect.bench.report.formatting import UNDEFINED, number
-from opselect.bench.report.sections.scores import agreement_by_seed, correlations, first_scores, step_agreements
 from opselect.bench.report.sections.selection import SelectionSummary, selection, typical_architectures
 from opselect.bench.runs.run import Run
+from opselect.bench.summaries.agreement import agreement_by_seed, correlations, first_scores, step_agreements
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
 from opselect.spaces.space import Architecture, SearchSpace
@@ -51,7 +51,7 @@ STYLE: dict[Any, Any] = {
     "grid.color": "0.9",
     "grid.linewidth": 0.6,
     "savefig.dpi": 200,
-    # Type 42 fonts are what conferences ask for.
+    # Conferences require fonts of type 42.
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.hashsalt": "opselect",
@@ -104,16 +104,18 @@ def draw_errors(runs: Sequence[Run]) -> Figure:
         shown = [run for run in runs if run.all[0].trial.images == images]
         for place, run in enumerate(shown):
             for column, label in enumerate(labels):
-                found = [
+                accuracies = [
                     100 - result.test_accuracy
                     for result in (run.results(label).values() if label in run.labels else ())
                     if result.test_accuracy is not None
                 ]
-                if not found:
+                if not accuracies:
                     continue
                 across = place + 0.8 * ((column + 0.5) / len(labels) - 0.5)
-                axes.plot([across] * len(found), found, markers[label], ms=4, mew=0, alpha=0.55, color=colors[label])
-                mean = sum(found) / len(found)
+                axes.plot(
+                    [across] * len(accuracies), accuracies, markers[label], ms=4, mew=0, alpha=0.55, color=colors[label]
+                )
+                mean = sum(accuracies) / len(accuracies)
                 axes.plot([across - 0.05, across + 0.05], [mean, mean], color=colors[label], lw=2)
         axes.set_xticks(range(len(shown)), [run.all[0].trial.space for run in shown])
         axes.tick_params(axis="x", length=0)
@@ -198,12 +200,12 @@ def draw_accuracy_against_time(run: Run) -> Figure:
     """Test accuracy against search seconds, labelled in place; references, which search nothing, are lines."""
     colors = _colors(run)
     markers = dict(zip(run.in_role("selector"), itertools.cycle(MARKERS), strict=False))
-    points = {label: found for label in markers if (found := _seconds_and_accuracy(run, label))}
+    points = {label: pairs for label in markers if (pairs := _seconds_and_accuracy(run, label))}
     means = {row.label: row.test_accuracy.value for row in selection(run) if row.role != "selector"}
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
-    for label, found in points.items():
-        axes.plot(*zip(*found, strict=True), markers[label], ms=6, mew=0.5, mec="white", color=colors[label])
+    for label, pairs in points.items():
+        axes.plot(*zip(*pairs, strict=True), markers[label], ms=6, mew=0.5, mec="white", color=colors[label])
     axes.margins(x=0.12, y=0.12)
     _scale_by_decades(axes)
     axes.set_xlabel("Search time (s) ←")
@@ -273,11 +275,11 @@ def _label_in_place(
     figure.draw_without_rendering()
     to_data = axes.transData.inverted().transform
     taken = [box for line in axes.lines for box in _boxes(line, margin=figure.dpi / 18)]
-    for label, found in sorted(points.items(), key=lambda item: list(item[1])):
+    for label, pairs in sorted(points.items(), key=lambda item: list(item[1])):
         text = axes.text(0, 0, _shorten(label), ha="center", va="center", transform=IdentityTransform())
         size = text.get_window_extent()
         text.remove()
-        anchors = axes.transData.transform(found)
+        anchors = axes.transData.transform(pairs)
         place = _free_place(size, anchors, axes.get_window_extent(), taken, step=figure.dpi / 24)
         taken.append(size.translated(*place.position))
         # A label that all but touches the point that it was placed by needs no leader to it.
@@ -295,7 +297,7 @@ def _label_in_place(
 
 
 def _boxes(line: Line2D, margin: float) -> list[Bbox]:
-    """What the points of a line, or the line itself where it has none, take up, in pixels."""
+    """Boxes in pixels that the points of a line cover, or the line itself where it has no points."""
     points = line.get_transform().transform(line.get_xydata())
     if line.get_marker() == "None":
         return [Bbox([points.min(0), points.max(0)]).padded(margin / 4)]

@@ -310,7 +310,7 @@ def _markdown_cell(cell: Cell) -> str:
 def escape_markdown(text: str) -> str:
     """Escape text so that Markdown shows it as it is, on one line."""
     line = _MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text).replace("&", "&amp;"))
-    return _MARKDOWN_BEGINNING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", line)
+    return _MARKDOWN_BEGINNING.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
 
 
 def latex(table: Table[Any]) -> str:

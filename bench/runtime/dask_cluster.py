@@ -17,9 +17,10 @@ import torch
 from opselect.bench.runtime.retries import give_up
 from opselect.spaces.errors import UserError, in_one_line
 
-# Seconds, for a scheduler to answer. How often a cluster is asked whether it has grown.
 _PATIENCE = 8.0
+"""Seconds within which a scheduler must answer."""
 _GLANCE = 1.0
+"""Seconds between two looks at the number of workers."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -30,7 +31,7 @@ class Cluster:
     """The workers of a Dask cluster: one process each, with one thread, that see the same files under the same paths.
 
     Attributes:
-        scheduler: its address, as `tcp://host:8786`.
+        scheduler: Address of the scheduler, for example `tcp://host:8786`.
     """
 
     scheduler: str
@@ -45,7 +46,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     """A client of a cluster whose scheduler and workers have the same versions as this process.
 
     Raises:
-        UnusableCluster: they have not, the scheduler does not answer, or is lost while the block runs.
+        UnusableCluster: The versions differ, or the scheduler does not answer or is lost while the block runs.
     """
     try:
         import distributed
@@ -83,15 +84,15 @@ async def _greet(address: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """What may change a result, or the meaning of what one process sends to another."""
+    """Versions that may change a result, or the meaning of a message between two processes."""
     return {"Python": platform.python_version(), "opselect": version("opselect"), "torch": torch.__version__}
 
 
 def _objection(who: str, versions: dict[str, str]) -> str | None:
-    """Why the process that asks this is not one of those with the given versions, or None."""
-    for name, found in _versions().items():
-        if found != versions[name]:
-            return f"{who} has {name} {found}, not {versions[name]} as here; install the same versions on both"
+    """How the versions of the calling process differ from the given ones, or None."""
+    for name, ours in _versions().items():
+        if ours != versions[name]:
+            return f"{who} has {name} {ours}, not {versions[name]} as here; install the same versions on both"
     return None
 
 
@@ -102,7 +103,7 @@ def _objection_of_worker(versions: dict[str, str], dask_worker: Any) -> str | No
 
 
 def _compare_versions(client: Any) -> None:
-    """Ask the scheduler, which reads what is sent to the workers, and all workers that there are by now."""
+    """Compare versions with the scheduler, which reads all messages to the workers, and with all present workers."""
     versions = _versions()
     try:
         answers = [client.run_on_scheduler(_objection, "the scheduler", versions)]
@@ -190,12 +191,12 @@ def _result(future: Any, task: Task, on_failure: Callable[[Task, str], Result] |
 def _worker_count(client: Any) -> int:
     try:
         return len(client.nthreads())
-    except (OSError, RuntimeError):  # what a client raises that has lost its scheduler depends on when it is asked
+    except (OSError, RuntimeError):  # the error of a client that has lost its scheduler depends on the moment
         raise CancelledError from None
 
 
 def _run_on_worker(content: bytes, versions: dict[str, str]) -> Any:
-    """What a worker of a cluster does: compare versions, since it may have come late, and run the task."""
+    """Run a task on a worker of a cluster, after comparing versions again, since the worker may have joined late."""
     from distributed import get_worker
 
     worker = get_worker()

@@ -1,4 +1,4 @@
-"""The one place that decides how a process uses the machine, and who shares the work."""
+"""How a process uses the machine, and which processes share the work."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Workers: TypeAlias = int | Cluster
-"""So many processes of this machine, each with one torch thread, where one is this process; or those of a cluster."""
+"""Number of processes of this machine, each with one torch thread (1 is this process itself), or a cluster."""
 
 
 def available_cores() -> int:
@@ -29,7 +29,7 @@ def available_cores() -> int:
 
 
 def use_single_thread() -> None:
-    """Prepare this process for tiny networks: one torch thread, freed memory kept.
+    """Prepare this process for tiny networks: one torch thread, and freed memory stays with the process.
 
     More threads make tiny networks slower, up to 20 times under load. glibc returns every freed tensor of a few hundred
     kilobytes to the system, and touching fresh pages again cost an eighth of a training; with the thresholds at their
@@ -65,7 +65,7 @@ def in_parallel(
 
     On this machine each worker is one process in an executor of its own, from joblib's loky, and has one task at a
     time. A pool of several processes, such as `joblib.Parallel`, ends as a whole when one of them dies: its other tasks
-    are killed half-way, results that were not fetched yet are lost, and nobody can tell which task was to blame. Here a
+    are killed half-way, results that were not fetched yet are lost, and it is unknown which task was to blame. Here a
     death ends one executor and costs one task a try. The executors are not joblib's reusable ones either, which keep
     the environment and the working directory of their first use.
 
@@ -76,7 +76,7 @@ def in_parallel(
     Args:
         function: Importable by name, so that a worker process can find it.
         tasks: Consumed a few at a time.
-        workers: Who does the work.
+        workers: Number of processes, or a cluster.
         on_failure: Makes the result of a task that is given up, from the task and the reason; without it, that is an
             error.
 

@@ -90,14 +90,14 @@ class _Worker:
             self.future.set_exception(error)
 
     def terminate(self) -> None:
-        """Ask the process to clean up and end."""
+        """Signal the process to clean up and end."""
         self._process.terminate()
 
     def end(self, seconds: float) -> int:
         """Wait for the process to end, and kill it if it has not done so in time.
 
         Args:
-            seconds: How long to wait.
+            seconds: Longest time to wait, in seconds.
 
         Returns:
             The exit status, or minus the number of the signal that killed the process.
@@ -208,7 +208,7 @@ def _result(answer: bytes) -> Any:
 
 
 def _inheritance() -> tuple[object, ...]:
-    """What a process inherits that is started now."""
+    """What a process would inherit if it started now: working directory, environment and import path."""
     return Path.cwd(), dict(os.environ), list(sys.path)
 
 
@@ -238,7 +238,7 @@ def _cause(status: int) -> str:
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
-    """End processes, whatever they do, within about a second."""
+    """End processes within about a second, even if they are busy."""
     for worker in workers:
         worker.terminate()
     latest = time.monotonic() + _GRACE
@@ -247,7 +247,7 @@ def _stop(workers: Sequence[_Worker]) -> None:
 
 
 def _prepare_process(lifeline: Connection) -> None:
-    """What a worker process does first.
+    """Initialise a worker process.
 
     Args:
         lifeline: Reading end of a pipe that ends with the process that has started this one.
@@ -264,7 +264,7 @@ def _end_with_parent(lifeline: Connection) -> None:
 
 
 def _run(content: bytes) -> bytes:
-    """What a worker process does with a task: answer, or clean up and end when it is terminated."""
+    """Run a task in a worker process and return the answer; clean up and end when the process is terminated."""
     try:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         answer = _answer(content)

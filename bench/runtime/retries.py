@@ -1,6 +1,6 @@
-"""What becomes of a task whose worker dies, on this machine or on a cluster: it runs again, and is given up in the end.
+"""The fate of a task whose worker dies, on this machine or on a cluster: it runs again, and is given up in the end.
 
-Who counts the deaths differs: on this machine it is `in_processes`, on a cluster it is the scheduler.
+On this machine `in_processes` counts the deaths, on a cluster the scheduler does.
 """
 
 from collections.abc import Callable

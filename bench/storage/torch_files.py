@@ -50,8 +50,8 @@ def _check_state(content: bytes) -> None:
         objects = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if packed or len(objects) != 1:
             raise ValueError("no file that torch.save has written")
-        with archive.open(objects[0]) as member:
-            for step, argument, _ in pickletools.genops(cast(BinaryIO, member)):
+        with archive.open(objects[0]) as stream:
+            for step, argument, _ in pickletools.genops(cast(BinaryIO, stream)):
                 named = step.name == "GLOBAL" and not _STATE_NAME.fullmatch(cast(str, argument))
                 if named or step.name in _FORBIDDEN_STEPS:
                     raise ValueError(f"it asks for {argument}, which no tensor needs")

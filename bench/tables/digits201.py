@@ -1,4 +1,4 @@
-"""Making a complete tabular benchmark: every distinct cell of digits201, trained with every seed.
+"""Building a complete tabular benchmark: every distinct cell of digits201, trained with every seed.
 
 The three trainings of a cell run side by side, as the groups of one network's convolutions: the arithmetic of each is
 its own (`stack_networks`), but the kernels are launched once. That is what makes the table affordable on a laptop.
@@ -168,7 +168,7 @@ class SharedInputCell(nn.Module):
 
 
 def share_inputs(network: CellNetwork) -> CellNetwork:
-    """Replace the cells of a network with one operation an edge by `SharedInputCell`s of the same parameters."""
+    """Replace the cells of a network with one operation per edge by `SharedInputCell`s of the same parameters."""
     for position, block in enumerate(network.body):
         if isinstance(block, Cell):
             network.body[position] = SharedInputCell(block)
@@ -324,7 +324,7 @@ def _header(recipe: TableRecipe) -> dict[str, object]:
 
 
 def _made_by() -> dict[str, str]:
-    """Everything besides the recipe that determines the accuracies."""
+    """Versions and code, which determine the accuracies together with the recipe."""
     return {
         "opselect": version("opselect"),
         "torch": torch.__version__,

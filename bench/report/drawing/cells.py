@@ -257,10 +257,10 @@ def _wrapped(text: str, size: float, width: float, bold: bool = False) -> list[s
         if lines and text_width(f"{lines[-1]} {word}", size, bold) <= width:
             lines[-1] += f" {word}"
             continue
-        kept = len(word)
-        while kept and text_width(word[:kept] + "…" * (kept < len(word)), size, bold) > width:
-            kept -= 1
-        lines.append(word if kept == len(word) else f"{word[:kept]}…")
+        length = len(word)
+        while length and text_width(word[:length] + "…" * (length < len(word)), size, bold) > width:
+            length -= 1
+        lines.append(word if length == len(word) else f"{word[:length]}…")
     return lines
 
 

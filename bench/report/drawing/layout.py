@@ -168,12 +168,12 @@ def _columns(graph: _Graph, labelled: bool) -> tuple[list[list[_Stop]], dict[Lin
 
 def _label_columns(lines: Sequence[Line], layers: Mapping[int, int]) -> dict[Line, int]:
     """A column for the label of every line: where the fewest labels are, or else the one nearest to the target."""
-    found: dict[Line, int] = {}
+    columns: dict[Line, int] = {}
     for line in sorted(lines, key=lambda line: layers[line.target] - layers[line.source]):
         if line.operation is not None:
             free = range(2 * layers[line.target] - 1, 2 * layers[line.source], -2)
-            found[line] = min(free, key=list(found.values()).count)
-    return found
+            columns[line] = min(free, key=list(columns.values()).count)
+    return columns
 
 
 def _ordered(columns: Sequence[list[_Stop]], trails: Sequence[list[_Stop]]) -> list[list[_Stop]]:
@@ -192,7 +192,7 @@ def _ordered(columns: Sequence[list[_Stop]], trails: Sequence[list[_Stop]]) -> l
 def _ranks(columns: Sequence[list[_Stop]], trails: Sequence[list[_Stop]]) -> dict[_Stop, int]:
     """The places in columns of nodes: fewest crossings first, then straight lines, then nodes as they are numbered.
 
-    All orders of a column are tried with all of the next one; from left to right, only the best way to each is kept.
+    All orders of a column are tried with all of the next one; from left to right, only the best way to each remains.
     """
     # Inputs stay as they are: a drawing and its mirror image have the same crossings.
     orders = [np.arange(len(columns[0]))[np.newaxis], *(_orders(len(column)) for column in columns[1:])]
@@ -286,7 +286,7 @@ def _heights(
     targets = [0.0] * len(rows)
     for line, trail in trails.items():
         for left, right in itertools.pairwise(trail):
-            # What passes columns is straight if it can be; the eye forgives more bends beside a node.
+            # What passes columns is straight if it can be; the eye forgives more bends next to a node.
             passes = not isinstance(left.thing, int) and not isinstance(right.thing, int)
             weight = 30.0 if passes else 1.0 if line.operation else 0.5
             rows.append(weight * (middles[left] - middles[right]))

@@ -1,75 +1,9 @@
 """What the searches cost: times, evaluations and memory, which may differ between two runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-
-from opselect.bench.report.formatting import listing, mean_and_deviation, number
+from opselect.bench.report.formatting import mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Figure, Table, role_blocks
-from opselect.bench.runs.records import Cost
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval
-
-SECONDS_A_DAY = 86_400
-PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")
-
-
-@dataclass(frozen=True)
-class TimingSummary:
-    """What one selector cost, over its finished trials.
-
-    Attributes:
-        label: Label of the selector.
-        trials: Number of finished trials.
-        search: Seconds of all phases but observing.
-        phases: Seconds by phase.
-        evaluations: Number of score evaluations.
-        seconds_per_evaluation: Seconds of scoring and validation per evaluation.
-        peak_memory: Peak memory in megabytes.
-        devices: Devices on which the trials ran.
-    """
-
-    label: str
-    trials: int
-    search: Mean
-    phases: Mapping[str, Mean]
-    evaluations: Mean
-    seconds_per_evaluation: Mean
-    peak_memory: Mean
-    devices: str
-
-
-def timings(run: Run) -> list[TimingSummary]:
-    """One row per label with a finished trial."""
-    rows = []
-    for label, records in run.records.items():
-        costs = [record.cost for record in records if record.cost is not None and record.result]
-        if costs:
-            rows.append(_timing_of(label, costs, phases(run)))
-    return rows
-
-
-def phases(run: Run) -> tuple[str, ...]:
-    """The phases of the costs, then any others that a plug-in's selector reports."""
-    reported = {name for record in run.all if record.cost is not None for name in record.cost.seconds}
-    return (*PHASES, *sorted(reported - set(PHASES)))
-
-
-def _timing_of(label: str, costs: Sequence[Cost], phase_names: Iterable[str]) -> TimingSummary:
-    return TimingSummary(
-        label=label,
-        trials=len(costs),
-        search=mean_interval(cost.search_seconds for cost in costs),
-        phases={name: mean_interval(cost.seconds.get(name, 0.0) for cost in costs) for name in phase_names},
-        evaluations=mean_interval(cost.evaluations for cost in costs),
-        seconds_per_evaluation=mean_interval(_seconds_per_evaluation(cost) for cost in costs),
-        peak_memory=mean_interval(cost.peak_memory_megabytes for cost in costs),
-        devices=listing(sorted({cost.device for cost in costs})),
-    )
-
-
-def _seconds_per_evaluation(cost: Cost) -> float | None:
-    evaluating = cost.seconds.get("scoring", 0.0) + cost.seconds.get("validation", 0.0)
-    return evaluating / cost.evaluations if cost.evaluations else None
+from opselect.bench.summaries.costs import TimingSummary, phases, timings
 
 
 def timing_table(run: Run) -> Table[TimingSummary]:

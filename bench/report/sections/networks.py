@@ -7,11 +7,12 @@ from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report.formatting import UNDEFINED, assignments, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Table, mean_columns, role_blocks
-from opselect.bench.report.sections.costs import SECONDS_A_DAY, timings
 from opselect.bench.runs.run import Role, Run
 from opselect.bench.statistics import Mean, mean_interval
+from opselect.bench.summaries.costs import timings
 
 MILLION = 1e6
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ def _networks_of(run: Run, label: str) -> NetworkSummary:
         networks=len(chosen),
         trainings=sum(training.result is not None for training in attempts),
         failed=sum(training.result is None for training in attempts),
-        parameters=mean_interval(each[0].parameters if each else None for each in trainings),
-        multiply_adds=mean_interval(each[0].multiply_adds if each else None for each in trainings),
-        error=mean_interval(_error([training.last for training in each]) for each in trainings),
-        best_epoch_error=mean_interval(_error([training.best for training in each]) for each in trainings),
-        lowest_error=min((100 - training.last for each in trainings for training in each), default=None),
+        parameters=mean_interval(results[0].parameters if results else None for results in trainings),
+        multiply_adds=mean_interval(results[0].multiply_adds if results else None for results in trainings),
+        error=mean_interval(_error([training.last for training in results]) for results in trainings),
+        best_epoch_error=mean_interval(_error([training.best for training in results]) for results in trainings),
+        lowest_error=min((100 - training.last for results in trainings for training in results), default=None),
     )
 
 
@@ -150,10 +151,10 @@ def collapse(run: Run) -> list[CollapseSummary]:
                     label=label,
                     role=run.role(label),
                     cell=cell,
-                    skip_connections=mean_interval(each.skip_connections for each in cells),
-                    parameter_free=mean_interval(100 * each.parameter_free_share for each in cells),
-                    depth=mean_interval(each.depth for each in cells),
-                    width=mean_interval(each.width for each in cells),
+                    skip_connections=mean_interval(cell.skip_connections for cell in cells),
+                    parameter_free=mean_interval(100 * cell.parameter_free_share for cell in cells),
+                    depth=mean_interval(cell.depth for cell in cells),
+                    width=mean_interval(cell.width for cell in cells),
                 )
             )
     return rows
@@ -215,7 +216,7 @@ def papers(run: Run) -> list[PaperSummary]:
             error=row.error,
             parameters=row.parameters,
             search_days=mean_interval(
-                record.cost.search_seconds / SECONDS_A_DAY for record in run.records[row.label] if record.cost
+                record.cost.search_seconds / SECONDS_PER_DAY for record in run.records[row.label] if record.cost
             ),
             devices=costs[row.label].devices,
         )
@@ -247,7 +248,7 @@ def papers_table(run: Run) -> Table[PaperRow]:
     """What the papers on the DARTS spaces print: error, size and search cost, and published values of the same."""
     summaries = papers(run)
     rows = [PaperRow(row.label, row, published_of(load_packaged(), run.only(row.label))) for row in summaries]
-    sources = dict.fromkeys(each.source for row in rows for each in row.published)
+    sources = dict.fromkeys(value.source for row in rows for value in row.published)
     return Table(
         name="papers",
         title="Error, size and search cost, as papers print them",
@@ -268,13 +269,13 @@ def papers_table(run: Run) -> Table[PaperRow]:
 
 def published_error(numbers: Iterable[Number]) -> str:
     """The mean test error among published numbers, with its deviation where it is known; a dash where there is none."""
-    found = next((each for each in numbers if not each.definition.timed and each.over_seeds == "mean"), None)
-    if found is None:
+    error = next((value for value in numbers if not value.definition.timed and value.over_seeds == "mean"), None)
+    if error is None:
         return UNDEFINED
-    spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
-    return f"{number(100 - found.value)}{spread}"
+    spread = "" if error.deviation is None else f" ± {number(error.deviation)}"
+    return f"{number(100 - error.value)}{spread}"
 
 
 def _published_days(numbers: Iterable[Number]) -> str:
     """The search cost among published numbers, in days; a dash where there is none."""
-    return number(next((each.value / SECONDS_A_DAY for each in numbers if each.measure == "search time"), None))
+    return number(next((value.value / SECONDS_PER_DAY for value in numbers if value.measure == "search time"), None))

@@ -107,7 +107,7 @@ def _error_column(label: str, competing: Sequence[str]) -> Column[ErrorLine]:
     """The errors of one selector, marked among those that compete on the same space."""
 
     def show(line: ErrorLine) -> Cell:
-        marks = dict(zip(competing, best_marks((line.errors[each].value for each in competing), "↓"), strict=True))
+        marks = dict(zip(competing, best_marks((line.errors[label].value for label in competing), "↓"), strict=True))
         return Cell(mean_and_deviation(line.errors[label]), marks.get(label, ""))
 
     return Column(label, "%", "↓", show=show)

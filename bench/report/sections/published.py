@@ -33,7 +33,7 @@ class PublishedLine:
         differences: Settings in which ours differs, with the published ones in brackets; nothing is judged then.
         tolerance: How far apart both may lie.
         verdict: Reproduced, differs or not comparable.
-        note: Where definitions differ, or what was printed.
+        note: Difference between the definitions, or the number as it was printed.
         source: What notes call the source.
         citation: Citation of the source.
     """
@@ -96,7 +96,7 @@ def _mean(row: Row) -> Mean:
 
 
 def _value_notes(rows: Iterable[Row]) -> list[str]:
-    """What is to know about single values: each note once, after the values that it is about."""
+    """Notes on single values: each note once, after the values that it concerns."""
     values: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.number.note:
@@ -106,7 +106,7 @@ def _value_notes(rows: Iterable[Row]) -> list[str]:
 
 
 def _differences(row: Row) -> str:
-    return listing(f"{each.name} = {each.ours or 'none'} ({each.published})" for each in row.differences)
+    return listing(f"{setting.name} = {setting.ours or 'none'} ({setting.published})" for setting in row.differences)
 
 
 def _line(row: Row) -> PublishedLine:
@@ -168,13 +168,13 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
 
 
 def verdict_summary(rows: Iterable[Row]) -> str:
-    """How many rows have which verdict, in one line."""
+    """Numbers of rows by verdict, in one line."""
     words = {"differs": "differ"}
     return listing(f"{count} {words.get(verdict, verdict)}" for verdict, count in verdict_counts(rows).items())
 
 
 def verdict_counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows have each verdict."""
+    """Number of rows by verdict."""
     verdicts = [row.verdict for row in rows]
     return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
 

@@ -1,93 +1,20 @@
 """How operation scores agree with the table and with each other."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Figure, Table, role_blocks
 from opselect.bench.report.sections.settings import supernet_size_notes
-from opselect.bench.runs.records import Result, StepRecord
-from opselect.bench.runs.run import ORACLES, Run
-from opselect.bench.statistics import EdgeMean, Mean, mean_interval, mean_over_edges_kendall, mean_over_edges_spearman
-
-ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
-STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}
-
-
-@dataclass(frozen=True)
-class AgreementSummary:
-    """How a selector's first operation scores agree with those of an oracle.
-
-    Attributes:
-        label: Label of the selector.
-        oracle: `best-acc` or `avg-acc`, from test accuracies.
-        statistic: `spearman` or `kendall`.
-        agreement: Mean over seeds of the mean over edges.
-        edges: Number of edges in which it is defined, summed over seeds.
-        undefined_edges: Number of edges left out, summed over seeds.
-        dropped_pairs: Number of pairs of scores left out because one was not finite, summed over seeds.
-    """
-
-    label: str
-    oracle: str
-    statistic: str
-    agreement: Mean
-    edges: int
-    undefined_edges: int
-    dropped_pairs: int
-
-
-def agreements(run: Run) -> list[AgreementSummary]:
-    """One row per label, oracle and statistic, where anything was scored against a table."""
-    return [
-        _agreement_of(run, label, oracle, statistic)
-        for label in run.labels
-        for oracle in ORACLES
-        for statistic in STATISTICS
-        if any(_oracle_scores(result, 0, oracle) for result in run.results(label).values())
-    ]
-
-
-def _agreement_of(run: Run, label: str, oracle: str, statistic: str) -> AgreementSummary:
-    measured = [_agreement_at(result, 0, oracle, statistic) for result in run.results(label).values()]
-    return AgreementSummary(
-        label=label,
-        oracle=oracle,
-        statistic=statistic,
-        agreement=mean_interval(mean.value for mean in measured),
-        edges=sum(mean.edges for mean in measured),
-        undefined_edges=sum(mean.undefined for mean in measured),
-        dropped_pairs=sum(mean.dropped for mean in measured),
-    )
-
-
-def _agreement_at(result: Result, step: int, oracle: str, statistic: str) -> EdgeMean:
-    """How the scores of a step agree with an oracle's, mean over the open edges."""
-    return _mean_over_edges(
-        open_scores(result.steps, step), _oracle_scores(result, step, oracle), STATISTICS[statistic]
-    )
-
-
-def open_scores(steps: Sequence[StepRecord], step: int) -> dict[int, list[float]]:
-    """The scores of a step on edges that were not decided before it.
-
-    Orders that rank all edges only once carry the first step's scores along; those of decided edges are left out.
-    """
-    decided = {earlier.edge for earlier in steps[:step]}
-    return {edge: scores for edge, scores in steps[step].scores.items() if edge not in decided}
-
-
-def _oracle_scores(result: Result, step: int, oracle: str) -> dict[int, list[float]]:
-    return result.steps[step].truth.get(oracle, {}) if step < len(result.steps) else {}
-
-
-def _mean_over_edges(
-    first: Mapping[int, list[float]], second: Mapping[int, list[float]], agreement: ScoreAgreement
-) -> EdgeMean:
-    edges = sorted(first.keys() & second.keys())
-    return agreement([first[edge] for edge in edges], [second[edge] for edge in edges])
+from opselect.bench.runs.run import Run
+from opselect.bench.summaries.agreement import (
+    AgreementSummary,
+    agreements,
+    correlations,
+    first_scores,
+    oracle_scores,
+    step_agreements,
+)
 
 
 @dataclass(frozen=True)
@@ -157,45 +84,6 @@ def _trace_notes(run: Run) -> list[str]:
 
 
 @dataclass(frozen=True)
-class StepSummary:
-    """The mean over open edges of Spearman with best-acc at one step (counted from 1), mean over seeds."""
-
-    label: str
-    step: int
-    agreement: Mean
-
-
-def step_agreements(run: Run) -> list[StepSummary]:
-    """One row per label and step, where anything was scored against a table."""
-    rows = []
-    for label in run.labels:
-        by_seed = agreement_by_seed(run, label)
-        for step in range(max(map(len, by_seed.values()), default=0)):
-            values = [values[step] for values in by_seed.values() if step < len(values)]
-            rows.append(StepSummary(label, step + 1, mean_interval(values)))
-    return rows
-
-
-def agreement_by_seed(run: Run, label: str) -> dict[int, list[float | None]]:
-    """Spearman with best-acc, mean over the open edges, at every step of every seed that has a table."""
-    return {
-        seed: [_agreement_at(result, step, "best-acc", "spearman").value for step in range(len(result.steps))]
-        for seed, result in _results_with_table(run, label)
-    }
-
-
-def first_agreement_by_seed(run: Run, label: str) -> dict[int, float | None]:
-    """Spearman with best-acc, mean over the edges, at the first step of every seed that has a table."""
-    return {
-        seed: _agreement_at(result, 0, "best-acc", "spearman").value for seed, result in _results_with_table(run, label)
-    }
-
-
-def _results_with_table(run: Run, label: str) -> Iterator[tuple[int, Result]]:
-    return (pair for pair in run.results(label).items() if _oracle_scores(pair[1], 0, "best-acc"))
-
-
-@dataclass(frozen=True)
 class StepRow:
     """The mean agreements of one selector by step, None where it is undefined."""
 
@@ -228,52 +116,6 @@ def steps_table(run: Run) -> Table[StepRow]:
 
 def _step_column(step: int) -> Column[StepRow]:
     return Column(f"Step {step}", better="↑", show=lambda row: number(row.agreements.get(step)))
-
-
-@dataclass(frozen=True)
-class CorrelationSummary:
-    """How the first operation scores of two sources agree: Spearman, mean over edges, then over common seeds."""
-
-    first: str
-    second: str
-    agreement: Mean
-
-
-def correlations(run: Run) -> list[CorrelationSummary]:
-    """The first scores of the table's two oracles and of every competing selector, each pair of them once.
-
-    A source without any first scores is left out.
-    """
-    sources = first_scores(run)
-    return [
-        CorrelationSummary(first, second, _correlation_of(sources[first], sources[second]))
-        for first, second in itertools.combinations(sources, 2)
-    ]
-
-
-def first_scores(run: Run) -> dict[str, dict[int, dict[int, list[float]]]]:
-    """Operation scores of the first step by source, seed and edge: first the table's oracles, then the selectors."""
-    oracles = {
-        f"{oracle} (test)": {
-            seed: _oracle_scores(result, 0, oracle)
-            for label in reversed(run.labels)
-            for seed, result in run.results(label).items()
-            if _oracle_scores(result, 0, oracle)
-        }
-        for oracle in ORACLES
-    }
-    selectors = {
-        label: {seed: open_scores(result.steps, 0) for seed, result in run.results(label).items() if result.steps}
-        for label in run.in_role("selector")
-    }
-    return {name: by_seed for name, by_seed in (oracles | selectors).items() if by_seed}
-
-
-def _correlation_of(
-    first: Mapping[int, Mapping[int, list[float]]], second: Mapping[int, Mapping[int, list[float]]]
-) -> Mean:
-    seeds = sorted(first.keys() & second.keys())
-    return mean_interval(_mean_over_edges(first[seed], second[seed], mean_over_edges_spearman).value for seed in seeds)
 
 
 @dataclass(frozen=True)
@@ -325,6 +167,6 @@ def figures(run: Run) -> tuple[Figure, ...]:
         Figure(
             "steps",
             "Spearman with best-acc over the open edges at every step: a thin line a seed, the mean bold.",
-            shown=any(_oracle_scores(result, 0, "best-acc") for result in run.all_results),
+            shown=any(oracle_scores(result, 0, "best-acc") for result in run.all_results),
         ),
     )

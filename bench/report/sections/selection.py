@@ -145,7 +145,7 @@ def _has_table(run: Run) -> bool:
 
 
 def _source_note(run: Run) -> str:
-    """How many trials there are, and where their accuracies come from."""
+    """Number of trials, and the source of their accuracies."""
     trials = f"{len(run.all)} trials over {len(run.seeds)} seeds ({listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
     if table is None and not run.networks:
@@ -178,7 +178,7 @@ def _validation_notes(run: Run) -> list[str]:
 
 
 def findings(run: Run) -> tuple[str, ...]:
-    """How many trials there are, and which selector reaches the highest mean test accuracy."""
+    """Number of trials, and the selector with the highest mean test accuracy."""
     if not run.all:
         return ("There are no records.",)
     rows = selection(run)
@@ -294,7 +294,7 @@ def paired_table(run: Run) -> Table[PairedRow]:
 
 def _paired_columns(rival: str) -> tuple[Column[PairedRow], ...]:
     def show(text: Callable[[PairSummary], str]) -> Callable[[PairedRow], str]:
-        return lambda row: "" if (found := row.pairs[rival]) is None else text(found)
+        return lambda row: "" if (paired := row.pairs[rival]) is None else text(paired)
 
     return (
         Column(f"minus {rival}", "pp", "↑", show=show(lambda pair: number(pair.difference.value))),

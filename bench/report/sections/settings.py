@@ -83,7 +83,10 @@ def environment_table(run: Run) -> Table[Fact]:
     return _fact_table(
         "environment",
         "Where it ran",
-        {item: [value_text(each[item]) for each in environments if item in each] for item in items},
+        {
+            item: [value_text(environment[item]) for environment in environments if item in environment]
+            for item in items
+        },
     )
 
 
@@ -138,7 +141,7 @@ def repetition(run: Run) -> tuple[str, ...]:
 
 
 def supernet_size_notes(run: Run) -> list[str]:
-    """Which supernets are smaller than the space's own, so that nobody takes their numbers for those of full ones."""
+    """Which supernets are smaller than the space's own, so that their numbers are not taken for those of full ones."""
     sizes: dict[str, list[str]] = {}
     # In spaces with genotypes, stages have no number of cells of their own.
     has_genotypes = any(result.cells for result in run.all_results)

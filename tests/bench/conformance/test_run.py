@@ -16,14 +16,15 @@ from opselect.spaces.registry import expected_failure
 
 QUICK = {"magnitude", "sdarts-rs", "by-score", "random", "best-acc", "avg-acc"}
 QUICK |= {"alpha", "best-accuracy", "avg-accuracy", "nwot", "params", "fisher", "te_nas", "az_nas"}
+QUICK |= {"darts", "fixed-alpha", "sdarts-rs"}
 REQUIRED = {"by-score": {"score": "alpha"}}
 
 
 def components() -> list[Any]:
-    """Every registered selector, score, proxy and combination."""
+    """Every registered selector, supernet training, score, proxy and combination."""
     return [
         pytest.param(kind, name, id=f"{kind}-{name}", marks=[] if name in QUICK else [pytest.mark.slow])
-        for kind in ("selectors", "scores", "proxies", "combinations")
+        for kind in ("selectors", "supernets", "scores", "proxies", "combinations")
         for name in registry.names(kind)
     ]
 

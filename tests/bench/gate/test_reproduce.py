@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from opselect.bench.experiment.file import InvalidExperiment, read
-from opselect.bench.gate.reproduce import Reproduction, compared, reproduce
+from opselect.bench.gate.reproduce import Reproduction, compare_runs, reproduce
 from opselect.bench.runs.records import Record, TrialDescription
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.runner import Summary
@@ -85,7 +85,7 @@ def test_other_versions_and_machines_are_named_as_what_may_be_why(
 def test_trials_without_a_record_are_not_counted_as_equal(original: Path) -> None:
     before = load_run(original)
     some = replace(before, records={**before.records, "magnitude": ()})
-    found: Reproduction = compared(some, before, read(original / "experiment.toml"))
+    found: Reproduction = compare_runs(some, before, read(original / "experiment.toml"))
     assert found.missing == (("magnitude", 0),)
     assert len(found.trials) == 8
     assert found.status == 0

@@ -15,9 +15,10 @@ import pytest
 from opselect.bench.report.formatting import number
 from opselect.bench.report.page import render_markdown, render_tables, write_report
 from opselect.bench.report.render import escape_latex, escape_markdown
-from opselect.bench.report.sections import scores, selection
+from opselect.bench.report.sections import selection
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
 from opselect.bench.runs.run import MixedRecords, Run
+from opselect.bench.summaries import agreement
 from opselect.spaces.nasbench201.space import digits201
 
 EDGES, OPERATIONS = 6, 5
@@ -293,7 +294,7 @@ def test_agreement_by_hand() -> None:
     records = [
         finished("m", "magnitude", seed, measured(50.0, steps=(step,))) for seed, step in enumerate((first, second))
     ]
-    spearman, kendall = scores.agreements(Run.of(records, []))[:2]
+    spearman, kendall = agreement.agreements(Run.of(records, []))[:2]
     assert spearman.agreement.value == pytest.approx((0 + 0.95) / 2)
     assert kendall.agreement.value == pytest.approx((0 + 0.9) / 2)
     assert (spearman.edges, spearman.undefined_edges, spearman.dropped_pairs) == (4, 2, 3)
@@ -304,7 +305,7 @@ def test_edges_decided_before_a_step_are_not_in_its_agreement() -> None:
     truth = [[1.0, 2, 3], [1.0, 2, 3]]
     first = one_step([[3, 2, 1], [1, 2, 3]], truth)
     second = StepRecord(edge=1, operation=2, tied=0, scores=first.scores, truth=first.truth)
-    rows = scores.step_agreements(Run.of([finished("m", "magnitude", 0, measured(50.0, steps=(first, second)))], []))
+    rows = agreement.step_agreements(Run.of([finished("m", "magnitude", 0, measured(50.0, steps=(first, second)))], []))
     assert [row.step for row in rows] == [1, 2]
     assert [row.agreement.value for row in rows] == pytest.approx([0, 1])
 
@@ -323,7 +324,7 @@ def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
     records = [finished("a", "magnitude", seed, measured(50.0, steps=(up,))) for seed in (0, 1)]
     records += [finished("b", "darts-pt", seed, measured(50.0, steps=(down,))) for seed in (1, 2)]
     records += [finished("luck", "random", 1, measured(50.0, steps=(up,)))]
-    rows = scores.correlations(Run.of(records, ["a", "b", "luck"]))
+    rows = agreement.correlations(Run.of(records, ["a", "b", "luck"]))
     found = {(row.first, row.second): (row.agreement.value, row.agreement.n) for row in rows}
     assert found == {
         ("best-acc (test)", "avg-acc (test)"): (1, 3),

@@ -1,8 +1,8 @@
 """Types are checked at run time: beartype checks every call in the package, jaxtyping the axes that arrays share.
 
 jaxtyping has an import hook of its own. It compiles each check twice and opens a scope for the names of axes at every
-call of every function, which takes a third of the time of all tests. A scope finds something only where one signature
-has several arrays, so here only those functions have one. `JAXTYPING_DISABLE=1` in the environment leaves all functions
+call of every function, which takes a third of the time of all tests. A scope finds something only where a signature has
+arrays, so here only those functions have one. `JAXTYPING_DISABLE=1` in the environment leaves all functions
 as they are, for what measures speed.
 """
 
@@ -31,10 +31,10 @@ def check(thing: Any) -> Any:
         return beartype(thing)
     written = thing.__annotations__
     thing.__annotations__ = {name: _known(each, thing.__globals__) for name, each in written.items()}
-    arrays = _ARRAY.findall(str(thing.__annotations__))
+    has_arrays = _ARRAY.search(str(thing.__annotations__))
     checked = beartype(thing)
     thing.__annotations__ = checked.__annotations__ = written
-    return jaxtyped(checked, typechecker=None) if len(arrays) > 1 else checked
+    return jaxtyped(checked, typechecker=None) if has_arrays else checked
 
 
 def _known(annotation: Any, names: dict[str, Any]) -> Any:

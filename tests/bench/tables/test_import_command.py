@@ -199,11 +199,12 @@ class Reversed(NASBench201Space):
 
 
 def test_compare_prints_a_line_a_column(opselect: CommandLine, csv: Path) -> None:
+    pd.read_csv(csv)[:500].to_csv(csv, index=False)
     for name in ("one", "two"):
         opselect("table", "import", "nasbench201", str(csv), "--name", name)
     status, out, _ = opselect("table", "compare", "one", "two")
     assert status == 0
-    assert out.count("15625") == 6
+    assert out.count("500") == 6
     assert out.count("1.0000 [1.0000, 1.0000]") == 2
     status, out, _ = opselect("table", "compare", "one", "two", "--json")
     assert [row["rank_correlation"]["value"] for row in json.loads(out)] == [1, 1]

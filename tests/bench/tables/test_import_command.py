@@ -199,7 +199,9 @@ class Reversed(NASBench201Space):
 
 
 def test_compare_prints_a_line_a_column(opselect: CommandLine, csv: Path) -> None:
-    pd.read_csv(csv)[:500].to_csv(csv, index=False)
+    frame = pd.read_csv(csv)
+    frame.loc[500:, ["cifar10_valid_12", "cifar10_test_12"]] = np.nan  # the intervals of 500 are as good
+    frame.to_csv(csv, index=False)
     for name in ("one", "two"):
         opselect("table", "import", "nasbench201", str(csv), "--name", name)
     status, out, _ = opselect("table", "compare", "one", "two")

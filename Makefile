@@ -32,9 +32,10 @@ report: install $(TABLE)
 	$(BIN)/opselect run digits201 --output $(RUN)
 	$(BIN)/opselect report $(RUN)
 
-# More processes than four would each need the memory of one more copy of torch.
+# More processes than four would each need the memory of one more copy of torch. Each starts with a part of its own, so that
+# most fixtures are made once, and takes over from the others at the end.
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
@@ -52,12 +53,11 @@ mutants: install
 	rm -rf .mutants && mkdir .mutants
 	cp -rL opselect tests results .mutants
 	cp tests/mutation.toml .mutants/pyproject.toml
-	cd .mutants && $(abspath $(BIN))/python -m mutmut run
+	cd .mutants && JAXTYPING_DISABLE=1 $(abspath $(BIN))/python -m mutmut run
 
-# Ratios of two ways timed by turns, for a quiet machine. Types are not checked at run time, which costs half the speed.
-UNWATCHED := --override-ini=addopts="-p no:opselect --import-mode=importlib"
+# Ratios of two ways timed by turns, for a quiet machine. Types are not checked at run time, which takes time.
 bench: install
-	$(BIN)/python -m pytest tests/performance $(UNWATCHED) -m performance --findings $(FINDINGS) --benchmark-disable-gc
+	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest tests/performance -m performance --findings $(FINDINGS) --benchmark-disable-gc
 
 # The selectors of today against the committed baseline: a change for the worse ends with a table that says what it is.
 # Times may differ tenfold, since other work may share the machine.

@@ -5,6 +5,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import type_checks  # noqa: F401  # before the first import of what it checks
+
+# isort: split
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.bench.tables.importers.plain_csv import read_csv
 from opselect.selectors.decisions import Decisions

@@ -141,7 +141,7 @@ def test_magnitude_follows_the_rule_of_darts(space: DARTSSpace) -> None:
     [
         (Random(), darts),
         (Magnitude(), darts_s1),
-        (DartsPT(tuning_epochs=0), darts_s1),
+        pytest.param(DartsPT(tuning_epochs=0), darts_s1, marks=pytest.mark.slow),
         pytest.param(
             ZeroCostPT(proxy="l2_norm", candidates=2, validation_batches=1, batch_size=8),
             darts_s1,

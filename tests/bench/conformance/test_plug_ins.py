@@ -6,9 +6,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
+
+CommandLine: TypeAlias = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "examples" / "opselect_template"
@@ -27,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def opselect(site: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def in_a_process(site: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The command line in a process that sees the installed plug-in."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
@@ -47,7 +51,7 @@ def declared() -> dict[str, list[str]]:
 
 
 def test_every_part_of_the_template_is_listed_next_to_ours(site: Path, tmp_path: Path) -> None:
-    done = opselect(site, "list", "--json", cwd=tmp_path)
+    done = in_a_process(site, "list", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert set(declared()) == {"selectors", "scores", "proxies", "spaces", "tables"}
@@ -56,12 +60,15 @@ def test_every_part_of_the_template_is_listed_next_to_ours(site: Path, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["triangle", "effective_rank"])
-def test_parts_of_the_template_keep_the_promises(name: str, site: Path, tmp_path: Path) -> None:
-    done = opselect(site, "conformance", name, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "broken" not in done.stdout
+def test_parts_of_the_template_keep_the_promises(
+    name: str, site: Path, opselect: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(site)
+    status, output, error = opselect("conformance", name)
+    assert status == 0, output + error
+    assert "broken" not in output
     kinds = [kind for kind, names in declared().items() if name in names]
-    assert sum(not line.startswith(" ") for line in done.stdout.splitlines()) == len(kinds)
+    assert sum(not line.startswith(" ") for line in output.splitlines()) == len(kinds)
 
 
 THREE_LINES = """
@@ -131,24 +138,24 @@ name = "best-acc"
 
 def test_an_experiment_runs_on_the_template_s_parts_and_reports_them(site: Path, tmp_path: Path) -> None:
     (tmp_path / "plugged.toml").write_text(EXPERIMENT)
-    done = opselect(site, "run", "plugged.toml", "--output", "out", "--workers", "1", "--json", cwd=tmp_path)
+    done = in_a_process(site, "run", "plugged.toml", "--output", "out", "--workers", "1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (json.loads(done.stdout)["trials"], json.loads(done.stdout)["failed"]) == (4, [])
     records = [json.loads(line) for line in (tmp_path / "out" / "records.jsonl").read_text().splitlines()]
     selected = {record["label"]: record["result"] for record in records}
     assert selected["best-acc"]["regret"] <= min(result["regret"] for result in selected.values()) + 5
     assert all(len(result["architecture"].split("/")) == 3 for result in selected.values())
-    done = opselect(site, "report", "out", cwd=tmp_path)
+    done = in_a_process(site, "report", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "out" / "report" / "report.md").read_text()
     assert "rank-vote" in report and "by-score" in report
 
 
-def test_without_the_package_its_names_are_unknown(tmp_path: Path) -> None:
-    done = opselect(tmp_path, "conformance", "rank-vote", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("opselect: nothing is registered as 'rank-vote'; ")
-    assert done.stderr.count("\n") == 1
+def test_without_the_package_its_names_are_unknown(opselect: CommandLine) -> None:
+    status, _, error = opselect("conformance", "rank-vote")
+    assert status == 2
+    assert error.startswith("opselect: nothing is registered as 'rank-vote'; ")
+    assert error.count("\n") == 1
 
 
 def test_the_template_s_experiment_names_its_parts() -> None:

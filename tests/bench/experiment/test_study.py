@@ -200,12 +200,12 @@ def test_settings_of_the_training_may_depend_on_the_images() -> None:
 
 def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLine, tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
-    path.write_text(STUDY)
+    path.write_text(STUDY.replace("seeds = [0, 1, 2]", "seeds = [0, 1]").replace("epochs = 2", "epochs = 1"))
     folder = tmp_path / "out"
     status, out, _ = opselect("run", path, "--output", folder, "--workers", 1, "--json")
     assert status == 0
     said = json.loads(out)
-    assert [each["trials"] for each in said] == [5, 5]
+    assert [each["trials"] for each in said] == [4, 4]
     assert [each["records"] for each in said] == [str(folder / f"darts-s{n}-tiny" / "records.jsonl") for n in (2, 3)]
     status, out, _ = opselect("report", folder)
     assert status == 0
@@ -220,7 +220,7 @@ def test_an_overview_holds_what_the_reports_of_the_runs_hold(opselect: CommandLi
         assert (report / name / "report.html").is_file()
     for name in study.runs:
         drawn = {path.name for path in (report / name / "figures" / "cells").iterdir()}
-        labels = ("magnitude-0", "magnitude-1", "random-0", "random-1", "random-2")
+        labels = ("magnitude-0", "magnitude-1", "random-0", "random-1")
         assert drawn == {f"{label}.{kind}" for label in labels for kind in ("pdf", "png")}
     assert (report / "figures" / "overview-errors.pdf").read_bytes().startswith(b"%PDF")
     for file in write_overview(study, tmp_path / "again"):

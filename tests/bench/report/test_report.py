@@ -36,6 +36,8 @@ SELECTORS = {
     "avg-acc": "avg-acc",
 }
 LABELS = tuple(SELECTORS)
+FEW = ("magnitude", "darts-pt", "random", "best-acc")
+"""What depends on no other selector is tested with these: every pair of selectors has intervals to compute."""
 TABLE = TableReference(name="digits201", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
 BEST_TEST_ACCURACY = 90.0
 
@@ -117,11 +119,13 @@ def measured(test_accuracy: float, architecture: str = "", steps: tuple[StepReco
     return Result(**(values | more))
 
 
-def example(seeds: int = 5) -> list[Record]:
+def example(seeds: int, labels: tuple[str, ...] = FEW) -> list[Record]:
     """A report's worth of records: noisy scores around planted ones, one failure, NaN and infinite scores."""
     planted = np.random.default_rng(0).normal(size=(EDGES, OPERATIONS))
     records = []
     for rank, (label, selector) in enumerate(SELECTORS.items()):
+        if label not in labels:
+            continue
         for seed in range(seeds):
             if (label, seed) == ("darts-pt", 1):
                 records.append(failed(label, selector, seed, "UndecidableEdge: edge 0→1: none of its scores is finite"))
@@ -173,7 +177,7 @@ def one_step(scores: list[list[float]], truth: list[list[float]], tied: int = 0)
 
 
 def test_the_order_of_records_changes_no_byte() -> None:
-    records = example(seeds=2)
+    records = example(seeds=2, labels=LABELS)
     shuffled = records.copy()
     random.Random(3).shuffle(shuffled)
     assert shuffled != records
@@ -350,7 +354,7 @@ def test_paired_differences_use_common_seeds() -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    report = render_markdown(Run.of(example(seeds=1), LABELS, title="t"))
+    report = render_markdown(Run.of(example(seeds=1), FEW, title="t"))
     row = next(line for line in report.splitlines() if line.startswith("| magnitude | 1 |"))
     assert re.match(r"\| magnitude \| 1 \| \**\d\d\.\d\d\** \| – \|", row)
 
@@ -374,8 +378,7 @@ def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path
 
 def test_every_version_is_reported_under_its_own_name() -> None:
     facts = {
-        row["item"]: row["value"]
-        for row in lines_of(render_tables(Run.of(example(seeds=1), LABELS)), "reproducibility")
+        row["item"]: row["value"] for row in lines_of(render_tables(Run.of(example(seeds=1), FEW)), "reproducibility")
     }
     assert (facts["Version of opselect"], facts["Version of torch"]) == ("0.1.0", "2.5.1")
     assert (facts["Seeds"], facts["Table, fingerprint"], facts["Images, hash"]) == ("0", "f1e2d3c4", "abc123")
@@ -403,8 +406,8 @@ def test_times_stand_in_no_reproducible_file() -> None:
         )
         for record in records
     ]
-    assert render_tables(Run.of(slower, LABELS)) == render_tables(Run.of(records, LABELS))
-    assert render_markdown(Run.of(slower, LABELS, title="t")) == render_markdown(Run.of(records, LABELS, title="t"))
+    assert render_tables(Run.of(slower, FEW)) == render_tables(Run.of(records, FEW))
+    assert render_markdown(Run.of(slower, FEW, title="t")) == render_markdown(Run.of(records, FEW, title="t"))
 
 
 @pytest.mark.parametrize(
@@ -457,7 +460,7 @@ class Page(HTMLParser):
 
 
 def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path: Path) -> None:
-    records = [record for record in example(seeds=2) if record.label in ("magnitude", "darts-pt", "random", "best-acc")]
+    records = example(seeds=2)
     nasty = [record.model_copy(update={"label": NASTY}) for record in records if record.label == "magnitude"]
     records = [record for record in records if record.label != "magnitude"] + nasty
     labels = [NASTY, "darts-pt", "random", "best-acc"]

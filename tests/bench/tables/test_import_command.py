@@ -199,11 +199,14 @@ class Reversed(NASBench201Space):
 
 
 def test_compare_prints_a_line_a_column(opselect: CommandLine, csv: Path) -> None:
+    frame = pd.read_csv(csv)
+    frame.loc[500:, ["cifar10_valid_12", "cifar10_test_12"]] = np.nan  # the intervals of 500 are as good
+    frame.to_csv(csv, index=False)
     for name in ("one", "two"):
         opselect("table", "import", "nasbench201", str(csv), "--name", name)
     status, out, _ = opselect("table", "compare", "one", "two")
     assert status == 0
-    assert out.count("15625") == 6
+    assert out.count("500") == 6
     assert out.count("1.0000 [1.0000, 1.0000]") == 2
     status, out, _ = opselect("table", "compare", "one", "two", "--json")
     assert [row["rank_correlation"]["value"] for row in json.loads(out)] == [1, 1]

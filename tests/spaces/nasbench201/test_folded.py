@@ -43,7 +43,7 @@ def _logits(network: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.lists(factors, min_size=30, max_size=30), st.integers(0, 99))
 def test_a_folded_supernet_computes_what_the_supernet_computes(kind: str, weights: list[float], seed: int) -> None:
     supernet = _with_statistics(SPACES[kind].supernet(3, 10, seed), seed)
@@ -54,7 +54,7 @@ def test_a_folded_supernet_computes_what_the_supernet_computes(kind: str, weight
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.lists(factors, min_size=30, max_size=30), st.data(), st.sets(st.integers(0, 5)), st.integers(0, 99))
 def test_a_supernet_folded_under_several_weights_computes_each(
     kind: str, weights: list[float], data: st.DataObject, edges: set[int], seed: int
@@ -71,7 +71,7 @@ def test_a_supernet_folded_under_several_weights_computes_each(
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, SIZE - 1), st.integers(0, 99))
 def test_a_folded_network_computes_what_the_network_computes(kind: str, index: int, seed: int) -> None:
     space = SPACES[kind]

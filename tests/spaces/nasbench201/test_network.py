@@ -135,7 +135,7 @@ def test_stages_double_the_channels_and_halve_the_size() -> None:
         assert shapes == [(4, 8, 8)] * 2 + [(8, 4, 4)] * 3 + [(16, 2, 2)] * 3
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(indices, skeletons, st.booleans())
 def test_a_supernet_under_one_hot_weights_is_the_stand_alone_network(
     number: int, skeleton: Skeleton, training: bool
@@ -306,7 +306,7 @@ def stepped(
     return logits.detach(), gradients, state(network)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(indices, skeletons, st.integers(2, 3))
 def test_models_of_a_stack_train_as_they_do_alone(number: int, skeleton: Skeleton, models: int) -> None:
     architecture = digits201.at(number)

@@ -46,6 +46,7 @@ from opselect.selectors.task import (
     EdgeScore,
     Needs,
     RegisteredScore,
+    Role,
     Score,
     SearchState,
     Selection,
@@ -89,12 +90,24 @@ class Settings(BaseModel):
     Attributes:
         needs: What the selector needs of the supernet.
         oracle: Whether it reads the validation accuracies of the table; an experiment must then name one.
+        is_random: Whether it is a random choice, which others are compared with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     needs: ClassVar[Needs] = NO_SUPERNET
     oracle: ClassVar[bool] = False
+    is_random: ClassVar[bool] = False
+
+    @property
+    def components(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every registered component that the settings name: a proxy, or a score."""
+        return ()
+
+    @property
+    def role(self) -> Role:
+        """Whether the selector competes, or is what others are compared with."""
+        return "oracle" if self.oracle else "random" if self.is_random else "selector"
 
 
 def initial_state(task: Task, candidate: int = 0) -> SearchState:
@@ -247,6 +260,14 @@ class ZeroCostPT(Settings):
     validation_batches: int = Field(default=100, ge=1, description="V, the number of batches per distinct candidate.")
     batch_size: int = Field(default=256, ge=2, description="Images per batch.")
 
+    @property
+    def components(self) -> tuple[tuple[str, str], ...]:
+        """The proxy, or the combination and its proxies."""
+        if self.proxy not in registry.names("combinations"):
+            return (("proxies", self.proxy),)
+        combination: Combination = registry.load("combinations", self.proxy)
+        return ("combinations", self.proxy), *(("proxies", proxy) for proxy in combination.proxies)
+
     def __call__(self, task: Task) -> Selection:
         """Propose N candidates, validate the distinct ones on V batches, select the best."""
         search = ProxySearch.of(self.proxy, self._score_by)
@@ -327,6 +348,8 @@ class TENAS(ZeroCostPT):
 class Random(Settings):
     """Every operation of every edge equally likely: the baseline."""
 
+    is_random: ClassVar[bool] = True
+
     def __call__(self, task: Task) -> Selection:
         """Decide by random scores."""
         return select_edgewise(task, random_score, "fixed", random_edge_score)
@@ -372,6 +395,11 @@ class ByScore(Settings):
     edge_order: OrderName = "fixed"
 
     @property
+    def components(self) -> tuple[tuple[str, str], ...]:
+        """The score."""
+        return (("scores", self.score),)
+
+    @property
     def registered(self) -> RegisteredScore:
         """The score with what it needs."""
         registered: RegisteredScore = registry.load("scores", self.score)
@@ -387,6 +415,11 @@ class ByScore(Settings):
     def oracle(self) -> bool:  # type: ignore[override]
         """Whether the score reads the validation accuracies of the table."""
         return self.registered.oracle
+
+    @property
+    def is_random(self) -> bool:  # type: ignore[override]
+        """As declared by the score."""
+        return self.registered.is_random
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the score, without tuning."""

@@ -265,7 +265,7 @@ def table_scores(
 ALPHA = RegisteredScore(alpha_strength, LEARNT_ALPHA)
 PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), TRAINED_SUPERNET)
 DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), TRAINED_SUPERNET)
-RANDOM = RegisteredScore(random_score, NO_SUPERNET)
+RANDOM = RegisteredScore(random_score, NO_SUPERNET, is_random=True)
 BEST_ACCURACY = RegisteredScore(best_accuracy, NO_SUPERNET, oracle=True)
 AVERAGE_ACCURACY = RegisteredScore(average_accuracy, NO_SUPERNET, oracle=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace, Weights
+
+Role: TypeAlias = Literal["selector", "random", "oracle"]
+"""Selectors compete; random choices, and oracles, which read the table, are what they are compared with."""
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,13 @@ class RegisteredScore:
         score: The score itself.
         needs: What it needs of the supernet.
         oracle: Whether it reads the validation accuracies of the table.
+        is_random: Whether it is a random choice, which others are compared with.
     """
 
     score: Score
     needs: Needs
     oracle: bool = False
+    is_random: bool = False
 
     def __call__(self, state: SearchState, edge: int) -> Tensor:
         """One score per operation of the edge, `[operations of the edge]`; larger is better."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from opselect.spaces.errors import UserError
 
@@ -28,6 +28,20 @@ EXPECTED_FAILURES = "expected_failures"
 """Attribute of a plug-in: by name of a check, the documented reason why the component fails it."""
 
 Component = TypeVar("Component", bound=Callable[..., object])
+
+
+class Origin(NamedTuple):
+    """Where a registered component comes from.
+
+    Attributes:
+        module: Name of the module that the entry point names.
+        distribution: Name of the installed package that declares it; None where that is not known.
+        version: Version of that package; None where that is not known.
+    """
+
+    module: str
+    distribution: str | None
+    version: str | None
 
 
 class UnknownName(UserError, LookupError):
@@ -67,13 +81,37 @@ def load(kind: str, name: str) -> Any:
         >>> len(load("spaces", "digits201").edges)
         6
     """
+    return _find(kind, name).load()
+
+
+def origin(kind: str, name: str) -> Origin:
+    """Where a registered component comes from; nothing is imported for it.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Registered name.
+
+    Raises:
+        UnknownName: Nothing has this name, or two packages claim it.
+
+    Example:
+        >>> origin("proxies", "snip")[:2]
+        ('opselect.selectors.proxies.snip', 'opselect')
+    """
+    entry = _find(kind, name)
+    distribution = entry.dist
+    return Origin(entry.module, distribution and distribution.name, distribution and distribution.version)
+
+
+def _find(kind: str, name: str) -> Any:
+    """The entry point of a name."""
     found = [entry for entry in _declared(kind) if entry.name == name]
     if not found:
         raise UnknownName(f"no {SINGULAR[kind]} named {name!r}{did_you_mean(name, names(kind))}")
     if len({entry.value for entry in found}) > 1:
         claims = sorted(f"{entry.dist.name if entry.dist else 'an unknown package'} ({entry.value})" for entry in found)
         raise UnknownName(f"the name {name!r} is claimed by {' and '.join(claims)}; uninstall one of them")
-    return found[0].load()
+    return found[0]
 
 
 def _declared(kind: str) -> tuple[Any, ...]:

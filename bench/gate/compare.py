@@ -292,7 +292,7 @@ def _slowdown(ratio: float | None, pairs: Sequence[Pair], tolerance: float) -> l
 
 def _must_be_equal(ours: Record, theirs: Record) -> bool:
     """Whether nothing but the code can make a difference between two trials."""
-    return ours.key == theirs.key and all(
+    return ours.trial.key_without_code == theirs.trial.key_without_code and all(
         ours.environment.get(item) == theirs.environment.get(item) for item in DECISIVE
     )
 

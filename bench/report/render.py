@@ -20,8 +20,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from opselect.bench.report.formatting import interval, mean_and_deviation, number
-from opselect.bench.runs.run import Role, Run
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics import Mean
+from opselect.selectors.task import Role
 from opselect.spaces.errors import printable
 
 Mark: TypeAlias = Literal["", "best", "runner-up"]

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from opselect.bench.storage.store import Value, content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
+from opselect.selectors.task import Role
 
 FILE_NAME = "records.jsonl"
 
@@ -31,6 +32,18 @@ class TableReference(Value):
     fingerprint: str
 
 
+class Code(Value):
+    """The code that makes a trial.
+
+    Attributes:
+        digest: Digest of the code of the trial, the selector, and all that they name and import.
+        packages: Version by name of every other package than opselect that declares one of these components.
+    """
+
+    digest: str
+    packages: dict[str, str]
+
+
 class TrialDescription(Value):
     """Everything that determines the outcome of a trial.
 
@@ -48,6 +61,7 @@ class TrialDescription(Value):
         device: Device of the networks; numbers differ a little between kinds of devices.
         software: Versions of opselect and torch.
         training_images: Number of images used for training, the first ones; null for all.
+        code: The code that makes the trial; null in records of versions that did not record it.
     """
 
     space: str
@@ -63,6 +77,7 @@ class TrialDescription(Value):
     software: dict[str, str]
     training_images: int | None = None
     supernet: str | None = None
+    code: Code | None = None
 
     @property
     def method(self) -> str:
@@ -72,9 +87,17 @@ class TrialDescription(Value):
     @property
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
+        return content_key(self.model_dump(mode="json", exclude=self._unused))
+
+    @property
+    def key_without_code(self) -> str:
+        """The content address of all but the code: equal for trials that nothing but the code can tell apart."""
+        return content_key(self.model_dump(mode="json", exclude=self._unused | {"code"}))
+
+    @property
+    def _unused(self) -> set[str]:
         # A field that the first records did not have is left out where it is not used, so that their keys stay.
-        added_later = {name for name in ("training_images", "supernet") if getattr(self, name) is None}
-        return content_key(self.model_dump(mode="json", exclude=added_later))
+        return {name for name in ("training_images", "supernet", "code") if getattr(self, name) is None}
 
 
 class StepRecord(Value):
@@ -190,6 +213,7 @@ class Record(Value):
         result: The selection; null where the trial failed.
         cost: Cost of the trial; null where it failed.
         environment: Machine, versions and commit, which may explain why two records differ.
+        role: Whether the selector competes; null in records of versions that did not record it.
     """
 
     version: int
@@ -202,6 +226,7 @@ class Record(Value):
     result: Result | None
     cost: Cost | None
     environment: dict[str, Any]
+    role: Role | None = None
 
     @model_validator(mode="before")
     @classmethod

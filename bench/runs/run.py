@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
 from opselect.bench.experiment.file import Experiment, read
@@ -13,14 +13,14 @@ from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
 from opselect.bench.storage.store import InvalidRecords
+from opselect.selectors.task import Role
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 
-Role: TypeAlias = Literal["selector", "random", "oracle"]
-"""Selectors compete; they are compared with random choice and with the oracles, which read the table."""
-
 ORACLES = ("best-acc", "avg-acc")
-ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
+FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
+"""Roles by name of the selector, for records of versions that did not record them."""
+
 BASELINE = "magnitude"
 
 
@@ -127,7 +127,8 @@ class Run:
 
     def role(self, label: str) -> Role:
         """The role of a label in comparisons."""
-        return ROLES.get(self._selector(label), "selector")
+        recorded = next((record.role for record in self.records[label]), None)
+        return recorded or FORMER_ROLES.get(self._selector(label), "selector")
 
     def in_role(self, *roles: Role) -> tuple[str, ...]:
         """The labels that have one of these roles."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from opselect.bench.experiment.file import Experiment, SelectorEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
 from opselect.bench.runs.records import (
     CellRecord,
+    Code,
     Cost,
     PruningRecord,
     Record,
@@ -20,6 +22,7 @@ from opselect.bench.runs.records import (
     TrialDescription,
 )
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, initial_supernet
+from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.provenance import environment, reason_of, software
 from opselect.bench.storage.store import FORMAT_VERSION
 from opselect.selectors.costs import Costs, peak_memory_megabytes
@@ -27,11 +30,15 @@ from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, Selection, Task
+from opselect.spaces import registry
 from opselect.spaces.darts.cells import CELLS
 from opselect.spaces.darts.genotypes import cell_depth, cell_width, parameter_free_share, skip_connections
 from opselect.spaces.darts.space import DARTSSpace
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
+
+_TRIAL = tuple(f"opselect.bench.runs.trial:{name}" for name in ("_select", "_evaluate", "_step_records"))
+"""The functions of this module that determine a result."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,33 @@ class Trial:
             device=experiment.device,
             software=software(),
             training_images=experiment.training_images,
+            code=_code_of(self._components),
         )
+
+    @property
+    def _components(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every registered component whose code decides what comes out."""
+        supernet = self.entry.supernet
+        return (
+            ("spaces", self.experiment.space),
+            ("selectors", self.entry.name),
+            *self.entry.settings.components,
+            *([("supernets", supernet.name)] if supernet else []),
+        )
+
+
+@cache
+def _code_of(components: tuple[tuple[str, str], ...]) -> Code:
+    """The code of a trial with these registered components."""
+    origins = [registry.origin(kind, name) for kind, name in components]
+    return Code(
+        digest=code_digest(*_TRIAL, *(origin.module for origin in origins)),
+        packages={
+            origin.distribution: origin.version or "unknown"
+            for origin in origins
+            if origin.distribution and origin.distribution != "opselect"
+        },
+    )
 
 
 def run_trial(trial: Trial, prevented: str | None = None) -> Record:
@@ -105,6 +138,7 @@ def run_trial(trial: Trial, prevented: str | None = None) -> Record:
         version=FORMAT_VERSION,
         experiment=trial.experiment.name,
         label=trial.entry.label,
+        role=trial.entry.settings.role,
         trial=description,
         key=description.key,
         status="done" if result else "failed",

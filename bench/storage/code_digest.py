@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -33,17 +34,32 @@ def code_digest(*names: str) -> str:
         module, _, function = name.partition(":")
         if name in digests or (spec := _spec(module)) is None or not spec.has_location or spec.origin is None:
             continue
-        content = Path(spec.origin).read_bytes()
-        tree = ast.parse(content) if spec.origin.endswith(".py") else None
-        if tree is None:
-            digests[name] = hashlib.sha256(content).hexdigest()
-        elif function:
-            digests[name] = _digest(_find_function(tree, function))
-        else:
-            own = tuple(f"{package}." for package in packages)
-            waiting += [imported for imported in _imports(tree) if imported.startswith(own)]
-            digests[name] = _digest(tree)
+        status = os.stat(spec.origin)
+        digests[name], imports = _read(spec.origin, function, status.st_mtime_ns, status.st_size)
+        own = tuple(f"{package}." for package in packages)
+        waiting += [imported for imported in imports if imported.startswith(own)]
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
+
+
+# Several digests cover the same modules, and a module takes milliseconds.
+@cache
+def _read(path: str, function: str, _changed: int, _size: int) -> tuple[str, tuple[str, ...]]:
+    """Digest of a file, or of a function in it, and the modules that the file imports.
+
+    Args:
+        path: Path of the file.
+        function: Name of a function, whose imports do not count; empty for the whole file.
+        _changed: Time of the last change of the file, after which it is read again.
+        _size: Size of the file, for the same reason.
+    """
+    content = Path(path).read_bytes()
+    if not path.endswith(".py"):
+        return hashlib.sha256(content).hexdigest(), ()
+    tree = ast.parse(content)
+    if function:
+        return _digest(_find_function(tree, function)), ()
+    imports = tuple(_imports(tree))
+    return _digest(tree), imports
 
 
 def _find_function(tree: ast.Module, function: str) -> ast.FunctionDef:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from opselect.bench.storage.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
-from opselect.spaces.files import InUse, lock_exclusively, writing
+from opselect.spaces.files import InUse, NotWritten, lock_exclusively, writing
 
 FORMAT_VERSION = 1
 BEGINNING = b'{"version":'
@@ -88,6 +89,17 @@ def read_lines(path: Path, line_type: type[Line], command: str) -> list[Line]:
     return parsed
 
 
+def edited_lines(path: Path) -> list[int]:
+    """Numbers of the lines without a checksum in a file whose other lines have one: somebody has changed them by hand.
+
+    A file without any checksum was written by a version that knew none.
+    """
+    complete, _, _ = path.read_bytes().rpartition(b"\n")
+    checked = [verified_line(line)[1] for line in complete.split(b"\n")]
+    without = [number for number, intact in enumerate(checked, start=1) if intact is None]
+    return without if len(without) < len(checked) else []
+
+
 def _parse(line: bytes, line_type: type[Line], position: str, command: str) -> Line:
     expected = f"expected a record written by '{command}'"
     try:
@@ -145,10 +157,23 @@ class Store:
             result: A record, or the fields of a line.
 
         Raises:
-            NotWritten: The disk is full, for example; what was there before is untouched.
+            NotWritten: The disk is full, for example, and what was there before is untouched; or the file was removed
+                or replaced, and nothing that is written to it would be found again.
         """
+        if not self._is_in_place():
+            raise NotWritten(
+                f"{self.path}: removed or replaced while results were written to it; put it back, or start again in a "
+                "new folder"
+            )
         text = result.model_dump_json() if isinstance(result, BaseModel) else json.dumps(result)
         append_checksummed(self._stream.fileno(), self.path, text.encode())
+
+    def _is_in_place(self) -> bool:
+        """Whether the path still leads to the open file."""
+        try:
+            return os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def complete(
         self,

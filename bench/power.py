@@ -7,7 +7,7 @@ from scipy.stats import chi2, nct
 from scipy.stats import t as student_t
 
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import CONFIDENCE, Mean, mean_interval
+from opselect.bench.statistics.estimates import CONFIDENCE, Mean, mean_interval
 from opselect.spaces.errors import UserError
 
 MOST_SEEDS = 10_000

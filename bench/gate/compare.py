@@ -16,7 +16,7 @@ from opselect.bench.report.render import escape_markdown
 from opselect.bench.report.sections.scores import first_agreement_by_seed
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Comparison, holm, t_test
+from opselect.bench.statistics.comparisons import Comparison, holm, t_test
 from opselect.spaces.errors import UserError
 
 

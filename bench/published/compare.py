@@ -26,7 +26,8 @@ from opselect.bench.report.sections.costs import timings
 from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
+from opselect.bench.statistics.correlations import mean_over_edges_spearman
+from opselect.bench.statistics.estimates import Mean, mean_interval
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.spaces import registry

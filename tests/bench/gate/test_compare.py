@@ -17,7 +17,7 @@ from opselect.bench.report.render import escape_markdown
 from opselect.bench.runs import runner
 from opselect.bench.runs.records import Record, Result, read_records
 from opselect.bench.runs.run import Run, load_run
-from opselect.bench.statistics import holm, t_test
+from opselect.bench.statistics.comparisons import holm, t_test
 from opselect.selectors import methods as catalog
 from opselect.selectors.methods import ZeroCostPT
 from opselect.selectors.scores import alpha_strength

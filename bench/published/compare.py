@@ -27,7 +27,8 @@ from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.correlations import mean_over_edges_spearman
-from opselect.bench.statistics.estimates import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
 from opselect.spaces import registry

@@ -7,7 +7,8 @@ from opselect.bench.report.formatting import listing, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Figure, Table, role_blocks
 from opselect.bench.runs.records import Cost
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics.estimates import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 SECONDS_A_DAY = 86_400
 PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")

@@ -9,7 +9,8 @@ from opselect.bench.report.formatting import UNDEFINED, assignments, mean_and_de
 from opselect.bench.report.render import SELECTOR, Column, Table, mean_columns, role_blocks
 from opselect.bench.report.sections.costs import SECONDS_A_DAY, timings
 from opselect.bench.runs.run import Role, Run
-from opselect.bench.statistics.estimates import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 MILLION = 1e6
 

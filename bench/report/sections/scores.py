@@ -11,7 +11,8 @@ from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.records import Result, StepRecord
 from opselect.bench.runs.run import ORACLES, Run
 from opselect.bench.statistics.correlations import EdgeMean, mean_over_edges_kendall, mean_over_edges_spearman
-from opselect.bench.statistics.estimates import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
 STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}

@@ -9,7 +9,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from opselect.bench.statistics.comparisons import paired_difference
 from opselect.bench.statistics.correlations import kendall, mean_over_edges_kendall, mean_over_edges_spearman, spearman
 
 # Few distinct values, so that ties are common; whole numbers, so that the maps below stay exact.
@@ -79,8 +78,6 @@ def test_without_a_seed_everybody_has_the_same_resamples() -> None:
     first, second = generator.normal(size=(2, 20)).tolist()
     for correlation in (spearman, kendall):
         assert correlation(first, second) == correlation(first, second, seed=0) != correlation(first, second, seed=1)
-    pair = dict(enumerate(first)), dict(enumerate(second))
-    assert paired_difference(*pair) == paired_difference(*pair, seed=0) != paired_difference(*pair, seed=1)
 
 
 def test_many_observations_are_taken_in_parts_and_none_is_lost() -> None:

@@ -6,8 +6,8 @@ shape of a distribution is assumed. The test has a floor, 2 / 2^n: no five seeds
 
 Why this test and not Student's t: between equal methods both raise at most as many false alarms as they should, but on
 skewed accuracies t finds far fewer differences (docs/statistics.md), and where all differences of two or three seeds
-happen to be equal it is certain. Why Holm's correction: it needs nothing but p-values, and found more than the joint
-distribution of the largest statistic, which the most skewed comparison dominates.
+happen to be equal it is certain. Why Holm's correction: with 20 seeds it finds more than the joint distribution of the
+largest statistic, which the most skewed comparison dominates, though its floor is higher.
 
 `opselect check` asks another question of the same test (`shifts`).
 
@@ -26,8 +26,10 @@ from jaxtyping import Float
 
 from opselect.bench.statistics.estimates import CONFIDENCE, Mean, are_equal, finite_values
 
-MOST_PATTERNS = 2**16
-"""Up to this many sign patterns or splits, all are tried, which is 16 seeds; of more, as many random ones."""
+MOST_EXACT = 20
+"""Up to this many seeds, all sign patterns are tried, a million for 20; with more seeds, random ones."""
+RANDOM_PATTERNS = 2**16
+"""Number of random sign patterns."""
 
 BySeed: TypeAlias = Mapping[int, float | None]
 """Values of one method by seed; None, NaN and infinite ones are left out."""
@@ -71,7 +73,7 @@ def smallest_p(seeds: int, comparisons: int = 1) -> float:
         >>> smallest_p(5), smallest_p(8), round(smallest_p(8, comparisons=7), 3)
         (0.0625, 0.0078125, 0.055)
     """
-    return min(1.0, comparisons * 2 / min(2**seeds, MOST_PATTERNS))
+    return min(1.0, comparisons * 2 / (2**seeds if seeds <= MOST_EXACT else RANDOM_PATTERNS))
 
 
 def fewest_seeds(level: float, comparisons: int = 1) -> int:
@@ -229,8 +231,9 @@ def _sign_flip_interval(differences: Sequence[float], level: float) -> tuple[flo
         return None
     flipped = (total - sums) / 2
     flipped[np.abs(flipped) <= tolerance / 2] = 0
-    sizes = (len(upwards) - sign_patterns(len(upwards)).sum(1)) / 2
-    means = np.sort(flipped[sizes > 0] / sizes[sizes > 0])
+    # All but the first pattern, which flips no sign.
+    means = flipped[1:] / _flipped_seeds(len(upwards))[1:]
+    means.partition([k - 1, len(means) - k])
     limits = sorted((sign * float(means[k - 1]), sign * float(means[-k])))
     return limits[0], limits[1]
 
@@ -243,15 +246,32 @@ def _upwards(differences: Sequence[float]) -> tuple[Float[np.ndarray, " n"], int
 
 def _flipped_sums(differences: Float[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " patterns"], float, float]:
     """The sum of the differences under every sign pattern, the sum as it is, and the rounding error of both."""
-    tolerance = 1e-12 * float(np.abs(differences).sum())
-    return sign_patterns(len(differences)) @ differences, math.fsum(differences), tolerance
+    n = len(differences)
+    if n <= MOST_EXACT:
+        # Every pattern of the first half of the seeds with every one of the second half.
+        first, second = differences[: n // 2], differences[n // 2 :]
+        sums = np.add.outer(all_signs(len(first)) @ first, all_signs(len(second)) @ second).ravel()
+    else:
+        sums = random_signs(n) @ differences
+    return sums, math.fsum(differences), 1e-12 * float(np.abs(differences).sum())
 
 
 @lru_cache(maxsize=4)
-def sign_patterns(n: int) -> Float[np.ndarray, "patterns n"]:
-    """All patterns of n signs, or random ones; the first has no minus, and every pattern has its opposite."""
-    if 2**n <= MOST_PATTERNS:
-        return 1.0 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    half = 1.0 - 2 * np.random.default_rng(0).integers(2, size=(MOST_PATTERNS // 2, n))
+def _flipped_seeds(n: int) -> Float[np.ndarray, " patterns"]:
+    """The number of seeds whose sign is flipped, in the order of `_flipped_sums`."""
+    return (n - _flipped_sums(np.ones(n))[0]) / 2
+
+
+@lru_cache
+def all_signs(n: int) -> Float[np.ndarray, "patterns n"]:
+    """All patterns of n signs; the first has no minus."""
+    return 1.0 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+
+
+@lru_cache(maxsize=4)
+def random_signs(n: int) -> Float[np.ndarray, "patterns n"]:
+    """Random patterns of n signs; only the first has no minus, and every pattern has its opposite."""
+    half = 1.0 - 2 * np.random.default_rng(0).integers(2, size=(RANDOM_PATTERNS // 2, n))
+    half[np.abs(half.sum(axis=1)) == n, 0] *= -1
     half[0] = 1
     return np.concatenate([half, -half])

@@ -17,7 +17,10 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from opselect.bench.statistics.comparisons import MOST_PATTERNS, BySeed, minus, sign_patterns
+from opselect.bench.statistics.comparisons import BySeed, all_signs, minus, random_signs
+
+MOST_PATTERNS = 2**16
+"""Up to this many sign patterns or exchanges, all are tried; of more, as many random ones."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -86,7 +89,7 @@ def _paired_shifts(differences: Mapping[Key, Mapping[int, float]], families: int
     if not differences:
         return {}
     matrix = _by_seed(differences.values(), 0.0)
-    signs = sign_patterns(len(matrix))
+    signs = all_signs(len(matrix)) if 2 ** len(matrix) <= MOST_PATTERNS else random_signs(len(matrix))
     # In units that no flip of signs changes.
     units = np.sqrt((matrix**2).sum(axis=0))
     p_values = _joint_p_values(signs @ matrix / np.where(units > 0, units, 1), families)

@@ -70,7 +70,7 @@ gate: install
 docs: install
 	$(BIN)/python docs/architecture.py docs/architecture.svg
 
-# Four minutes; without TABLES the figures of digits201 alone are measured again.
+# Five minutes; without TABLES the figures of digits201 alone are measured again.
 TABLES ?=
 statistics: install
 	$(BIN)/python docs/measure_statistics.py $(TABLES)

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
+from scipy.stats import trim_mean, ttest_1samp
 
+from opselect.bench.statistics.aggregates import interquartile_mean, probability_of_improvement
 from opselect.bench.statistics.comparisons import all_signs, compare_pairs, holm, random_signs, sign_flip_p_value
 from opselect.bench.statistics.estimates import mean_interval, median_interval
 from opselect.bench.statistics.shifts import shifts
@@ -153,11 +154,30 @@ def check_alarms(accuracies: np.ndarray, repetitions: int = 800) -> Rows:
     return rows
 
 
+def aggregates(accuracies: np.ndarray, repetitions: int = 800) -> Rows:
+    """How often bootstrap intervals over three tasks contain the truth; every task is the table."""
+    truth = float(trim_mean(accuracies, 0.25))
+    rows: Rows = {"interquartile mean": {}, "probability of improvement": {}}
+    for n in (3, 5, 10, 20):
+        covered: dict[str, list[bool]] = {row: [] for row in rows}
+        for first, second in np.random.default_rng(n).choice(accuracies, (repetitions, 2, 3, n)).tolist():
+            for row, found, true in (
+                ("interquartile mean", interquartile_mean(first), truth),
+                ("probability of improvement", probability_of_improvement(first, second), 0.5),
+            ):
+                if found.low is not None and found.high is not None:
+                    covered[row].append(found.low <= true <= found.high)
+        for row, each in covered.items():
+            rows[row][f"n = {n}"] = _share(each)
+    return rows
+
+
 MEASUREMENTS: dict[str, Callable[..., Rows]] = {
     "coverage": coverage,
     "false alarms": false_alarms,
     "found differences": found_differences,
     "check": check_alarms,
+    "aggregates": aggregates,
 }
 
 

@@ -29,7 +29,10 @@ from opselect.bench.report.render import (
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Role, Run
-from opselect.bench.statistics import Mean, mean_interval, paired_difference, spearman
+from opselect.bench.statistics.correlations import spearman
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import paired_difference
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 REGRET_NOTE = (
     "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of the table's "

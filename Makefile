@@ -5,6 +5,7 @@
 # make bench    the benchmarks: what fast paths gain, what a user waits for
 # make gate     what selectors select, against the committed baseline
 # make docs     the picture of docs/architecture.md, from the imports in the code
+# make statistics  the figures of docs/statistics.md: TABLES is a folder with NAS-Bench-201 and NAS-Bench-Macro, or empty
 # make check    formatting, lint, types, tests and the gate, as CI runs them
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,7 +16,7 @@ FINDINGS ?= findings.txt
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow fuzz mutants bench gate docs lint types check table clean
+.PHONY: install report test test-slow fuzz mutants bench gate docs statistics lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -68,6 +69,11 @@ gate: install
 
 docs: install
 	$(BIN)/python docs/architecture.py docs/architecture.svg
+
+# Five minutes; without TABLES the figures of digits201 alone are measured again.
+TABLES ?=
+statistics: install
+	$(BIN)/python docs/measure_statistics.py $(TABLES)
 
 lint: install
 	$(BIN)/ruff format --check .

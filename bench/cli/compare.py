@@ -26,12 +26,16 @@ def check(
     statistical: Annotated[
         bool, typer.Option("--statistical", help="Judge means even where records should be equal to the last bit.")
     ] = False,
+    selector: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL", help="Compare only this selector; may be repeated.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a run with a baseline: architectures, accuracies, operation scores and costs.
 
-    Where settings, data, versions and machine are the same, every difference is a change. Elsewhere means are compared,
-    with p-values corrected for their number. Prints Markdown for a pull request.
+    Where settings, data, versions and machine are the same, every difference is a change. Elsewhere means are compared
+    by the test that the report uses, one-sided, corrected for their number. It takes five common seeds, or three in
+    each run where they have other seeds. Prints Markdown for a pull request.
 
     Exits with 0 if nothing changed for the worse, with 1 if something did, and with 2 if it cannot be told, and why.
 
@@ -41,7 +45,7 @@ def check(
     from opselect.bench.runs.run import load_run
 
     run, baseline = load_run(folder), load_run(against)
-    findings = gate.check(run, baseline, level, cost_tolerance, statistical)
+    findings = gate.check(run, baseline, level, cost_tolerance, statistical, selector or ())
     if as_json:
         print_json(gate.as_json(findings))
     else:
@@ -57,9 +61,15 @@ def plan(
     difference: Annotated[float, typer.Option(min=1e-6, help="Test accuracy that is to be told apart, in points.")],
     power: Annotated[float, typer.Option(min=0.01, max=0.999, help="Chance to find it.")] = 0.8,
     level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="Chance of a false alarm.")] = 0.05,
+    comparisons: Annotated[
+        int, typer.Option(min=1, help="How many comparisons there will be, for which the report corrects.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Say how many seeds separate two selectors by a given difference, from a pilot's records.
+
+    By the test that the report uses, which flips the signs of the seeds' differences. It can reach no p-value below
+    2 / 2ⁿ with n seeds, times the number of comparisons.
 
     Example: `opselect plan runs/mine --first zero-cost-pt --second darts-pt --difference 0.5`
     """
@@ -68,7 +78,7 @@ def plan(
     from opselect.bench import power as planning
     from opselect.bench.runs.run import load_run
 
-    size = planning.sample_size(load_run(folder), first, second, difference, power, level)
+    size = planning.sample_size(load_run(folder), first, second, difference, power, level, comparisons)
     if as_json:
         print_json(asdict(size))
         return
@@ -80,11 +90,13 @@ def plan(
         f"pilot, {size.pilot.n} common seeds: {first} is {size.pilot.value:+.2f} points from {second}, "
         f"with a standard deviation of {size.pilot.deviation:.2f}"
     )
+    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
     print(
-        f"to find a difference of {difference:g} points with a chance of {power:.0%} (paired t test, level {level:g}): "
-        f"{needed} if that deviation is the true one"
+        f"to find a difference of {difference:g} points with a chance of {power:.0%} (sign-flip test, level "
+        f"{level:g}{corrected}): {needed} if that deviation is the true one"
     )
     print(f"it may be up to {size.deviation_bound:.2f} (95 % confidence), which would take {bound}")
+    print(f"with fewer than {size.fewest} seeds, no difference can reach that level")
 
 
 def published(

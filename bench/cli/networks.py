@@ -90,7 +90,7 @@ def train(
     from opselect.bench.evaluation import networks as trainings
     from opselect.bench.experiment.file import NetworkChoice, checked_settings
     from opselect.bench.runs.select import parse_setting
-    from opselect.bench.statistics import mean_interval
+    from opselect.bench.statistics.estimates import mean_interval
     from opselect.spaces.darts.genotypes import format_genotype
     from opselect.spaces.registry import UnknownName, did_you_mean
 

@@ -1,8 +1,9 @@
 """Comparison of a run with a baseline: what changed, whether it is worse, and whether it is more than noise.
 
 Where nothing that determines a trial differs (settings, data, versions, machine), its record must be the same to the
-last bit, and any difference is a change of the code. Elsewhere the difference of the means is judged: paired by seed
-where both have the seeds, by Welch's test where they have others, corrected for the number of comparisons.
+last bit, and any difference is a change of the code. Elsewhere the difference of the means is judged, all measures of
+all selectors together: by flipping the signs of the differences where enough seeds are in both, else by exchanging
+seeds between the two. An alarm is about one direction, so five common seeds can raise it: p = 1 / 2^5 = 0.031.
 """
 
 import math
@@ -15,7 +16,8 @@ from opselect.bench.report.formatting import UNDEFINED, number
 from opselect.bench.report.render import escape_markdown
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Comparison, holm, t_test
+from opselect.bench.statistics.comparisons import BySeed
+from opselect.bench.statistics.shifts import Shift, shifts
 from opselect.bench.summaries.agreement import first_agreement_by_seed
 from opselect.spaces.errors import UserError
 
@@ -70,13 +72,11 @@ class Judgement:
 
     Attributes:
         measure: `test accuracy` or `first-step Spearman with best-acc`.
-        comparison: Test of the difference, run minus baseline.
-        p_value: Corrected by Holm's method for all measures of all selectors; None where there is none.
+        shift: Run minus baseline, with a p-value corrected for all measures of all selectors.
     """
 
     measure: str
-    comparison: Comparison
-    p_value: float | None
+    shift: Shift
 
 
 @dataclass(frozen=True)
@@ -107,37 +107,51 @@ class Finding:
 
 
 def check(
-    run: Run, baseline: Run, level: float = 0.05, cost_tolerance: float = 2.0, statistical: bool = False
+    run: Run,
+    baseline: Run,
+    level: float = 0.05,
+    cost_tolerance: float = 2.0,
+    statistical: bool = False,
+    selectors: Sequence[str] = (),
 ) -> list[Finding]:
     """Compare every selector of the baseline with the one of the same label in the run.
 
     Args:
         run: Trials that are checked.
         baseline: Trials that are trusted.
-        level: Chance of any false alarm, over all selectors and measures together.
+        level: Chance of any false alarm, over all selectors and measures together; a change for the better is none.
         cost_tolerance: How many times slower a search may be on the same kind of processor.
         statistical: Judge means even where records should be the same to the last bit.
+        selectors: Labels to compare; all of the baseline if empty.
 
     Returns:
         One finding per selector of the baseline, in its order.
 
     Raises:
-        CannotCompare: Spaces, images or tables differ, or no label is in both.
+        CannotCompare: Spaces, images or tables differ, no label is in both, or the baseline lacks one of `selectors`.
     """
     _check_comparability(run, baseline)
     labels = [label for label in baseline.labels if baseline.records[label]]
+    if unknown := [label for label in selectors if label not in labels]:
+        raise CannotCompare(f"no selector labelled {unknown[0]!r} in the baseline; it has {', '.join(labels)}")
+    labels = [label for label in labels if not selectors or label in selectors]
     if not set(labels) & set(run.labels):
         raise CannotCompare(
             f"the run has the selectors {', '.join(run.labels)}, the baseline {', '.join(labels)}; expected one in both"
         )
-    compared_measures = {label: _measures(run, baseline, label) for label in labels if label in run.labels}
-    flat = [(label, name) for label, measures in compared_measures.items() for name in measures]
-    corrected = dict(zip(flat, holm([compared_measures[label][name].p_value for label, name in flat]), strict=True))
+    measures = {
+        (label, name): values
+        for label in labels
+        if label in run.labels
+        for name, values in _measures(run, baseline, label).items()
+    }
+    shifted = shifts(measures, level)
     findings = []
     for label in labels:
         judgements = tuple(
-            Judgement(name, comparison, corrected[label, name])
-            for name, comparison in compared_measures.get(label, {}).items()
+            Judgement(name, shift)
+            for (labelled, name), shift in shifted.items()
+            if labelled == label and shift.value is not None
         )
         findings.append(
             _finding(
@@ -190,19 +204,14 @@ def _values(trials: Run, value: Callable[[Record], str]) -> str:
     return ", ".join(sorted({value(record) for record in trials.all})) or "nothing"
 
 
-def _measures(run: Run, baseline: Run, label: str) -> dict[str, Comparison]:
-    """Comparison of run and baseline by measure, for the measures that both have."""
-    comparisons = {}
+def _measures(run: Run, baseline: Run, label: str) -> dict[str, tuple[BySeed, BySeed]]:
+    """Values by seed of the run and of the baseline, for every measure."""
     accuracies = [trials.values(label, lambda result: result.test_accuracy) for trials in (run, baseline)]
     agreements = [first_agreement_by_seed(trials, label) for trials in (run, baseline)]
-    for name, (ours, theirs) in (
-        ("test accuracy", accuracies),
-        ("first-step Spearman with best-acc", agreements),
-    ):
-        comparison = t_test(ours, theirs)
-        if comparison.difference.value is not None:
-            comparisons[name] = comparison
-    return comparisons
+    return {
+        "test accuracy": (accuracies[0], accuracies[1]),
+        "first-step Spearman with best-acc": (agreements[0], agreements[1]),
+    }
 
 
 def _finding(
@@ -229,7 +238,7 @@ def _finding(
     common = sorted(ours.keys() & theirs.keys())
     finished = [(ours[seed], theirs[seed]) for seed in common if ours[seed].result is not None]
     exact = [pair for pair in finished if _must_be_equal(*pair)]
-    all_exact = len(exact) == len(ours) == len(theirs) and not statistical
+    all_exact = bool(exact) and len(exact) == len(finished) and not statistical
     cost_ratio = _ratio(finished, lambda record: record.cost.search_seconds if record.cost else 0.0)
     if not ours:
         reasons = [Reason(Verdict.NOT_COMPARABLE, "the run has no trial of it")]
@@ -239,7 +248,7 @@ def _finding(
             *([] if statistical else _changes(exact)),
             *([] if all_exact else _judged_means(judgements, level)),
             *_slowdown(cost_ratio, finished, cost_tolerance),
-        ] or [Reason(Verdict.SAME, "")]
+        ] or [Reason(Verdict.SAME, _other_seeds(len(common), len(ours), len(theirs)))]
     verdict = max(reason.verdict for reason in reasons)
     return Finding(
         label=label,
@@ -267,6 +276,13 @@ def _failures(records: Sequence[Record]) -> list[Reason]:
     return [Reason(Verdict.FAILED, f"{count} trials failed: {failed[0].reason}")]
 
 
+def _other_seeds(common: int, ours: int, theirs: int) -> str:
+    """The sentence on how many seeds are the same, if these are not all seeds."""
+    if common == ours == theirs:
+        return ""
+    return f"same on {common} common seed{'s' if common > 1 else ''}; the run has {ours}, the baseline {theirs}"
+
+
 def _changes(pairs: Sequence[Pair]) -> list[Reason]:
     """Differences between records that should be equal to the last bit: the first few, then how many more."""
     changed = [pair for pair in pairs if not is_same_outcome(*pair)]
@@ -279,8 +295,10 @@ def _changes(pairs: Sequence[Pair]) -> list[Reason]:
 def _judged_means(judgements: Sequence[Judgement], level: float) -> list[Reason]:
     """One reason per measure, or that there is none to judge."""
     if not judgements:
-        return [Reason(Verdict.NOT_COMPARABLE, "fewer than two seeds with an accuracy in both")]
-    return [_judged_mean(judgement, level) for judgement in judgements]
+        return [Reason(Verdict.NOT_COMPARABLE, "no seed with an accuracy in both")]
+    # A measure may be undefined for some seeds; those with more seeds are enough.
+    able = [each for each in judgements if each.shift.smallest_p is not None and each.shift.smallest_p <= level]
+    return [_judged_mean(judgement, level) for judgement in able or judgements]
 
 
 def _slowdown(ratio: float | None, pairs: Sequence[Pair], tolerance: float) -> list[Reason]:
@@ -340,12 +358,18 @@ def change_between(ours: Record, theirs: Record) -> str:
 
 def _judged_mean(judgement: Judgement, level: float) -> Reason:
     """Whether the mean of a measure is better, worse, or not different at the level."""
-    mean, p_value = judgement.comparison.difference, judgement.p_value
-    if p_value is None or p_value >= level or not mean.value:
+    shift = judgement.shift
+    assert shift.value is not None and shift.p_value is not None and shift.smallest_p is not None
+    if abs(shift.value) < 1e-9:
         return Reason(Verdict.NO_DIFFERENCE, "")
-    interval = "" if mean.low is None else f", 95 % interval [{number(mean.low)}, {number(mean.high)}]"
-    text = f"{judgement.measure}: {number(mean.value)}{interval}, p = {p_value:.2g} ({judgement.comparison.test})"
-    return Reason(Verdict.BETTER if mean.value > 0 else Verdict.WORSE, text)
+    measured = f"{judgement.measure}: {number(shift.value)}"
+    if shift.smallest_p > level:
+        seeds = f"{shift.n} seed{'s' if shift.n > 1 else ''}"
+        return Reason(Verdict.NOT_COMPARABLE, f"{measured}, but {seeds} allow no p below {shift.smallest_p:.2g}")
+    if shift.p_value > level:
+        return Reason(Verdict.NO_DIFFERENCE, "")
+    text = f"{measured} over {shift.n} seeds, p = {shift.p_value:.2g} ({shift.test})"
+    return Reason(Verdict.BETTER if shift.value > 0 else Verdict.WORSE, text)
 
 
 def _ratio(pairs: Sequence[Pair], value: Callable[[Record], float]) -> float | None:
@@ -402,8 +426,8 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
     ]
     notes = [
         "",
-        "Run minus baseline: mean difference, in brackets the p-value corrected by Holm's method. Where versions, "
-        "settings and machine are the same, records must be the same to the last bit (`same` or `changed`).",
+        "Run minus baseline: mean difference, in brackets the one-sided p-value, corrected for all rows. Where "
+        "versions, settings and machine are the same, records must be the same to the last bit (`same` or `changed`).",
     ]
     return "\n".join([*lines, *([""] if reasons else []), *reasons, *notes]) + "\n"
 
@@ -411,10 +435,9 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
 def _difference_text(judgement: Judgement | None) -> str:
     if judgement is None:
         return UNDEFINED
-    value = judgement.comparison.difference.value
+    value, p_value = judgement.shift.value, judgement.shift.p_value
     sign = "+" if value is not None and value > 0 else ""
-    p_value = UNDEFINED if judgement.p_value is None else f"{judgement.p_value:.2g}"
-    return f"{sign}{number(value)} ({p_value})"
+    return f"{sign}{number(value)} ({UNDEFINED if p_value is None else f'{p_value:.2g}'})"
 
 
 def _ratio_text(ratio: float | None) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from opselect.bench.statistics import Estimate, Mean
+from opselect.bench.statistics.estimates import Estimate, Mean
 
 UNDEFINED = "–"
 INTERVAL_NOTE = "Intervals are 95 % t intervals of the mean over seeds; ± is the sample standard deviation (n − 1)."

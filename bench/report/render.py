@@ -21,7 +21,7 @@ from rich.text import Text
 
 from opselect.bench.report.formatting import interval, mean_and_deviation, number
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean
+from opselect.bench.statistics.estimates import Mean
 from opselect.selectors.task import Role
 from opselect.spaces.errors import printable
 

@@ -10,7 +10,9 @@ from typing import TypeAlias
 
 from opselect.bench.runs.records import Result, StepRecord
 from opselect.bench.runs.run import ORACLES, Run
-from opselect.bench.statistics import EdgeMean, Mean, mean_interval, mean_over_edges_kendall, mean_over_edges_spearman
+from opselect.bench.statistics.correlations import EdgeMean, mean_over_edges_kendall, mean_over_edges_spearman
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
 STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}

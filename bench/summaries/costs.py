@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from opselect.bench.runs.records import Cost
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from opselect.bench.statistics import RankCorrelation, spearman
+from opselect.bench.statistics.correlations import RankCorrelation, spearman
 from opselect.spaces.table import NotInTable, Table
 
 

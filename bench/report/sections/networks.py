@@ -8,7 +8,8 @@ from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report.formatting import UNDEFINED, assignments, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Table, mean_columns, role_blocks
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 from opselect.bench.summaries.costs import timings
 from opselect.selectors.task import Role
 

@@ -16,7 +16,8 @@ from opselect.bench.report.sections.networks import (
     recipe_notes,
 )
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 
 PUBLISHED_NOTE = (
     "Published: after full training (600 epochs) on the whole dataset, whatever the settings here; the report of each "

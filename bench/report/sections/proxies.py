@@ -9,7 +9,7 @@ import numpy as np
 from opselect.bench.proxy_study import Scores
 from opselect.bench.report.formatting import interval, number
 from opselect.bench.report.render import Block, Column, Table, number_column
-from opselect.bench.statistics import RankCorrelation, kendall, spearman
+from opselect.bench.statistics.correlations import RankCorrelation, kendall, spearman
 from opselect.selectors.proxies.interface import Combination
 from opselect.spaces import registry
 from opselect.spaces.table import Table as AccuracyTable

@@ -12,7 +12,7 @@ from opselect.bench.published.numbers import Number, load_packaged
 from opselect.bench.report.formatting import UNDEFINED, interval, listing, mean_and_deviation, number
 from opselect.bench.report.render import Block, Column, Table, terminal
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean
+from opselect.bench.statistics.estimates import Mean
 
 STYLES = {"reproduced": "green", "differs": "bold red", "not run": "dim", "not comparable": "yellow"}
 

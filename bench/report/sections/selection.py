@@ -29,7 +29,10 @@ from opselect.bench.report.render import (
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics import Mean, mean_interval, paired_difference, spearman
+from opselect.bench.statistics.correlations import spearman
+from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.t_intervals import paired_difference
+from opselect.bench.statistics.t_intervals import t_interval as mean_interval
 from opselect.selectors.task import Role
 
 REGRET_NOTE = (

@@ -83,7 +83,7 @@ def test_a_failed_trial_exits_with_one_and_says_which_and_why(opselect: CommandL
         (('images = "tiny"', 'images = "nowhere.npz"'), "nowhere.npz"),
         (("[supernet]", "titel = 'x'\n[supernet]"), "unknown setting 'titel'; did you mean 'title'?"),
         (("epochs = 1\n", "epochs = 'one'\n"), "[supernet]: epochs = 'one': input should be a valid integer"),
-        (('dataset = "digits"', 'dataset = "cifar10"'), "no accuracies for cifar10 valid after 10 epochs; there are"),
+        (('dataset = "digits"', 'dataset = "cifar10"'), "no accuracies for cifar10 test after 10 epochs; there are"),
         (("[supernet]", "[supernet"), "not valid TOML"),
     ],
 )

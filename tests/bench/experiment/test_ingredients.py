@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +65,7 @@ def test_a_space_of_a_plug_in_that_fails_on_the_images_is_named(planted: Plantin
         def supernet(self, image_channels: int, classes: int, seed: int) -> CellNetwork:
             raise ValueError(f"only one channel,\nnot {image_channels}")
 
-    narrow = Narrow(**(vars(digits201) | {"name": "narrow"}))
+    narrow = Narrow(**{each.name: getattr(digits201, each.name) for each in fields(digits201)} | {"name": "narrow"})
     with (
         planted(spaces={"narrow": narrow}, images={"given": lambda: images_of(3, 8, 8)}),
         pytest.raises(InvalidExperiment, match=r"the networks of narrow cannot .*: only one channel, not 3; choose"),

@@ -100,7 +100,9 @@ def origin(kind: str, name: str) -> Origin:
     """
     entry = _find(kind, name)
     distribution = entry.dist
-    return Origin(entry.module, distribution and distribution.name, distribution and distribution.version)
+    return Origin(
+        entry.value.partition(":")[0], distribution and distribution.name, distribution and distribution.version
+    )
 
 
 def _find(kind: str, name: str) -> Any:

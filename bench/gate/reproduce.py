@@ -158,6 +158,7 @@ def _explanations(before: Record, now: Record) -> tuple[str, ...]:
     facts = [
         {
             **{f"version of {name}": version for name, version in record.trial.software.items()},
+            **{f"version of {name}": version for name, version in _packages(record).items()},
             "hash of the images": record.trial.images_hash,
             "fingerprint of the table": record.trial.table.fingerprint if record.trial.table else None,
             **{item: record.environment.get(item) for item in DECISIVE},
@@ -172,6 +173,10 @@ def _explanations(before: Record, now: Record) -> tuple[str, ...]:
     if now.trial.device != "cpu":
         explanations.append(f"sums on {now.trial.device} have no fixed order")
     return tuple(explanations)
+
+
+def _packages(record: Record) -> Mapping[str, str]:
+    return record.trial.code.packages if record.trial.code else {}
 
 
 def summary_text(reproductions: Mapping[str, Reproduction]) -> str:

@@ -251,10 +251,14 @@ class Record(Value):
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read all records of a file, a later one replacing an earlier one of the same key; order of first appearance.
+    """Read all records of a file, a later one replacing an earlier one of the same key; order of last appearance.
 
     Raises:
         InvalidRecords: A line is not a record, or is one of another format version.
         FileNotFoundError: There is no such file.
     """
-    return list({record.key: record for record in read_lines(path, Record, "opselect run")}.values())
+    found: dict[str, Record] = {}
+    for record in read_lines(path, Record, "opselect run"):
+        found.pop(record.key, None)
+        found[record.key] = record
+    return list(found.values())

@@ -2,20 +2,22 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
-from opselect.bench.experiment.file import Experiment, read
+from opselect.bench.experiment.file import Experiment, TableChoice, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
 from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
-from opselect.bench.storage.store import InvalidRecords
+from opselect.bench.runs.trial import look_up
+from opselect.bench.storage.store import InvalidRecords, edited_lines
 from opselect.selectors.task import Role
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
+from opselect.spaces.table import NotInTable, Table
 
 ORACLES = ("best-acc", "avg-acc")
 FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
@@ -38,12 +40,16 @@ class Run:
         networks: Trainings of selected networks by architecture, sorted by seed, failed ones included.
         title: Title of the experiment.
         preface: Names and values below the title of its report.
+        missing: By label, the seeds of trials that the experiment names and that have no record.
+        remarks: Sentences on the records, which a report says first.
     """
 
     records: Mapping[str, tuple[Record, ...]]
     networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
     title: str = ""
     preface: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -53,6 +59,8 @@ class Run:
         networks: Iterable[TrainingRecord] = (),
         title: str = "",
         preface: Mapping[str, str] | None = None,
+        wanted: Sequence[tuple[str, int]] = (),
+        remarks: tuple[str, ...] = (),
     ) -> "Run":
         """Sort records by label and seed, and check that one report may hold them.
 
@@ -62,6 +70,8 @@ class Run:
             networks: Trainings of selected networks in any order, all of them by one recipe.
             title: Title of the experiment.
             preface: Names and values below the title of the report.
+            wanted: Label and seed of every trial that the experiment names.
+            remarks: Sentences on the records, which a report says first.
 
         Raises:
             MixedRecords: Two trials share label and seed, or spaces, images or tables differ.
@@ -77,7 +87,12 @@ class Run:
         _check_unmixed(known)
         order = dict.fromkeys([*labels, *(record.label for record in known)])
         by_label = {label: tuple(record for record in known if record.label == label) for label in order}
-        return cls(by_label, trainings, title, preface or {})
+        present = {(record.label, record.trial.seed) for record in known}
+        missing: dict[str, tuple[int, ...]] = {}
+        for label, seed in wanted:
+            if (label, seed) not in present:
+                missing[label] = (*missing.get(label, ()), seed)
+        return cls(by_label, trainings, title, preface or {}, missing, remarks)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -196,10 +211,16 @@ def load_run(folder: Path) -> Run:
         entry.label: (entry.name, entry.settings.model_dump(mode="json"), entry.recorded_supernet)
         for entry in experiment.selectors
     }
-    latest = {
-        (record.label, record.trial.seed): record
+    matching = [
+        record
         for record in read_records(path)
         if settings.get(record.label) == (record.trial.selector, record.trial.settings, record.trial.supernet)
+    ]
+    newest_code = {record.label: record.trial.code for record in matching}
+    latest = {
+        (record.label, record.trial.seed): record
+        for record in matching
+        if record.trial.code == newest_code[record.label]
     }
     wanted = [(entry.label, seed) for entry, seed in experiment.runs]
     records = [latest[key] for key in wanted if key in latest]
@@ -207,14 +228,70 @@ def load_run(folder: Path) -> Run:
         raise InvalidRecords(
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
-    space = experiment.load_space()
+    space, table = experiment.load_space(), _load_table(experiment)
     for record in records:
-        if record.result is not None and (problem := _misfit(record.result, space)):
+        if record.result is not None and (problem := _misfit(record.result, space) or _misread(record, space, table)):
             raise InvalidRecords(
                 f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
             )
+    remarks = _remarks(path, {(record.label, record.trial.seed) for record in matching} & set(wanted) - latest.keys())
     networks = _read_networks(folder, experiment, records)
-    return Run.of(records, experiment.labels, networks, experiment.title, experiment.preface)
+    return Run.of(
+        records, experiment.labels, networks, experiment.title, experiment.preface, wanted=wanted, remarks=remarks
+    )
+
+
+def _load_table(experiment: Experiment) -> tuple[Table, TableChoice] | None:
+    """The table of an experiment and its choice of columns; None where it has none, or where it is not here."""
+    try:
+        table = experiment.load_table()
+    except UserError:  # a report needs no table, and may be made on another machine
+        return None
+    return None if table is None or experiment.table is None else (table, experiment.table)
+
+
+def _misread(record: Record, space: SearchSpace, table: tuple[Table, TableChoice] | None) -> str:
+    """Which accuracy of a finished trial contradicts the table, or the others; empty where none does."""
+    result = record.result
+    if result is None or record.trial.table is None or result.test_accuracy is None:
+        return ""
+    if result.test_accuracies and not _is_close(
+        result.test_accuracy, math.fsum(result.test_accuracies) / len(result.test_accuracies)
+    ):
+        return f"test accuracy {result.test_accuracy:.4f}, which is not the mean of its single trainings"
+    if table is None:
+        return ""
+    try:
+        known = look_up(space.parse(result.architecture), *table)
+    except NotInTable:  # another table has its name by now
+        return ""
+    for name in ("test_accuracy", "valid_accuracy", "regret", "percentile"):
+        recorded, of_table = getattr(result, name), known[name]
+        if not _is_close(recorded, of_table) and table[0].fingerprint == record.trial.table.fingerprint:
+            return f"{name} {recorded}, but by the table {record.trial.table.name} it is {of_table}"
+    return ""
+
+
+def _is_close(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return math.isclose(first, second, rel_tol=0, abs_tol=1e-3)
+
+
+def _remarks(path: Path, left_out: Collection[tuple[str, int]]) -> tuple[str, ...]:
+    """Sentences on lines that were changed by hand, and on trials of which only records of other code are there."""
+    remarks = []
+    if edited := edited_lines(path):
+        remarks.append(
+            f"{len(edited)} record(s) have no checksum, while others have one: somebody has changed them by hand "
+            f"(line {', '.join(map(str, edited))} of {path.name})."
+        )
+    if left_out:
+        remarks.append(
+            f"{len(left_out)} trial(s) were made by other code than the latest of their selector and are left out; "
+            "the next run makes them again."
+        )
+    return tuple(remarks)
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:

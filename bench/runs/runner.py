@@ -83,18 +83,23 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
     def check_key(record: Record) -> None:
         if record.key not in trials:
             raise UnusableCluster(
-                f"{record.label}, seed {record.trial.seed}: a worker has other images, or another table, than this "
-                "machine; give it the same OPSELECT_DATA and imported tables"
+                f"{record.label}, seed {record.trial.seed}: a worker has other images, another table, or other "
+                "code than this machine; give it the same OPSELECT_DATA, imported tables and installed packages"
             )
 
     with open_for_append(path) as store:
-        done = {record.key: record for record in read_records(path) if record.status == "done" and record.key in trials}
+        present = read_records(path)
+        done = {record.key: record for record in present if record.status == "done" and record.key in trials}
         resumed = len(done)
+        newest = {(record.label, record.trial.seed): record.key for record in present}
         with atomic_write(folder / "experiment.toml") as temporary:
             temporary.write_bytes(experiment.text.encode())
         for key, record in done.items():
             names = {"label": trials[key].entry.label, "experiment": experiment.name}
-            if record.label != names["label"] or record.experiment != names["experiment"]:
+            is_named = (record.label, record.experiment) == (names["label"], names["experiment"])
+            # Of several records for one label and seed, the last one in the file counts, as after a change of the code
+            # that was taken back.
+            if not is_named or newest[record.label, record.trial.seed] != key:
                 done[key] = record.model_copy(update=names)
                 store.append(done[key])
         waiting = [trial for key, trial in trials.items() if key not in done]

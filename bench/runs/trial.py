@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opselect.bench.experiment.file import Experiment, SelectorEntry
+from opselect.bench.experiment.file import Experiment, SelectorEntry, TableChoice
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
 from opselect.bench.runs.records import (
     CellRecord,
@@ -37,7 +37,7 @@ from opselect.spaces.darts.space import DARTSSpace
 from opselect.spaces.space import Architecture, SearchSpace
 from opselect.spaces.table import Table
 
-_TRIAL = tuple(f"opselect.bench.runs.trial:{name}" for name in ("_select", "_evaluate", "_step_records"))
+_TRIAL = tuple(f"opselect.bench.runs.trial:{name}" for name in ("_select", "_evaluate", "look_up", "_step_records"))
 """The functions of this module that determine a result."""
 
 
@@ -215,22 +215,36 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
             steps=_step_records(selection, space, None),
         )
 
+    return Result(
+        **common,
+        **look_up(selection.architecture, table, choice),
+        steps=_step_records(selection, space, table.accuracies(*choice.test_columns[choice.dataset], "mean")),
+    )
+
+
+def look_up(architecture: Architecture, table: Table, choice: TableChoice) -> dict[str, Any]:
+    """All that a result says about the accuracy of an architecture, by field of `Result`.
+
+    Args:
+        architecture: The architecture.
+        table: The table of accuracies.
+        choice: Its columns that the experiment names.
+    """
+
     def accuracy(column: tuple[str, str, int], seeds: Any) -> Any:
-        return table.accuracy(selection.architecture, *column, seeds)
+        return table.accuracy(architecture, *column, seeds)
 
     main, *others = choice.test_columns.values()
     test_accuracies = table.accuracies(*main, "mean")
     test_accuracy = accuracy(main, "mean")
-    return Result(
-        **common,
-        valid_accuracy=accuracy(choice.valid_column, "mean") if choice.valid_column in table.columns else None,
-        test_accuracy=test_accuracy,
-        test_accuracies=[value for value in accuracy(main, "each") if not np.isnan(value)],
-        other_test_accuracies={column[0]: accuracy(column, "mean") for column in others},
-        regret=float(np.nanmax(test_accuracies) - test_accuracy),
-        percentile=float(100 * (test_accuracies < test_accuracy).sum() / (~np.isnan(test_accuracies)).sum()),
-        steps=_step_records(selection, space, test_accuracies),
-    )
+    return {
+        "valid_accuracy": accuracy(choice.valid_column, "mean") if choice.valid_column in table.columns else None,
+        "test_accuracy": test_accuracy,
+        "test_accuracies": [value for value in accuracy(main, "each") if not np.isnan(value)],
+        "other_test_accuracies": {column[0]: accuracy(column, "mean") for column in others},
+        "regret": float(np.nanmax(test_accuracies) - test_accuracy),
+        "percentile": float(100 * (test_accuracies < test_accuracy).sum() / (~np.isnan(test_accuracies)).sum()),
+    }
 
 
 def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, CellRecord]:

@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import os
 from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -34,7 +33,7 @@ def code_digest(*names: str) -> str:
         module, _, function = name.partition(":")
         if name in digests or (spec := _spec(module)) is None or not spec.has_location or spec.origin is None:
             continue
-        status = os.stat(spec.origin)
+        status = Path(spec.origin).stat()
         digests[name], imports = _read(spec.origin, function, status.st_mtime_ns, status.st_size)
         own = tuple(f"{package}." for package in packages)
         waiting += [imported for imported in imports if imported.startswith(own)]

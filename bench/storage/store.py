@@ -171,7 +171,7 @@ class Store:
     def _is_in_place(self) -> bool:
         """Whether the path still leads to the open file."""
         try:
-            return os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self.path))
+            return os.path.samestat(os.fstat(self._stream.fileno()), self.path.stat())
         except FileNotFoundError:
             return False
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from opselect.bench.report.formatting import UNDEFINED, assignments, listing, value_text
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
-from opselect.bench.runs.records import Record
+from opselect.bench.runs.records import Code, Record
 from opselect.bench.runs.run import Run
 
 
@@ -19,6 +19,7 @@ class SettingsRow:
     selector: str
     settings: str
     supernet_training: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ def settings_table(run: Run) -> Table[SettingsRow]:
             Column("Registered name", show=lambda row: row.selector, numeric=False),
             Column("Settings", show=lambda row: row.settings, numeric=False),
             Column("Supernet training", show=lambda row: row.supernet_training, numeric=False),
+            Column("Code", show=lambda row: row.code, numeric=False, shown=any(row.code != UNDEFINED for row in rows)),
+        ),
+        notes=(
+            (
+                "Code: digest of the code of the selector and of all that it uses, and where that is not opselect alone, "
+                "the packages that it comes from.",
+            )
+            if any(row.code != UNDEFINED for row in rows)
+            else ()
         ),
         blocks=[Block("", rows)],
         data=rows,
@@ -49,7 +59,13 @@ def settings_table(run: Run) -> Table[SettingsRow]:
 def _settings_row(record: Record) -> SettingsRow:
     trial = record.trial
     training = "not trained" if trial.training is None else assignments(trial.training)
-    return SettingsRow(record.label, trial.method, assignments(trial.settings), training)
+    return SettingsRow(record.label, trial.method, assignments(trial.settings), training, _code_text(trial.code))
+
+
+def _code_text(code: Code | None) -> str:
+    if code is None:
+        return UNDEFINED
+    return ", ".join([code.digest, *(f"{name} {version}" for name, version in sorted(code.packages.items()))])
 
 
 def reproducibility_table(run: Run) -> Table[Fact]:

@@ -60,11 +60,11 @@ def test_a_repetition_is_equal_to_the_last_bit(original: Path, opselect: Command
 
 
 def test_a_difference_that_nothing_explains_is_the_codes(original: Path, opselect: CommandLine, tmp_path: Path) -> None:
-    rewrite(original, "random", '"regret": ', '"regret": 1')
+    rewrite(original, "random", '"tied": 0', '"tied": 1')
     status, out, _ = opselect("reproduce", original, "-o", tmp_path / "again", "-w", "1", "--selector", "random")
     assert status == 1
     assert "0 of 1 trials are equal" in out
-    assert "different: random, seed 0: the same architecture and steps, but other candidates or accuracies" in out
+    assert "different: random, seed 0: the same architecture, other scores or another order from step 1 on" in out
     assert "others: tables/selection.csv, " in out
     assert "nothing but the code of opselect, or of a plug-in, can be why" in out
 
@@ -72,7 +72,7 @@ def test_a_difference_that_nothing_explains_is_the_codes(original: Path, opselec
 def test_other_versions_and_machines_are_named_as_what_may_be_why(
     original: Path, opselect: CommandLine, tmp_path: Path
 ) -> None:
-    rewrite(original, "random", '"regret": ', '"regret": 1')
+    rewrite(original, "random", '"tied": 0', '"tied": 1')
     rewrite(original, "random", '"torch threads": ', '"torch threads": 10')
     rewrite(original, "random", '"opselect": "0', '"opselect": "9')
     status, out, _ = opselect("reproduce", original, "-o", tmp_path / "again", "-w", "1", "--selector", "random")

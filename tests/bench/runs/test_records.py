@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opselect.bench.runs.records import (
+    Code,
     Cost,
     Record,
     Result,
@@ -118,11 +119,11 @@ def test_a_line_is_strict_json_even_where_scores_are_not_numbers(path: Path) -> 
         json.loads(line, parse_constant=refuse)
 
 
-def test_records_come_back_in_order_of_first_appearance_and_the_last_of_a_key_counts(path: Path) -> None:
+def test_records_come_back_in_order_of_last_appearance_and_the_last_of_a_key_counts(path: Path) -> None:
     failed = record(seed=1, status="failed", reason="ValueError: no", result=None, cost=None)
     write(path, record(seed=2), failed, record(seed=0))
     write(path, record(seed=1, score=0.75))
-    assert read_records(path) == [record(seed=2), record(seed=1, score=0.75), record(seed=0)]
+    assert read_records(path) == [record(seed=2), record(seed=0), record(seed=1, score=0.75)]
     assert len(path.read_bytes().splitlines()) == 4
 
 
@@ -140,6 +141,7 @@ CHANGES: dict[str, Any] = {
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
     "training_images": 2000,
     "supernet": "sdarts-rs",
+    "code": Code(digest="0123456789abcdef", packages={}),
 }
 
 

@@ -176,6 +176,18 @@ class Table:
             raise NotInTable(f"no seed {seeds} for {dataset} {split} after {epochs} epochs; there are: {known}")
         return by_seed[:, columns.index(seeds)].copy()
 
+    def training_seconds(self, dataset: str, split: str, epochs: int) -> float | None:
+        """Mean time of one training, over all architectures and seeds of a column; None where the table does not say.
+
+        Args:
+            dataset: Dataset of the accuracies.
+            split: Split of the accuracies, `"test"` for example.
+            epochs: Training epochs.
+        """
+        chosen = self.rows.take(self._row_numbers[dataset, split, epochs])["training_seconds"]
+        mean: float | None = pyarrow.compute.mean(chosen).as_py()
+        return mean
+
     def accuracy(
         self, architecture: Architecture, dataset: str, split: str, epochs: int, seeds: SeedPolicy
     ) -> float | tuple[float, ...]:

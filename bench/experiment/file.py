@@ -182,6 +182,16 @@ def _table_or_tables(value: object) -> object:
     return value
 
 
+class _ReportChoice(_Checked):
+    """The section [report].
+
+    Attributes:
+        reference: Label of the selector that the report compares the others with.
+    """
+
+    reference: str | None = None
+
+
 class _ExperimentFile(_Checked):
     name: str = Field(
         max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'"
@@ -198,6 +208,7 @@ class _ExperimentFile(_Checked):
         default_factory=dict
     )
     training: dict[str, Any] | None = None
+    report: _ReportChoice = _ReportChoice()
     selector: list[dict[str, Any]] = Field(min_length=1)
 
 
@@ -219,6 +230,7 @@ class Experiment(_Checked):
             once per supernet training that it can use.
         supernets: The supernet trainings of the file; `darts` with its defaults where the file names none.
         left_out: Pairs of a label and the reason why this selector is not run on this supernet training.
+        reference: Label of the selector that the report compares the others with; None for magnitude.
         text: Text of the file, which is copied into the folder of the results.
     """
 
@@ -237,6 +249,7 @@ class Experiment(_Checked):
     selectors: tuple[SelectorEntry, ...]
     supernets: tuple[SupernetEntry, ...]
     left_out: tuple[tuple[str, str], ...]
+    reference: str | None = None
     text: str
 
     @property
@@ -293,6 +306,9 @@ def parse(text: str, where: str) -> Experiment:
             raise InvalidExperiment(
                 f"{where}: {labels.count(label)} selectors are called {label!r}; give each a 'label' of its own"
             )
+    if file.report.reference is not None and file.report.reference not in labels:
+        hint = registry.did_you_mean(file.report.reference, tuple(labels))
+        raise InvalidExperiment(f"{where}, [report]: no selector is called {shown(file.report.reference)}{hint}")
     for number, entry in enumerate(selectors):
         cell = entry.settings, entry.supernet
         twin = next((other for other in selectors[:number] if (other.settings, other.supernet) == cell), None)
@@ -314,6 +330,7 @@ def parse(text: str, where: str) -> Experiment:
         selectors=selectors,
         supernets=tuple(supernets),
         left_out=left_out,
+        reference=file.report.reference,
         text=text,
     )
 
@@ -525,7 +542,8 @@ def _explanation(error: ValidationError, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            owner = TableChoice if problem["loc"][0] == "table" and len(problem["loc"]) > 1 else model
+            sections: dict[str, type[BaseModel]] = {"table": TableChoice, "report": _ReportChoice}
+            owner = sections.get(str(problem["loc"][0]), model) if len(problem["loc"]) > 1 else model
             hint = registry.did_you_mean(str(problem["loc"][-1]), tuple(owner.model_fields))
             return f"unknown setting {place!r}{hint}"
         case "missing":

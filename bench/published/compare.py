@@ -25,8 +25,7 @@ from opselect.bench.published.numbers import (
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.correlations import mean_over_edges_spearman
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import Mean, mean_interval
 from opselect.bench.summaries.agreement import agreements
 from opselect.bench.summaries.costs import timings
 from opselect.selectors.decisions import Decisions

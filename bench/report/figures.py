@@ -150,7 +150,7 @@ def _save(figure: Figure, kind: str) -> bytes:
 
 
 def draw_accuracy(run: Run) -> Figure:
-    """Test accuracy by selector: one dot per seed, the mean with its interval, the table's best as a line."""
+    """Test accuracy by selector: one dot per seed, mean, median with its interval, the table's best as a line."""
     rows = {row.label: row for row in selection(run) if row.test_accuracy.value is not None}
     labels = [label for label in run.in_role("selector") + run.in_role("random", "oracle") if label in rows]
     colors = _colors(run)
@@ -172,7 +172,7 @@ def draw_accuracy(run: Run) -> Figure:
     axes.set_yticks(range(len(labels)), [_shorten(label) for label in labels], fontsize=8)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel("Test accuracy (%) →")
-    # With very few seeds an interval may leave the range that an accuracy can have.
+    # The margin of the axis must not show what an accuracy cannot be.
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, 0), min(high, 100))
     axes.grid(axis="x")
@@ -181,9 +181,11 @@ def draw_accuracy(run: Run) -> Figure:
 
 
 def _draw_mean(axes: Axes, row: SelectionSummary, height: float, color: str) -> None:
-    mean = row.test_accuracy
-    if mean.low is not None and mean.high is not None:
-        axes.plot([mean.low, mean.high], [height, height], color=color, lw=1.6, solid_capstyle="butt")
+    mean, median = row.test_accuracy, row.median_accuracy
+    if median.low is not None and median.high is not None:
+        axes.plot([median.low, median.high], [height, height], color=color, lw=1.6, solid_capstyle="butt")
+    if median.value is not None:
+        axes.plot([median.value], [height], "|", ms=9, mew=1.6, color=color)
     if mean.value is not None:
         axes.plot([mean.value], [height], "D", ms=5, mfc=color, mec="white", mew=0.6)
 

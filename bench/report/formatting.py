@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from opselect.bench.statistics.estimates import Estimate, Mean
+from opselect.bench.statistics.estimates import FEWEST_FOR_MEAN, Estimate, Mean, Median
 
 UNDEFINED = "–"
-INTERVAL_NOTE = "Intervals are 95 % t intervals of the mean over seeds; ± is the sample standard deviation (n − 1)."
 UNDEFINED_NOTE = f"{UNDEFINED}: undefined, the CSV file says why."
 
 
@@ -42,6 +41,27 @@ def interval(estimate: Estimate, decimals: int = 2) -> str:
     if estimate.low is None:
         return UNDEFINED
     return f"[{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
+
+
+def interval_notes(estimates: Iterable[tuple[Mean, Median]]) -> list[str]:
+    """What the spreads and intervals of some means and medians are, and how often such intervals cover the truth."""
+    pairs = list(estimates)
+    coverages = {median.n: median.coverage for _, median in pairs if median.coverage is not None}
+    notes = ["± is the sample standard deviation over seeds (n − 1)."]
+    if coverages:
+        by_size = listing(f"{100 * coverage:.1f} % with {n} seeds" for n, coverage in sorted(coverages.items()))
+        notes.append(
+            "The interval of a median lies between two of the sorted values, whatever the distribution; it covers the "
+            f"true median with a chance of {by_size}."
+        )
+    if any(mean.low is not None for mean, _ in pairs):
+        notes.append(
+            "Intervals of means are 95 % bootstrap-t intervals. They cover less where a selector fails now and then; "
+            "docs/statistics.md has their coverage on real tables."
+        )
+    if any(mean.n < FEWEST_FOR_MEAN for mean, _ in pairs):
+        notes.append(f"The mean of fewer than {FEWEST_FOR_MEAN} seeds has no interval.")
+    return notes
 
 
 def listing(values: Iterable[object]) -> str:

@@ -10,7 +10,19 @@ from jinja2 import Environment, StrictUndefined
 
 from opselect.bench.proxy_study import Scores
 from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, latex, markdown
-from opselect.bench.report.sections import costs, networks, overview, proxies, published, scores, selection, settings
+from opselect.bench.report.sections import (
+    baseline,
+    comparisons,
+    costs,
+    networks,
+    overview,
+    proxies,
+    published,
+    scores,
+    selection,
+    settings,
+    trials,
+)
 from opselect.bench.runs.run import Run, StudyRun
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
@@ -28,10 +40,11 @@ def reproducible_sections(run: Run) -> tuple[Section, ...]:
             figures=selection.figures(run),
             tables=(
                 selection.selection_table(run),
+                baseline.chance_table(run),
                 networks.networks_table(run),
                 selection.transfer_table(run),
                 published.published_table(run),
-                selection.paired_table(run),
+                comparisons.comparisons_table(run),
                 networks.collapse_table(run),
             ),
         ),
@@ -40,7 +53,7 @@ def reproducible_sections(run: Run) -> tuple[Section, ...]:
             figures=scores.figures(run),
             tables=(scores.agreement_table(run), scores.steps_table(run), scores.correlations_table(run)),
         ),
-        Section("Every trial", tables=(selection.trials_table(run), selection.failures_table(run))),
+        Section("Every trial", tables=(trials.trials_table(run), trials.failures_table(run))),
         Section(
             "Reproducibility",
             paragraphs=settings.repetition(run),
@@ -58,7 +71,12 @@ def timing_sections(run: Run) -> tuple[Section, ...]:
                 "Only times, memory and machines may differ when the experiment is repeated, and they all stand here.",
             ),
             figures=costs.figures(run),
-            tables=(networks.papers_table(run), costs.timing_table(run), settings.environment_table(run)),
+            tables=(
+                networks.papers_table(run),
+                costs.timing_table(run),
+                baseline.budget_table(run),
+                settings.environment_table(run),
+            ),
         ),
     )
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from opselect.bench.report.formatting import interval, mean_and_deviation, number
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics.estimates import Mean
+from opselect.bench.statistics.estimates import Mean, Median
 from opselect.selectors.task import Role
 from opselect.spaces.errors import printable
 
@@ -242,13 +242,52 @@ def role_blocks(run: Run, rows: Sequence[LabelledRow]) -> list[Block[LabelledRow
     return [Block(heading, [row for row in rows if run.role(row.label) == role]) for heading, role in ROLE_BLOCKS]
 
 
+def has_table(run: Run) -> bool:
+    """Whether the trials of a run are measured against a table of accuracies."""
+    return not run.all or any(record.trial.table is not None for record in run.all)
+
+
 def mean_columns(
-    heading: str, unit: str, better: Direction, mean: Callable[[Row], Mean]
-) -> tuple[Column[Row], Column[Row]]:
-    """Declare a ranked column of means with their deviations, and one of their intervals."""
+    heading: str,
+    unit: str,
+    better: Direction,
+    rows: Sequence[Row],
+    mean: Callable[[Row], Mean],
+    median: Callable[[Row], Median],
+    ranked: bool = True,
+) -> tuple[Column[Row], ...]:
+    """Declare a column of means with their deviations, one of medians, and columns of intervals, if there are any.
+
+    Args:
+        heading: Heading of the means.
+        unit: Unit of all of them.
+        better: Direction in which the numbers are better.
+        rows: All rows of the table.
+        mean: Mean of a row.
+        median: Median of the same values.
+        ranked: Whether the best means are marked.
+    """
     return (
-        Column(heading, unit, better, show=lambda row: mean_and_deviation(mean(row)), rank=lambda row: mean(row).value),
-        Column("95 % interval", unit, show=lambda row: interval(mean(row))),
+        Column(
+            heading,
+            unit,
+            better,
+            show=lambda row: mean_and_deviation(mean(row)),
+            rank=(lambda row: mean(row).value) if ranked else None,
+        ),
+        Column(
+            "95 % interval",
+            unit,
+            show=lambda row: interval(mean(row)),
+            shown=any(mean(row).low is not None for row in rows),
+        ),
+        Column("Median", unit, show=lambda row: number(median(row).value)),
+        Column(
+            "Interval of the median",
+            unit,
+            show=lambda row: interval(median(row)),
+            shown=any(median(row).low is not None for row in rows),
+        ),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
 from opselect.bench.experiment.file import Experiment, TableChoice, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
@@ -23,11 +25,27 @@ ORACLES = ("best-acc", "avg-acc")
 FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
 """Roles by name of the selector, for records of versions that did not record them."""
 
-BASELINE = "magnitude"
+USUAL_REFERENCE = "magnitude"
+"""The selector with which papers compare."""
 
 
 class MixedRecords(UserError, ValueError):
     """Records that do not belong into one report, because no mean over them makes sense."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Accuracies of all architectures of a table, in the order of the space, by the columns that an experiment names.
+
+    Attributes:
+        test: Test accuracy in percent, mean over the table's seeds; NaN where it is missing.
+        valid: Validation accuracy, or None where the table has none.
+        training_seconds: Mean time of one training, or None where the table does not say.
+    """
+
+    test: np.ndarray
+    valid: np.ndarray | None
+    training_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class Run:
         networks: Trainings of selected networks by architecture, sorted by seed, failed ones included.
         title: Title of the experiment.
         preface: Names and values below the title of its report.
+        declared_reference: Label that the others are compared with, where the experiment names one.
+        population: Accuracies of all architectures of the table; None where there is none, or where it is not here.
         missing: By label, the seeds of trials that the experiment names and that have no record.
         remarks: Sentences on the records, which a report says first.
     """
@@ -48,6 +68,8 @@ class Run:
     networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
     title: str = ""
     preface: Mapping[str, str] = field(default_factory=dict)
+    declared_reference: str | None = None
+    population: Population | None = field(default=None, compare=False, repr=False)
     missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -59,6 +81,8 @@ class Run:
         networks: Iterable[TrainingRecord] = (),
         title: str = "",
         preface: Mapping[str, str] | None = None,
+        declared_reference: str | None = None,
+        population: Population | None = None,
         wanted: Sequence[tuple[str, int]] = (),
         remarks: tuple[str, ...] = (),
     ) -> "Run":
@@ -70,6 +94,8 @@ class Run:
             networks: Trainings of selected networks in any order, all of them by one recipe.
             title: Title of the experiment.
             preface: Names and values below the title of the report.
+            declared_reference: Label that the others are compared with, where the experiment names one.
+            population: Accuracies of all architectures of the table, where it is here.
             wanted: Label and seed of every trial that the experiment names.
             remarks: Sentences on the records, which a report says first.
 
@@ -92,7 +118,9 @@ class Run:
         for label, seed in wanted:
             if (label, seed) not in present:
                 missing[label] = (*missing.get(label, ()), seed)
-        return cls(by_label, trainings, title, preface or {}, missing, remarks)
+        return cls(
+            by_label, trainings, title, preface or {}, declared_reference, population, missing=missing, remarks=remarks
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,9 +138,10 @@ class Run:
         return tuple(sorted({record.trial.seed for record in self.all}))
 
     @property
-    def baseline(self) -> str | None:
-        """The first label whose selector is magnitude, the usual baseline of papers; None where there is none."""
-        return next((label for label in self.labels if self._selector(label) == BASELINE), None)
+    def reference(self) -> str | None:
+        """What the others are compared with: as declared, else the first label whose selector is magnitude, if any."""
+        usual = next((label for label in self.labels if self._selector(label) == USUAL_REFERENCE), None)
+        return self.declared_reference or usual
 
     def results(self, label: str) -> dict[int, Result]:
         """Result of every finished trial of a label, by seed."""
@@ -228,17 +257,39 @@ def load_run(folder: Path) -> Run:
         raise InvalidRecords(
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
-    space, table = experiment.load_space(), _load_table(experiment)
-    for record in records:
-        if record.result is not None and (problem := _misfit(record.result, space) or _misread(record, space, table)):
-            raise InvalidRecords(
-                f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
-            )
+    space = experiment.load_space()
+    finished = [(record, record.result) for record in records if record.result is not None]
+    _refuse_first(path, ((record, _misfit(result, space)) for record, result in finished))
+    table = _load_table(experiment)
+    if table is not None:
+        found = [(record, _contradiction(record, space, *table)) for record, _ in finished if record.trial.table]
+        references = {record.trial.table.fingerprint for record in records if record.trial.table}
+        # The fingerprint of a large table takes seconds, and is needed only where something is wrong.
+        if any(problem for _, problem in found) and references != {table[0].fingerprint}:
+            table = None  # another one has its name by now
+        else:
+            _refuse_first(path, found)
     remarks = _remarks(path, {(record.label, record.trial.seed) for record in matching} & set(wanted) - latest.keys())
     networks = _read_networks(folder, experiment, records)
     return Run.of(
-        records, experiment.labels, networks, experiment.title, experiment.preface, wanted=wanted, remarks=remarks
+        records,
+        experiment.labels,
+        networks,
+        experiment.title,
+        experiment.preface,
+        declared_reference=experiment.reference,
+        population=None if table is None else _population(*table),
+        wanted=wanted,
+        remarks=remarks,
     )
+
+
+def _refuse_first(path: Path, problems: Iterable[tuple[Record, str]]) -> None:
+    for record, problem in problems:
+        if problem:
+            raise InvalidRecords(
+                f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
+            )
 
 
 def _load_table(experiment: Experiment) -> tuple[Table, TableChoice] | None:
@@ -250,25 +301,34 @@ def _load_table(experiment: Experiment) -> tuple[Table, TableChoice] | None:
     return None if table is None or experiment.table is None else (table, experiment.table)
 
 
-def _misread(record: Record, space: SearchSpace, table: tuple[Table, TableChoice] | None) -> str:
+def _population(table: Table, choice: TableChoice) -> Population:
+    """The accuracies of all architectures, by the columns that an experiment names."""
+    main = choice.test_columns[choice.dataset]
+    has_validation = choice.valid_column in table.columns
+    return Population(
+        test=table.accuracies(*main, "mean"),
+        valid=table.accuracies(*choice.valid_column, "mean") if has_validation else None,
+        training_seconds=table.training_seconds(*main),
+    )
+
+
+def _contradiction(record: Record, space: SearchSpace, table: Table, choice: TableChoice) -> str:
     """Which accuracy of a finished trial contradicts the table, or the others; empty where none does."""
     result = record.result
-    if result is None or record.trial.table is None or result.test_accuracy is None:
+    if result is None or result.test_accuracy is None:
         return ""
-    if result.test_accuracies and not _is_close(
-        result.test_accuracy, math.fsum(result.test_accuracies) / len(result.test_accuracies)
-    ):
-        return f"test accuracy {result.test_accuracy:.4f}, which is not the mean of its single trainings"
-    if table is None:
-        return ""
+    if result.test_accuracies:
+        mean = math.fsum(result.test_accuracies) / len(result.test_accuracies)
+        if not _is_close(result.test_accuracy, mean):
+            return f"test_accuracy {result.test_accuracy}, but the mean of its single trainings is {mean}"
     try:
-        known = look_up(space.parse(result.architecture), *table)
-    except NotInTable:  # another table has its name by now
-        return ""
+        known = look_up(space.parse(result.architecture), table, choice)
+    except NotInTable as error:
+        return f"its accuracy is not in the table: {error}"
     for name in ("test_accuracy", "valid_accuracy", "regret", "percentile"):
         recorded, of_table = getattr(result, name), known[name]
-        if not _is_close(recorded, of_table) and table[0].fingerprint == record.trial.table.fingerprint:
-            return f"{name} {recorded}, but by the table {record.trial.table.name} it is {of_table}"
+        if not _is_close(recorded, of_table):
+            return f"{name} {recorded}, but by the table {choice.name} it is {of_table}"
     return ""
 
 

@@ -24,6 +24,13 @@ FEWEST_FOR_MEAN = 10
 RESAMPLES = 2000
 """Number of bootstrap resamples."""
 
+PERCENT = (0.0, 100.0)
+"""Bounds of percentages."""
+CORRELATION = (-1.0, 1.0)
+"""Bounds of correlations."""
+NOT_NEGATIVE = (0.0, math.inf)
+"""Bounds of counts, sizes and times."""
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -11,8 +11,7 @@ from typing import TypeAlias
 from opselect.bench.runs.records import Result, StepRecord
 from opselect.bench.runs.run import ORACLES, Run
 from opselect.bench.statistics.correlations import EdgeMean, mean_over_edges_kendall, mean_over_edges_spearman
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import CORRELATION, Mean, mean_interval
 
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
 STATISTICS: Mapping[str, ScoreAgreement] = {"spearman": mean_over_edges_spearman, "kendall": mean_over_edges_kendall}
@@ -65,7 +64,7 @@ def _agreement_of(run: Run, label: str, oracle: str, statistic: str) -> Agreemen
         label=label,
         oracle=oracle,
         statistic=statistic,
-        agreement=mean_interval(mean.value for mean in measured),
+        agreement=mean_interval((mean.value for mean in measured), CORRELATION),
         edges=sum(mean.edges for mean in measured),
         undefined_edges=sum(mean.undefined for mean in measured),
         dropped_pairs=sum(mean.dropped for mean in measured),
@@ -143,7 +142,7 @@ def step_agreements(run: Run) -> list[StepSummary]:
         by_seed = agreement_by_seed(run, label)
         for step in range(max(map(len, by_seed.values()), default=0)):
             values = [values[step] for values in by_seed.values() if step < len(values)]
-            rows.append(StepSummary(label, step + 1, mean_interval(values)))
+            rows.append(StepSummary(label, step + 1, mean_interval(values, CORRELATION)))
     return rows
 
 
@@ -242,4 +241,6 @@ def _correlation_of(
     first: Mapping[int, Mapping[int, list[float]]], second: Mapping[int, Mapping[int, list[float]]]
 ) -> Mean:
     seeds = sorted(first.keys() & second.keys())
-    return mean_interval(_mean_over_edges(first[seed], second[seed], mean_over_edges_spearman).value for seed in seeds)
+    return mean_interval(
+        (_mean_over_edges(first[seed], second[seed], mean_over_edges_spearman).value for seed in seeds), CORRELATION
+    )

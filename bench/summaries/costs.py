@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from opselect.bench.runs.records import Cost
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import NOT_NEGATIVE, Mean, mean_interval
 
 PHASES = ("supernet training", "scoring", "tuning", "validation", "observing")
 
@@ -66,11 +65,13 @@ def _timing_of(label: str, costs: Sequence[Cost], phase_names: Iterable[str]) ->
     return TimingSummary(
         label=label,
         trials=len(costs),
-        search=mean_interval(cost.search_seconds for cost in costs),
-        phases={name: mean_interval(cost.seconds.get(name, 0.0) for cost in costs) for name in phase_names},
-        evaluations=mean_interval(cost.evaluations for cost in costs),
-        seconds_per_evaluation=mean_interval(_seconds_per_evaluation(cost) for cost in costs),
-        peak_memory=mean_interval(cost.peak_memory_megabytes for cost in costs),
+        search=mean_interval((cost.search_seconds for cost in costs), NOT_NEGATIVE),
+        phases={
+            name: mean_interval((cost.seconds.get(name, 0.0) for cost in costs), NOT_NEGATIVE) for name in phase_names
+        },
+        evaluations=mean_interval((cost.evaluations for cost in costs), NOT_NEGATIVE),
+        seconds_per_evaluation=mean_interval((_seconds_per_evaluation(cost) for cost in costs), NOT_NEGATIVE),
+        peak_memory=mean_interval((cost.peak_memory_megabytes for cost in costs), NOT_NEGATIVE),
         devices=", ".join(sorted({cost.device for cost in costs})),
     )
 

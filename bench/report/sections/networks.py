@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import Number, load_packaged
-from opselect.bench.report.formatting import UNDEFINED, assignments, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, assignments, interval_notes, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Table, mean_columns, role_blocks
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import NOT_NEGATIVE, PERCENT, Mean, Median, mean_interval, median_interval
 from opselect.bench.summaries.costs import timings
 from opselect.selectors.task import Role
 
@@ -30,6 +29,7 @@ class NetworkSummary:
         parameters: Parameters without the auxiliary classifier, as papers count.
         multiply_adds: Multiply-adds for one image.
         error: Test error after the last epoch, percent, first averaged over training seeds.
+        median_error: Median of the same.
         best_epoch_error: Lowest test error after any epoch, percent, first averaged over training seeds.
         lowest_error: Lowest error of all trainings after the last epoch, percent.
     """
@@ -42,6 +42,7 @@ class NetworkSummary:
     parameters: Mean
     multiply_adds: Mean
     error: Mean
+    median_error: Median
     best_epoch_error: Mean
     lowest_error: float | None
 
@@ -55,6 +56,7 @@ def networks(run: Run) -> list[NetworkSummary]:
 def _networks_of(run: Run, label: str) -> NetworkSummary:
     results = run.results(label).values()
     trainings = [run.trainings(result) for result in results]
+    errors = [_error([training.last for training in results]) for results in trainings]
     chosen = {result.architecture for result in results} & run.networks.keys()
     attempts = [training for architecture in sorted(chosen) for training in run.networks[architecture]]
     return NetworkSummary(
@@ -63,10 +65,15 @@ def _networks_of(run: Run, label: str) -> NetworkSummary:
         networks=len(chosen),
         trainings=sum(training.result is not None for training in attempts),
         failed=sum(training.result is None for training in attempts),
-        parameters=mean_interval(results[0].parameters if results else None for results in trainings),
-        multiply_adds=mean_interval(results[0].multiply_adds if results else None for results in trainings),
-        error=mean_interval(_error([training.last for training in results]) for results in trainings),
-        best_epoch_error=mean_interval(_error([training.best for training in results]) for results in trainings),
+        parameters=mean_interval((results[0].parameters if results else None for results in trainings), NOT_NEGATIVE),
+        multiply_adds=mean_interval(
+            (results[0].multiply_adds if results else None for results in trainings), NOT_NEGATIVE
+        ),
+        error=mean_interval(errors, PERCENT),
+        median_error=median_interval(errors),
+        best_epoch_error=mean_interval(
+            (_error([training.best for training in results]) for results in trainings), PERCENT
+        ),
         lowest_error=min((100 - training.last for results in trainings for training in results), default=None),
     )
 
@@ -88,7 +95,7 @@ def networks_table(run: Run) -> Table[NetworkSummary]:
                 "Trainings",
                 show=lambda row: f"{row.trainings} ({row.failed} failed)" if row.failed else str(row.trainings),
             ),
-            *mean_columns("Test error", "%", "↓", lambda row: row.error),
+            *mean_columns("Test error", "%", "↓", rows, lambda row: row.error, lambda row: row.median_error),
             Column("At the best epoch", "%", "↓", show=lambda row: mean_and_deviation(row.best_epoch_error)),
             Column("Lowest", "%", "↓", show=lambda row: number(row.lowest_error)),
             Column("Parameters", "M", show=lambda row: mean_and_deviation(row.parameters, 3, MILLION)),
@@ -100,6 +107,7 @@ def networks_table(run: Run) -> Table[NetworkSummary]:
             "Test error: after the last epoch, averaged over a network's training seeds, then mean ± sample "
             "standard deviation over the seeds of the search. At the best epoch: the lowest after any epoch, as "
             "papers report it, chosen by test images. Lowest: of all trainings, after the last epoch.",
+            *interval_notes((row.error, row.median_error) for row in rows),
             "Equal networks are trained once. Parameters and multiply-adds are without the auxiliary classifier.",
         ),
         data=rows,
@@ -153,10 +161,10 @@ def collapse(run: Run) -> list[CollapseSummary]:
                     label=label,
                     role=run.role(label),
                     cell=cell,
-                    skip_connections=mean_interval(cell.skip_connections for cell in cells),
-                    parameter_free=mean_interval(100 * cell.parameter_free_share for cell in cells),
-                    depth=mean_interval(cell.depth for cell in cells),
-                    width=mean_interval(cell.width for cell in cells),
+                    skip_connections=mean_interval((cell.skip_connections for cell in cells), NOT_NEGATIVE),
+                    parameter_free=mean_interval((100 * cell.parameter_free_share for cell in cells), PERCENT),
+                    depth=mean_interval((cell.depth for cell in cells), NOT_NEGATIVE),
+                    width=mean_interval((cell.width for cell in cells), NOT_NEGATIVE),
                 )
             )
     return rows
@@ -218,7 +226,8 @@ def papers(run: Run) -> list[PaperSummary]:
             error=row.error,
             parameters=row.parameters,
             search_days=mean_interval(
-                record.cost.search_seconds / SECONDS_PER_DAY for record in run.records[row.label] if record.cost
+                (record.cost.search_seconds / SECONDS_PER_DAY for record in run.records[row.label] if record.cost),
+                NOT_NEGATIVE,
             ),
             devices=costs[row.label].devices,
         )

@@ -16,8 +16,7 @@ from opselect.bench.report.sections.networks import (
     recipe_notes,
 )
 from opselect.bench.runs.run import Run
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import PERCENT, Mean, mean_interval
 
 PUBLISHED_NOTE = (
     "Published: after full training (600 epochs) on the whole dataset, whatever the settings here; the report of each "
@@ -60,8 +59,11 @@ def error_lines(runs: Sequence[Run]) -> list[ErrorLine]:
             space=run.all[0].trial.space,
             errors={
                 label: mean_interval(
-                    None if result.test_accuracy is None else 100 - result.test_accuracy
-                    for result in (run.results(label).values() if label in run.labels else ())
+                    (
+                        None if result.test_accuracy is None else 100 - result.test_accuracy
+                        for result in (run.results(label).values() if label in run.labels else ())
+                    ),
+                    PERCENT,
                 )
                 for label in labels
             },

@@ -44,7 +44,11 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
         columns=(
             SELECTOR,
             *(_measure_column(oracle, statistic) for oracle, statistic in measures),
-            Column("95 % interval of the first", show=lambda row: interval(row.first.agreement), shown=bool(measures)),
+            Column(
+                "95 % interval of the first",
+                show=lambda row: interval(row.first.agreement),
+                shown=any(row.agreement.low is not None for row in summaries),
+            ),
             Column("n", show=lambda row: str(row.first.agreement.n), shown=bool(measures)),
             Column(
                 "Edges used, undefined",

@@ -1,39 +1,44 @@
-"""How good the selected architectures are: per selector, on other datasets, in pairs of selectors, and per trial."""
+"""How good the selected architectures are: per selector, on the table's dataset and on others."""
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from opselect.bench.report.formatting import (
-    INTERVAL_NOTE,
-    UNDEFINED,
-    UNDEFINED_NOTE,
     interval,
+    interval_notes,
     listing,
     mean_and_deviation,
     number,
 )
 from opselect.bench.report.render import (
     SELECTOR,
-    Block,
     Column,
+    Direction,
     Figure,
     Table,
+    has_table,
     mean_columns,
-    number_column,
     role_blocks,
 )
+from opselect.bench.report.sections.baseline import random_expectation
 from opselect.bench.report.sections.settings import supernet_size_notes
-from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
+from opselect.bench.statistics.baseline import Baseline, chance_to_reach
 from opselect.bench.statistics.correlations import spearman
-from opselect.bench.statistics.estimates import Mean
-from opselect.bench.statistics.t_intervals import paired_difference
-from opselect.bench.statistics.t_intervals import t_interval as mean_interval
+from opselect.bench.statistics.estimates import (
+    NOT_NEGATIVE,
+    PERCENT,
+    Mean,
+    Median,
+    mean_interval,
+    median_interval,
+)
 from opselect.selectors.task import Role
+
+FEWEST_COMMON_SEEDS = 2
+"""Number of common seeds below which no selector is marked as the best."""
 
 REGRET_NOTE = (
     "Regret: test accuracy of the table's best architecture minus the selected one's. Percentile: share of the table's "
@@ -51,6 +56,8 @@ class SelectionSummary:
         trials: Number of trials, finished and failed ones.
         failed: Number of failed trials.
         test_accuracy: Test accuracy in percent, mean over seeds.
+        median_accuracy: Median of the same.
+        common_accuracy: Test accuracy in percent, mean over the seeds that all selectors have in common.
         valid_accuracy: Validation accuracy in percent, mean over seeds.
         regret: Percentage points of test accuracy below the table's best.
         percentile: Percent of the table's architectures with a lower test accuracy.
@@ -66,6 +73,8 @@ class SelectionSummary:
     trials: int
     failed: int
     test_accuracy: Mean
+    median_accuracy: Median
+    common_accuracy: Mean
     valid_accuracy: Mean
     regret: Mean
     percentile: Mean
@@ -81,8 +90,27 @@ def selection(run: Run) -> list[SelectionSummary]:
     return [_selection_of(run, label) for label in run.labels]
 
 
+def common_seeds(run: Run) -> tuple[int, ...]:
+    """The seeds for which every selector that has an accuracy has one, sorted; only over these are means comparable."""
+    known = [set(_accuracies(run, label)) for label in run.in_role("selector")]
+    return tuple(sorted(set.intersection(*filter(None, known)))) if any(known) else ()
+
+
+def _accuracies(run: Run, label: str) -> dict[int, float]:
+    """Test accuracy of every trial of a label that has one, by seed."""
+    values = run.values(label, lambda result: result.test_accuracy)
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def have_all_seeds_in_common(run: Run) -> bool:
+    """Whether all selectors with accuracies have them for the same seeds."""
+    common = set(common_seeds(run))
+    return all(not (known := set(_accuracies(run, label))) or known == common for label in run.in_role("selector"))
+
+
 def _selection_of(run: Run, label: str) -> SelectionSummary:
     results = run.results(label).values()
+    accuracies, common = _accuracies(run, label), common_seeds(run)
     steps = [step for result in results for step in result.steps]
     scores = [score for step in steps for row in step.scores.values() for score in row]
     # A pool with one distinct candidate is not validated.
@@ -92,10 +120,12 @@ def _selection_of(run: Run, label: str) -> SelectionSummary:
         role=run.role(label),
         trials=len(run.records[label]),
         failed=sum(record.result is None for record in run.records[label]),
-        test_accuracy=mean_interval(result.test_accuracy for result in results),
-        valid_accuracy=mean_interval(result.valid_accuracy for result in results),
-        regret=mean_interval(result.regret for result in results),
-        percentile=mean_interval(result.percentile for result in results),
+        test_accuracy=mean_interval((result.test_accuracy for result in results), PERCENT),
+        median_accuracy=median_interval(result.test_accuracy for result in results),
+        common_accuracy=mean_interval((accuracies.get(seed) for seed in common), PERCENT),
+        valid_accuracy=mean_interval((result.valid_accuracy for result in results), PERCENT),
+        regret=mean_interval((result.regret for result in results), NOT_NEGATIVE),
+        percentile=mean_interval((result.percentile for result in results), PERCENT),
         architectures=len({result.architecture for result in results}),
         decisions=len(steps),
         tied_decisions=sum(step.tied > 0 for step in steps),
@@ -104,27 +134,78 @@ def _selection_of(run: Run, label: str) -> SelectionSummary:
     )
 
 
-def best_selector(rows: Sequence[SelectionSummary]) -> SelectionSummary | None:
-    """The competing row with the largest mean test accuracy, the first one of equals."""
-    known = [(row.test_accuracy.value, row) for row in rows if row.role == "selector"]
-    means = [(mean, row) for mean, row in known if mean is not None]
-    return max(means, key=lambda pair: pair[0])[1] if means else None
+@dataclass(frozen=True)
+class Best:
+    """The selectors with the highest mean test accuracy, as printed, over the common seeds.
+
+    Attributes:
+        labels: Their labels, in the report's order.
+        accuracy: Mean test accuracy of the first of them, percent.
+        regret: Percentage points of that mean below the table's best architecture; None without a table.
+        seeds: The common seeds.
+    """
+
+    labels: tuple[str, ...]
+    accuracy: Mean
+    regret: float | None
+    seeds: tuple[int, ...]
+
+
+def best_selectors(run: Run) -> Best | None:
+    """The competing selectors with the highest mean over the common seeds; None where there is no such mean."""
+    seeds = common_seeds(run)
+    means = {
+        label: mean_interval((known[seed] for seed in seeds), PERCENT)
+        for label in run.in_role("selector")
+        if (known := _accuracies(run, label)) and seeds
+    }
+    rounded = {label: round(mean.value, 2) for label, mean in means.items() if mean.value is not None}
+    if not rounded:
+        return None
+    labels = tuple(label for label, value in rounded.items() if value == max(rounded.values()))
+    best = max(labels, key=lambda label: means[label].value or 0.0)
+    labels = (best, *(label for label in labels if label != best))
+    results = run.results(best)
+    regret = mean_interval((results[seed].regret for seed in seeds), NOT_NEGATIVE).value
+    return Best(labels, means[best], regret, seeds)
 
 
 def selection_table(run: Run) -> Table[SelectionSummary]:
     """How good the selected architectures are, one row per selector."""
     rows = selection(run)
-    has_table = _has_table(run)
+    with_table = has_table(run)
+    seeds, is_common = common_seeds(run), have_all_seeds_in_common(run)
+    ranked = len(seeds) >= FEWEST_COMMON_SEEDS
     return Table(
         name="selection",
         title="Selected architectures",
         columns=(
             SELECTOR,
             Column("Trials", show=lambda row: f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials)),
-            *mean_columns("Test accuracy", "%", "↑", lambda row: row.test_accuracy),
-            number_column("Validation accuracy", "%", "↑", lambda row: row.valid_accuracy.value, shown=has_table),
-            number_column("Regret", "pp", "↓", lambda row: row.regret.value, shown=has_table),
-            number_column("Percentile", "%", "↑", lambda row: row.percentile.value, decimals=1, shown=has_table),
+            *mean_columns(
+                "Test accuracy",
+                "%",
+                "↑",
+                rows,
+                lambda row: row.test_accuracy,
+                lambda row: row.median_accuracy,
+                ranked=ranked and is_common,
+            ),
+            Column(
+                f"On the {counted(seeds)} in common",
+                "%",
+                "↑",
+                show=lambda row: number(row.common_accuracy.value),
+                rank=(lambda row: row.common_accuracy.value) if ranked else None,
+                shown=not is_common,
+            ),
+            _mean_column(
+                "Validation accuracy", "%", "↑", lambda row: row.valid_accuracy, ranked and is_common, with_table
+            ),
+            _mean_column("Regret", "pp", "↓", lambda row: row.regret, ranked and is_common, with_table),
+            _mean_column(
+                "Percentile", "%", "↑", lambda row: row.percentile, ranked and is_common, with_table, decimals=1
+            ),
             Column("Distinct choices", show=lambda row: str(row.architectures)),
             Column("Tied decisions", show=lambda row: f"{row.tied_decisions} of {row.decisions}"),
             Column("Non-finite scores", "", "↓", show=lambda row: f"{row.nonfinite_scores} of {row.scores}"),
@@ -133,9 +214,10 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
         notes=(
             _source_note(run),
             *supernet_size_notes(run),
-            INTERVAL_NOTE,
-            "Best selector in bold, runner-up underlined, by rounded means; random choice and oracles do not compete.",
-            *([REGRET_NOTE] if has_table else []),
+            *interval_notes((row.test_accuracy, row.median_accuracy) for row in rows if row.test_accuracy.n),
+            _marks_note(seeds, ranked, is_common),
+            *_noise_notes(run),
+            *([REGRET_NOTE] if with_table else []),
             "Decisions and scores are those of the recorded steps (of the first proposal, where a selector makes "
             "several) and the proposals' validation scores.",
             *_validation_notes(run),
@@ -144,13 +226,63 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
     )
 
 
-def _has_table(run: Run) -> bool:
-    return not run.all or any(record.trial.table is not None for record in run.all)
+def _mean_column(
+    heading: str,
+    unit: str,
+    better: Direction,
+    mean: Callable[[SelectionSummary], Mean],
+    ranked: bool,
+    shown: bool,
+    decimals: int = 2,
+) -> Column[SelectionSummary]:
+    """A column of means without their deviations."""
+    return Column(
+        heading,
+        unit,
+        better,
+        show=lambda row: number(mean(row).value, decimals),
+        rank=(lambda row: mean(row).value) if ranked else None,
+        decimals=decimals,
+        shown=shown,
+    )
+
+
+def counted(seeds: Sequence[int]) -> str:
+    """`1 seed` or `2 seeds`."""
+    return f"{len(seeds)} seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+
+
+def _marks_note(seeds: Sequence[int], ranked: bool, is_common: bool) -> str:
+    if not ranked:
+        return f"No selector is marked as the best: they have {counted(seeds)} in common, which is too little."
+    over = "" if is_common else f" over the {counted(seeds)} that all of them have ({listing(seeds)})"
+    return (
+        f"Best selector in bold, runner-up underlined, by rounded means{over}; random choice and oracles do not "
+        "compete. Whether a difference is more than chance is in the table of paired differences."
+    )
+
+
+def _noise_notes(run: Run) -> list[str]:
+    """How far single trainings of one architecture lie apart, where the table has several of each."""
+    architectures = {result.architecture: result.test_accuracies for result in run.all_results}
+    several = [values for values in architectures.values() if len(values) > 1]
+    if not several or not has_table(run):
+        return []
+    freedom = sum(len(values) - 1 for values in several)
+    squares = sum((value - math.fsum(values) / len(values)) ** 2 for values in several for value in values)
+    deviation = math.sqrt(squares / freedom)
+    sizes = sorted({len(values) for values in several})
+    error = deviation / math.sqrt(sizes[0])
+    return [
+        f"The table's own noise: single trainings of one selected architecture have a standard deviation of "
+        f"{number(deviation)} pp, so the table's mean of {listing(sizes)} has a standard error of about "
+        f"{number(error)} pp, also where all seeds chose the same."
+    ]
 
 
 def _source_note(run: Run) -> str:
     """Number of trials, and the source of their accuracies."""
-    trials = f"{len(run.all)} trials over {len(run.seeds)} seeds ({listing(run.seeds)})"
+    trials = f"{len(run.all)} trials over {counted(run.seeds)} ({listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
     if table is None and not run.networks:
         return f"{trials}; no table of accuracies, so nothing is said about accuracy."
@@ -182,27 +314,91 @@ def _validation_notes(run: Run) -> list[str]:
 
 
 def findings(run: Run) -> tuple[str, ...]:
-    """Number of trials, and the selector with the highest mean test accuracy."""
+    """What a reader must know first: doubts about the records, what is missing, whether chance is beaten, the best."""
     if not run.all:
-        return ("There are no records.",)
-    rows = selection(run)
-    text = f"{len(run.all)} trials, {sum(row.failed for row in rows)} failed."
-    best = best_selector(rows)
-    if best is not None:
-        regret = best.regret.value
-        below = "" if regret is None else f", {number(regret)} percentage points below the table's best architecture"
-        text += f" Highest mean test accuracy: {best.label} with {mean_and_deviation(best.test_accuracy)} %{below}."
-    return (text,)
+        return (*run.remarks, *_unfinished(run), "There are no records.")
+    failed = sum(record.result is None for record in run.all)
+    counted = [f"{len(run.all)} trials, {failed} failed."]
+    best = best_selectors(run)
+    if best is None:
+        return (*run.remarks, *_unfinished(run), *counted)
+    chance, is_beaten = _chance(run, best)
+    highest = _highest(run, best)
+    # What a reader would otherwise cite without it stands first.
+    order = [*counted, highest, *chance] if is_beaten else [*chance, *counted, highest]
+    return (*run.remarks, *_unfinished(run), " ".join(order))
+
+
+def _unfinished(run: Run) -> list[str]:
+    if not run.missing:
+        return []
+    count = sum(map(len, run.missing.values()))
+    which = "; ".join(f"{label}: {listing(seeds)}" for label, seeds in run.missing.items())
+    return [
+        f"This run is not finished: {count} of {count + len(run.all)} trials have no record (seeds of {which}). "
+        "Numbers may change until they have."
+    ]
+
+
+def _highest(run: Run, best: Best) -> str:
+    over = "" if have_all_seeds_in_common(run) else f" over the {counted(best.seeds)} that all selectors have"
+    below = (
+        "" if best.regret is None else f", {number(best.regret)} percentage points below the table's best architecture"
+    )
+    labels = " and ".join(best.labels)
+    return f"Highest mean test accuracy{over}: {labels} with {mean_and_deviation(best.accuracy)} %{below}."
+
+
+def _chance(run: Run, best: Best) -> tuple[list[str], bool]:
+    """Sentences on the best selector against random choice, and whether it beats it."""
+    assert best.accuracy.value is not None
+    expected = random_expectation(run)
+    if expected is not None and run.population is not None:
+        reached = chance_to_reach(run.population.test, best.accuracy.value, best.accuracy.n)
+        return _against_expectation(best, expected, reached)
+    drawn = {
+        label: mean.value
+        for label in run.in_role("random")
+        if (mean := mean_interval(_accuracies(run, label).values(), PERCENT)).value is not None
+    }
+    sentences = [
+        f"Random choice is not beaten: {label} has a mean of {number(value)} %, the highest mean of a selector is "
+        f"{number(best.accuracy.value)} % ({best.labels[0]})."
+        for label, value in drawn.items()
+        if value is not None and value >= best.accuracy.value
+    ]
+    return sentences, not sentences
+
+
+def _against_expectation(best: Best, expected: Baseline, reached: float | None) -> tuple[list[str], bool]:
+    assert best.accuracy.value is not None
+    of_random = f"the expectation over all architectures of the table is {number(expected.mean)} %"
+    if best.accuracy.value <= expected.mean:
+        return [f"Random choice is not beaten: {of_random}."], False
+    chance = "below 0.0001" if reached is not None and reached < 1e-4 else f"of {number(reached, 4)}"
+    draws = f"{best.accuracy.n} random draws reach the mean of {best.labels[0]} with a chance {chance}"
+    is_rare = reached is not None and reached <= 0.05
+    text = f"Random choice: {of_random}; {draws}."
+    return [text if is_rare else f"Not clearly better than random choice: {of_random}, and {draws}."], is_rare
 
 
 @dataclass(frozen=True)
 class TransferSummary:
-    """How good the architectures that a selector chose are on other datasets: by dataset, test accuracy in percent."""
+    """How good the architectures that a selector chose are on other datasets.
+
+    Attributes:
+        label: Label of the selector.
+        role: Whether it competes.
+        trials: Number of finished trials.
+        test_accuracy: By dataset, test accuracy in percent, mean over seeds.
+        median_accuracy: By dataset, the median of the same.
+    """
 
     label: str
     role: Role
     trials: int
     test_accuracy: dict[str, Mean]
+    median_accuracy: dict[str, Median]
 
 
 def transfer(run: Run) -> list[TransferSummary]:
@@ -213,8 +409,10 @@ def transfer(run: Run) -> list[TransferSummary]:
     rows = []
     for label in run.labels:
         results = run.results(label).values()
-        means = {name: mean_interval(result.other_test_accuracies.get(name) for result in results) for name in datasets}
-        rows.append(TransferSummary(label, run.role(label), len(results), means))
+        values = {name: [result.other_test_accuracies.get(name) for result in results] for name in datasets}
+        means = {name: mean_interval(each, PERCENT) for name, each in values.items()}
+        medians = {name: median_interval(each) for name, each in values.items()}
+        rows.append(TransferSummary(label, run.role(label), len(results), means, medians))
     return rows
 
 
@@ -222,174 +420,35 @@ def transfer_table(run: Run) -> Table[TransferSummary]:
     """How good the selected architectures are on other datasets, one row per selector."""
     rows = transfer(run)
     datasets = tuple(rows[0].test_accuracy) if rows else ()
+    is_ranked = len(common_seeds(run)) >= FEWEST_COMMON_SEEDS and have_all_seeds_in_common(run)
     return Table(
         name="transfer",
         title="The selected architectures on other datasets",
         columns=(
             SELECTOR,
             Column("Trials", show=lambda row: str(row.trials)),
-            *(column for name in datasets for column in _transfer_columns(name)),
+            *(column for name in datasets for column in _transfer_columns(name, rows, is_ranked)),
         ),
         blocks=role_blocks(run, rows),
-        notes=(INTERVAL_NOTE, "The architectures are those of the main table; nothing was selected on these datasets."),
-        data=rows,
-    )
-
-
-def _transfer_columns(dataset: str) -> tuple[Column[TransferSummary], ...]:
-    return mean_columns(f"{dataset} test accuracy", "%", "↑", lambda row: row.test_accuracy[dataset])
-
-
-@dataclass(frozen=True)
-class PairSummary:
-    """Test accuracy of the first selector minus that of the second with the same seeds, percentage points."""
-
-    first: str
-    second: str
-    difference: Mean
-    p_value: float | None
-
-
-def pair(run: Run, first: str, second: str) -> PairSummary:
-    """One label against another."""
-    paired = paired_difference(
-        run.values(first, lambda result: result.test_accuracy), run.values(second, lambda result: result.test_accuracy)
-    )
-    return PairSummary(first, second, paired.difference, paired.p_value)
-
-
-@dataclass(frozen=True)
-class PairedRow:
-    """One selector against each of its rivals; None where it is the rival itself."""
-
-    label: str
-    pairs: dict[str, PairSummary | None]
-
-
-def paired_table(run: Run) -> Table[PairedRow]:
-    """Every selector against magnitude and against the best selector; the data hold every pair."""
-    best = best_selector(selection(run))
-    names = (run.baseline, best.label if best else None)
-    rivals = list(dict.fromkeys(name for name in names if name is not None))
-    rows = [
-        PairedRow(label, {rival: pair(run, label, rival) if label != rival else None for rival in rivals})
-        for label in run.in_role("selector", "random")
-    ]
-    return Table(
-        name="paired",
-        title="Paired differences of test accuracy",
-        columns=(SELECTOR, *(column for rival in rivals for column in _paired_columns(rival))),
-        blocks=[Block("", rows if rivals else [])],
         notes=(
-            "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common "
-            "seeds.",
-            "Intervals are 95 % t intervals. p: two-sided sign-flip permutation test, not corrected for the number of "
-            "comparisons; it cannot be below 2 / 2ⁿ, 0.0625 for n = 5.",
-            *(
-                (f"{best.label} has the highest mean of these trials, so comparisons with it favour it.",)
-                if best
-                else ()
-            ),
-            UNDEFINED_NOTE,
+            *interval_notes((row.test_accuracy[name], row.median_accuracy[name]) for row in rows for name in datasets),
+            "The architectures are those of the main table; nothing was selected on these datasets.",
         ),
-        data=[pair(run, first, second) for first, second in itertools.combinations(run.labels, 2)],
-    )
-
-
-def _paired_columns(rival: str) -> tuple[Column[PairedRow], ...]:
-    def show(text: Callable[[PairSummary], str]) -> Callable[[PairedRow], str]:
-        return lambda row: "" if (paired := row.pairs[rival]) is None else text(paired)
-
-    return (
-        Column(f"minus {rival}", "pp", "↑", show=show(lambda pair: number(pair.difference.value))),
-        Column("95 % interval", "pp", show=show(lambda pair: interval(pair.difference))),
-        Column("n", show=show(lambda pair: str(pair.difference.n))),
-        Column("p", show=show(lambda pair: number(pair.p_value, 4))),
-    )
-
-
-@dataclass(frozen=True)
-class TrialSummary:
-    """One trial; all but the first three fields are None where it failed, `reason` is None where it did not."""
-
-    label: str
-    seed: int
-    status: Literal["done", "failed"]
-    architecture: str | None
-    valid_accuracy: float | None
-    test_accuracy: float | None
-    regret: float | None
-    percentile: float | None
-    candidates: int | None
-    distinct_candidates: int | None
-    reason: str | None
-
-
-def every_trial(run: Run) -> list[TrialSummary]:
-    """One row per record, by label and seed."""
-    return [_trial_of(record) for record in run.all]
-
-
-def _trial_of(record: Record) -> TrialSummary:
-    result = record.result
-    proposals = [architecture for architecture, _ in result.candidates] if result else []
-    return TrialSummary(
-        label=record.label,
-        seed=record.trial.seed,
-        status=record.status,
-        architecture=result.architecture if result else None,
-        valid_accuracy=result.valid_accuracy if result else None,
-        test_accuracy=result.test_accuracy if result else None,
-        regret=result.regret if result else None,
-        percentile=result.percentile if result else None,
-        candidates=len(proposals) if result else None,
-        distinct_candidates=len(set(proposals)) if result else None,
-        reason=None if result else record.reason or "no reason given",
-    )
-
-
-def trials_table(run: Run) -> Table[TrialSummary]:
-    """Every trial."""
-    rows = every_trial(run)
-    has_table = _has_table(run)
-    return Table(
-        name="trials",
-        title="Every trial",
-        columns=(
-            SELECTOR,
-            Column("Seed", show=lambda row: str(row.seed)),
-            Column(
-                "Architecture",
-                show=lambda row: "failed" if row.reason else row.architecture or UNDEFINED,
-                numeric=False,
-            ),
-            Column("Validation accuracy", "%", "↑", show=lambda row: number(row.valid_accuracy), shown=has_table),
-            Column("Test accuracy", "%", "↑", show=lambda row: number(row.test_accuracy)),
-            Column("Regret", "pp", "↓", show=lambda row: number(row.regret), shown=has_table),
-            Column("Percentile", "%", "↑", show=lambda row: number(row.percentile, 1), shown=has_table),
-            Column(
-                "Proposals / distinct",
-                show=lambda row: f"{row.candidates} / {row.distinct_candidates}" if row.candidates else UNDEFINED,
-            ),
-        ),
-        blocks=[Block("", [row for row in rows if row.label == label]) for label in run.labels],
         data=rows,
     )
 
 
-def failures_table(run: Run) -> Table[TrialSummary]:
-    """Every trial that failed, and why."""
-    rows = [row for row in every_trial(run) if row.reason]
-    return Table(
-        name="failures",
-        title="Failed trials",
-        columns=(
-            SELECTOR,
-            Column("Seed", show=lambda row: str(row.seed)),
-            Column("Reason", show=lambda row: row.reason or "", numeric=False),
-        ),
-        blocks=[Block("", rows)],
-        data=rows,
+def _transfer_columns(
+    dataset: str, rows: Sequence[TransferSummary], ranked: bool
+) -> tuple[Column[TransferSummary], ...]:
+    return mean_columns(
+        f"{dataset} test accuracy",
+        "%",
+        "↑",
+        rows,
+        lambda row: row.test_accuracy[dataset],
+        lambda row: row.median_accuracy[dataset],
+        ranked,
     )
 
 
@@ -428,12 +487,14 @@ def figures(run: Run) -> tuple[Figure, ...]:
     return (
         Figure(
             "accuracy",
-            "Test accuracy of the selected architectures: a dot a seed, the mean with its 95 % interval.",
+            "Test accuracy of the selected architectures: a dot per seed, a diamond at the mean, a tick at the "
+            "median, a line over the interval of the median.",
             shown=any(result.test_accuracy is not None for result in run.all_results),
         ),
         Figure(
             "cells",
-            "The architecture that each selector chose most often. Edges with the operation none are left out.",
+            "An architecture of each selector: the one that most seeds chose, of equally frequent ones that of the "
+            "smallest seed; below its name, how many seeds chose it. Edges with the operation none are left out.",
             shown=bool(run.all_results),
         ),
     )

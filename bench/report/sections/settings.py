@@ -45,8 +45,8 @@ def settings_table(run: Run) -> Table[SettingsRow]:
         ),
         notes=(
             (
-                "Code: digest of the code of the selector and of all that it uses, and where that is not opselect alone, "
-                "the packages that it comes from.",
+                "Code: digest of the code of the selector and of all that it uses, and where that is not opselect "
+                "alone, the packages that it comes from.",
             )
             if any(row.code != UNDEFINED for row in rows)
             else ()

@@ -219,6 +219,17 @@ def test_the_first_of_several_problems_is_told_alone() -> None:
     assert complaint(f"{TOP}[supernet]\nepochs = 0\nbatch_size = 0\n{SELECTOR}").count("input should") == 1
 
 
+def test_the_report_s_reference_is_a_label_of_the_file() -> None:
+    assert parse(f"{TOP}{SELECTOR}", "mine.toml").reference is None
+    assert parse(f'{TOP}[report]\nreference = "random"\n{SELECTOR}', "mine.toml").reference == "random"
+    with pytest.raises(
+        InvalidExperiment, match=r"mine.toml, \[report\]: no selector is called 'randon'; did you mean 'ra"
+    ):
+        parse(f'{TOP}[report]\nreference = "randon"\n{SELECTOR}', "mine.toml")
+    with pytest.raises(InvalidExperiment, match=r"unknown setting 'report\.referens'; did you mean 'reference'"):
+        parse(f'{TOP}[report]\nreferens = "random"\n{SELECTOR}', "mine.toml")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.toml"
     with pytest.raises(InvalidExperiment, match=r"nowhere\.toml: No such file or directory; expected an experiment"):

@@ -16,6 +16,7 @@ from opselect.bench.report.formatting import number
 from opselect.bench.report.page import render_markdown, render_tables, write_report
 from opselect.bench.report.render import escape_latex, escape_markdown
 from opselect.bench.report.sections import selection
+from opselect.bench.report.sections.trials import every_trial
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
 from opselect.bench.runs.run import MixedRecords, Run
 from opselect.bench.summaries import agreement
@@ -221,8 +222,8 @@ def test_other_datasets_have_a_table_of_their_own() -> None:
         result = record.result.model_copy(update={"other_test_accuracies": {"letters": letters}})
         wider.append(record.model_copy(update={"trial": trial, "key": trial.key, "result": result}))
     text = render_markdown(Run.of(wider, ["magnitude", "random"], title="two datasets"))
-    assert "| magnitude | 2 | 32.00 ± 2.83 | \\[6.59, 57.41\\] |" in text
-    assert "| random | 1 | 20.00 | – |" in text
+    assert "| magnitude | 2 | 32.00 ± 2.83 | 32.00 |" in text
+    assert "| random | 1 | 20.00 | 20.00 |" in text
     assert "letters test accuracy (%) ↑" in text
     (line, _) = lines_of(render_tables(Run.of(wider, ["magnitude", "random"])), "transfer")
     assert float(line["test_accuracy_letters_value"]) == 32
@@ -234,20 +235,31 @@ def test_selection_by_hand() -> None:
     )
     files = render_tables(Run.of(records, ["magnitude", "darts-pt"]))
     first, second = lines_of(files, "selection")
-    # Student's t for 95 % and 2 degrees of freedom is 4.3027; the deviation is 10.
-    half = 4.302653 * 10 / math.sqrt(3)
     assert float(first["test_accuracy_value"]) == 80
     assert float(first["test_accuracy_deviation"]) == 10
-    assert float(first["test_accuracy_low"]) == pytest.approx(80 - half, rel=1e-6)
+    assert (first["test_accuracy_low"], first["test_accuracy_note"]) == ("", "fewer than 10 values, no interval")
+    assert [first[f"median_accuracy_{name}"] for name in ("value", "low", "high", "coverage")] == [
+        "80",
+        "70",
+        "90",
+        "0.75",
+    ]
+    # Both have the seeds 0 and 1: 75 and 60.5 on average.
+    assert [row["common_accuracy_value"] for row in (first, second)] == ["75", "60.5"]
     assert (first["regret_value"], first["valid_accuracy_value"], first["test_accuracy_n"]) == ("10", "81", "3")
     assert second["regret_value"] == "29.5"
     row = next(line for line in files["tables/selection.tex"].splitlines() if line.startswith("magnitude"))
-    assert r"\textbf{80.00 $\pm$ 10.00} & {[55.16, 104.84]} & \textbf{81.00} & \textbf{10.00}" in row
+    assert r"80.00 $\pm$ 10.00 & 80.00 & {[70.00, 90.00]} & \textbf{75.00} & 81.00 & 10.00" in row
     report = render_markdown(Run.of(records, ["magnitude", "darts-pt"], title="t"))
     assert (
-        "| magnitude | 3 | **80.00 ± 10.00** | \\[55.16, 104.84\\] | **81.00** | **10.00** | **80.0** | 1 |" in report
+        "| magnitude | 3 | 80.00 ± 10.00 | 80.00 | \\[70.00, 90.00\\] | **75.00** | 81.00 | 10.00 | 80.0 | 1 |"
+        in report
     )
-    assert "| darts-pt | 2 | <u>60.50 ± 0.71</u> |" in report
+    assert "| darts-pt | 2 | 60.50 ± 0.71 | 60.50 | – | <u>60.50</u> |" in report
+    assert "over the 2 seeds that all of them have (0, 1); random choice" in report
+    assert (
+        "Highest mean test accuracy over the 2 seeds that all selectors have: magnitude with 75.00 ± 7.07 %" in report
+    )
 
 
 def test_random_choice_and_oracles_do_not_compete() -> None:
@@ -286,7 +298,7 @@ def test_ties_and_non_finite_scores_are_counted() -> None:
     result = measured(50.0, steps=steps, candidates=[("a", 1.0), ("b", math.nan), ("a", 1.0)])
     (row,) = selection.selection(Run.of([finished("m", "magnitude", 0, result)], []))
     assert (row.decisions, row.tied_decisions, row.scores, row.nonfinite_scores) == (2, 1, 9, 4)
-    (trial,) = selection.every_trial(Run.of([finished("m", "magnitude", 0, result)], []))
+    (trial,) = every_trial(Run.of([finished("m", "magnitude", 0, result)], []))
     assert (trial.candidates, trial.distinct_candidates) == (3, 2)
 
 
@@ -343,20 +355,29 @@ def test_correlations_compare_common_seeds_and_leave_references_out() -> None:
 def test_paired_differences_use_common_seeds() -> None:
     records = accuracies("m", "magnitude", [50.0, 52.0, 54.0]) + accuracies("d", "darts-pt", [51.0, 54.0])
     files = render_tables(Run.of(records, ["m", "d"]))
-    (row,) = lines_of(files, "paired")
-    # 50 - 51 and 52 - 54; of the four sign patterns two are as far from zero.
-    assert (row["first"], row["second"], row["difference_value"], row["difference_n"]) == ("m", "d", "-1.5", "2")
-    assert row["p_value"] == "0.5"
+    first, second = lines_of(files, "paired")
+    # 51 - 50 and 54 - 52; of the four sign patterns two are as far from zero. There is one pair, so nothing to correct.
+    assert (first["first"], first["second"], first["family"]) == ("d", "m", "reference")
+    assert (second["first"], second["second"], second["family"]) == ("m", "d", "best")
+    assert [row["difference_value"] for row in (first, second)] == ["1.5", "-1.5"]
+    assert {(row["p_value"], row["smallest_p"], row["difference_n"]) for row in (first, second)} == {
+        ("0.5", "0.5", "2")
+    }
     report = render_markdown(Run.of(records, ["m", "d"], title="t"))
-    assert "minus m (pp) ↑" in report and "minus d (pp) ↑" in report
-    # t for 95 % and one degree of freedom is 12.706, the deviation sqrt(1/2): 12.706 * 0.7071 / sqrt(2) = 6.35.
-    assert "| d | 1.50 | \\[−4.85, 7.85\\] | 2 | 0.5000 |  |  |  |  |" in report
+    assert "minus m (pp) ↑" in report and "minus d (best) (pp) ↑" in report
+    assert "| d | 1.50 | 2 | 0.5000 |  |  |  |" in report
 
 
 def test_one_seed_has_no_interval() -> None:
     report = render_markdown(Run.of(example(seeds=1), FEW, title="t"))
     row = next(line for line in report.splitlines() if line.startswith("| magnitude | 1 |"))
-    assert re.match(r"\| magnitude \| 1 \| \**\d\d\.\d\d\** \| – \|", row)
+    assert re.match(r"\| magnitude \| 1 \| (\d\d\.\d\d) \| \1 \|", row)
+    assert "Interval of the median" not in report and "95 % interval of" not in report
+    # Nobody is the best of one seed.
+    assert (
+        "**" not in row
+        and "No selector is marked as the best: they have 1 seed in common, which is too little." in report
+    )
 
 
 def test_no_records_and_no_table_are_said_and_not_counted_as_zero(tmp_path: Path) -> None:

@@ -1,0 +1,165 @@
+"""Which differences between selectors are more than chance: every selector against a reference and against the best."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, number
+from opselect.bench.report.render import SELECTOR, Block, Column, Table
+from opselect.bench.report.sections.selection import best_selectors
+from opselect.bench.runs.run import Run
+from opselect.bench.statistics.comparisons import (
+    BySeed,
+    Comparison,
+    compare_with_best,
+    compare_with_reference,
+    fewest_seeds,
+)
+from opselect.bench.statistics.estimates import CONFIDENCE, Mean
+
+LEVEL = 1 - CONFIDENCE
+"""Chance of any false alarm among the comparisons with one rival."""
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """One selector against another with the same seeds.
+
+    Attributes:
+        first: Label of the selector.
+        second: Label of its rival.
+        family: `reference` or `best`: the comparisons that the p-value is corrected for.
+        difference: Test accuracy of the first minus that of the second, percentage points, with its interval.
+        p_value: Two-sided p-value of the sign-flip test by Holm's method.
+        smallest_p: Least p-value that this many common seeds and comparisons can reach.
+    """
+
+    first: str
+    second: str
+    family: str
+    difference: Mean
+    p_value: float | None
+    smallest_p: float | None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What the selectors are compared with.
+
+    Attributes:
+        label: Its label.
+        family: `reference` or `best`.
+        comparisons: By label of every other selector, that one minus the rival.
+        corrected_for: Number of comparisons that the p-values are corrected for.
+        indistinguishable: Of the best one, the selectors that the test cannot tell from it.
+    """
+
+    label: str
+    family: str
+    comparisons: Mapping[str, Comparison]
+    corrected_for: int
+    indistinguishable: tuple[str, ...] = ()
+
+
+def rivals(run: Run) -> list[Rival]:
+    """The reference, and the selector with the best mean over the common seeds, where they have accuracies."""
+    values: dict[str, BySeed] = {}
+    for label in run.in_role("selector", "random"):
+        accuracies = run.values(label, lambda result: result.test_accuracy)
+        if any(accuracy is not None for accuracy in accuracies.values()):
+            values[label] = accuracies
+    if len(values) < 2:
+        return []
+    found = []
+    if run.reference in values and run.reference is not None:
+        comparisons = compare_with_reference(values, run.reference, LEVEL)
+        tests = sum(each.p_value is not None for each in comparisons.values())
+        found.append(Rival(run.reference, "reference", comparisons, tests))
+    best = best_selectors(run)
+    if best is not None and best.labels[0] in values:
+        against = compare_with_best(values, best.labels[0], LEVEL)
+        pairs = len(values) * (len(values) - 1) // 2
+        found.append(Rival(against.best, "best", against.comparisons, pairs, against.indistinguishable))
+    return found
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One selector against each of its rivals; None where it is the rival itself, or has no accuracy."""
+
+    label: str
+    comparisons: tuple[Comparison | None, ...]
+
+
+def comparisons_table(run: Run) -> Table[ComparisonRow]:
+    """Every selector against the reference and against the best selector."""
+    found = rivals(run)
+    rows = [
+        ComparisonRow(label, tuple(rival.comparisons.get(label) for rival in found))
+        for label in run.in_role("selector", "random")
+        if any(label in rival.comparisons for rival in found)
+    ]
+    return Table(
+        name="paired",
+        title="Paired differences of test accuracy",
+        columns=(SELECTOR, *(column for number in range(len(found)) for column in _columns(found[number], number))),
+        blocks=[Block("", rows)],
+        notes=tuple(_notes(found)) if rows else (),
+        data=[
+            PairSummary(label, rival.label, rival.family, each.difference, each.p_value, each.smallest_p)
+            for rival in found
+            for label, each in rival.comparisons.items()
+        ],
+    )
+
+
+def _columns(rival: Rival, place: int) -> tuple[Column[ComparisonRow], ...]:
+    def show(text: Callable[[Comparison], str]) -> Callable[[ComparisonRow], str]:
+        return lambda row: "" if (found := row.comparisons[place]) is None else text(found)
+
+    name = rival.label if rival.family == "reference" else f"{rival.label} (best)"
+    intervals = any(each.difference.low is not None for each in rival.comparisons.values())
+    return (
+        Column(f"minus {name}", "pp", "↑", show=show(lambda each: number(each.difference.value))),
+        Column("Interval", "pp", show=show(lambda each: interval(each.difference)), shown=intervals),
+        Column("n", show=show(lambda each: str(each.difference.n))),
+        Column("p", show=show(lambda each: number(each.p_value, 4))),
+    )
+
+
+def _notes(found: Sequence[Rival]) -> Iterator[str]:
+    yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
+    yield (
+        "p: two-sided sign-flip test, corrected by Holm's method for all comparisons with the named selector, those "
+        "with "
+        "the best one for all pairs of selectors. Intervals invert the same test, and those of one rival hold together "
+        "with 95 %."
+    )
+    for rival in found:
+        yield _floor(rival)
+    for rival in found:
+        if rival.family == "best":
+            others = [label for label in rival.indistinguishable if label != rival.label]
+            yield (
+                f"{rival.label} has the highest mean over the seeds that all selectors have in common; "
+                + (
+                    f"the test does not tell from it: {listing(others)}."
+                    if others
+                    else "the test tells all others from it."
+                )
+            )
+    yield UNDEFINED_NOTE
+
+
+def _floor(rival: Rival) -> str:
+    """What the number of seeds allows at best."""
+    floors = [each.smallest_p for each in rival.comparisons.values() if each.smallest_p is not None]
+    if not floors:
+        return f"There are no common seeds for a comparison with {rival.label}."
+    text = f"Comparisons with {rival.label}{' as the best' if rival.family == 'best' else ''}: {rival.corrected_for}"
+    if min(floors) <= LEVEL:
+        return f"{text}; no p-value can be below {number(min(floors), 4)}."
+    return (
+        f"{text}; with so few common seeds no p-value can be below {number(min(floors), 4)}, so nothing here can be "
+        "told "
+        f"apart at 5 %, whatever the differences: that takes at least {fewest_seeds(LEVEL, rival.corrected_for)} seeds."
+    )

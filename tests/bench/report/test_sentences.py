@@ -1,0 +1,205 @@
+"""Every sentence of a report is true for the records that once made it false: unlucky, unfinished and small ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from opselect.bench.report.page import render_markdown, render_tables
+from opselect.bench.report.sections import selection
+from opselect.bench.report.sections.baseline import baselines
+from opselect.bench.runs.records import Cost, Record, Result, TableReference, TrialDescription
+from opselect.bench.runs.run import Population, Run
+from opselect.selectors.task import Role
+from opselect.spaces.nasbench201.space import digits201
+
+TABLE = TableReference(name="mine", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
+
+
+def record(label: str, seed: int, accuracy: float, selector: str, role: Role | None, table: bool, cell: int) -> Record:
+    trial = TrialDescription(
+        space="digits201",
+        images="digits",
+        images_hash="abc",
+        selector=selector,
+        settings={"label": label},
+        seed=seed,
+        training=None,
+        table=TABLE if table else None,
+        observe=False,
+        device="cpu",
+        software={"opselect": "0.1.0", "torch": "2.5.1"},
+    )
+    return Record(
+        version=1,
+        experiment="mine",
+        label=label,
+        trial=trial,
+        key=trial.key,
+        status="done",
+        reason=None,
+        result=Result(
+            architecture=digits201.format(digits201.at(cell)),
+            valid_accuracy=accuracy if table else None,
+            test_accuracy=accuracy,
+            test_accuracies=[accuracy - 1, accuracy + 1],
+            other_test_accuracies={},
+            regret=90 - accuracy if table else None,
+            percentile=accuracy if table else None,
+            candidates=[],
+            steps=[],
+        ),
+        cost=Cost(seconds={}, search_seconds=10.0, evaluations=1, peak_memory_megabytes=1.0, device="cpu"),
+        environment={},
+        role=role,
+    )
+
+
+def run_of(
+    accuracies: Mapping[str, Sequence[float]],
+    selectors: Mapping[str, str] | None = None,
+    roles: Mapping[str, Role] | None = None,
+    table: bool = True,
+) -> Run:
+    """One trial per accuracy, with seeds from 0 on."""
+    return Run.of(
+        [
+            record(label, seed, value, (selectors or {}).get(label, "mine"), (roles or {}).get(label), table, 7 * seed)
+            for label, values in accuracies.items()
+            for seed, value in enumerate(values)
+        ],
+        list(accuracies),
+        title="t",
+    )
+
+
+def first_paragraph(run: Run) -> str:
+    return " ".join(selection.findings(run))
+
+
+def test_a_declared_oracle_does_not_compete_whatever_its_name() -> None:
+    run = run_of(
+        {"mine": [64.6, 64.6], "a": [50.0, 51.0], "luck": [49.0, 48.0]},
+        {"mine": "by-score", "luck": "by-score"},
+        {"mine": "oracle", "luck": "random", "a": "selector"},
+    )
+    text = render_markdown(run)
+    assert "Highest mean test accuracy: a with 50.50" in text
+    assert "**64.60" not in text
+    assert text.index("| mine | 2 |") > text.index("Ceiling: oracles") > text.index("| luck | 2 |")
+
+
+def test_records_that_do_not_say_it_have_the_role_of_their_name() -> None:
+    run = run_of({"a": [50.0], "b": [50.0], "c": [50.0]}, {"a": "best-acc", "b": "random", "c": "magnitude"})
+    assert [run.role(label) for label in "abc"] == ["oracle", "random", "selector"]
+
+
+def test_a_random_choice_that_is_not_beaten_stands_first() -> None:
+    run = run_of({"a": [40.0, 40.5], "luck": [40.4, 40.56]}, {"luck": "random"}, table=False)
+    assert first_paragraph(run) == (
+        "Random choice is not beaten: luck has a mean of 40.48 %, the highest mean of a selector is 40.25 % (a). "
+        "4 trials, 0 failed. Highest mean test accuracy: a with 40.25 ± 0.35 %."
+    )
+    beaten = run_of({"a": [40.0, 40.5], "luck": [40.2, 40.2]}, {"luck": "random"}, table=False)
+    assert first_paragraph(beaten) == "4 trials, 0 failed. Highest mean test accuracy: a with 40.25 ± 0.35 %."
+
+
+POPULATION = Population(np.linspace(0, 80, 81), np.linspace(0, 80, 81), training_seconds=2.0)
+
+
+def test_the_expectation_of_random_choice_is_exact_and_no_draw() -> None:
+    weak = replace(run_of({"a": [39.0, 40.0]}), population=POPULATION)
+    assert first_paragraph(weak).startswith(
+        "Random choice is not beaten: the expectation over all architectures of the table is 40.00 %. 2 trials"
+    )
+    unclear = replace(run_of({"a": [42.0, 44.0]}), population=POPULATION)
+    assert first_paragraph(unclear).startswith("Not clearly better than random choice: the expectation over all")
+    strong = replace(run_of({"a": [79.0, 80.0]}), population=POPULATION)
+    # Of 81 x 81 pairs, three have a sum of at least 159.
+    assert f"2 random draws reach the mean of a with a chance of {3 / 81**2:.4f}." in first_paragraph(strong)
+    assert first_paragraph(strong).startswith("2 trials, 0 failed. Highest mean")
+
+
+def test_random_search_has_the_time_of_the_selector() -> None:
+    (row,) = baselines(replace(run_of({"a": [79.0, 80.0]}), population=POPULATION))
+    # Ten seconds for five trainings; the best of five even draws from 0 to 80, by exact summation.
+    assert row.equal_draws == 5
+    levels = np.arange(82) / 81
+    assert row.random_search == pytest.approx(float((np.arange(81) * np.diff(levels**5)).sum()))
+    assert row.above_random == pytest.approx(39.5)
+
+
+def test_without_the_table_nothing_is_said_about_the_expectation() -> None:
+    files = render_tables(run_of({"a": [50.0, 51.0]}))
+    assert "tables/chance.csv" not in files
+    assert "expectation" not in render_markdown(run_of({"a": [50.0, 51.0]}))
+
+
+def test_an_unfinished_run_says_what_is_missing_and_compares_common_seeds() -> None:
+    finished = run_of({"a": [60.0, 50.0, 40.0], "b": [59.0]})
+    run = replace(finished, missing={"b": (1, 2)})
+    text = render_markdown(run)
+    assert "This run is not finished: 2 of 6 trials have no record (seeds of b: 1, 2). Numbers may change" in text
+    # On the one common seed a is better, but one seed marks nobody.
+    assert "Highest mean test accuracy over the 1 seed that all selectors have: a with 60.00 %" in text
+    assert "**60.00**" not in text and "**59.00**" not in text
+    assert "not finished" not in render_markdown(finished)
+
+
+def test_the_best_is_that_of_the_common_seeds_also_where_more_seeds_say_otherwise() -> None:
+    run = run_of({"many": [50.0, 51.0, 90.0, 90.0], "few": [52.0, 53.0]})
+    best = selection.best_selectors(run)
+    assert best is not None
+    assert (best.labels, best.seeds) == (("few",), (0, 1))
+    text = render_markdown(run)
+    assert "| **52.50** |" in text and "**70.25" not in text
+
+
+def test_selectors_with_one_mean_are_named_together() -> None:
+    text = first_paragraph(run_of({"a": [50.0, 51.0], "b": [50.001, 51.0], "c": [40.0, 41.0]}))
+    assert "Highest mean test accuracy: b and a with 50.50" in text
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 6, 9])
+def test_the_floor_of_p_is_that_of_the_seeds_at_hand(seeds: int) -> None:
+    generator = np.random.default_rng(0)
+    values = {label: generator.normal(50, 1, seeds).tolist() for label in ("magnitude", "a", "b")}
+    text = render_markdown(run_of(values, {"magnitude": "magnitude"}))
+    floor = min(1.0, 2 * 2 / 2**seeds)
+    assert "n = 5" not in text
+    assert f"no p-value can be below {floor:.4f}" in text
+    # Two comparisons with one selector take 2 x 2 / 2^7 seeds; three pairs as many.
+    assert text.count("nothing here can be told apart at 5 %") == (2 if seeds < 7 else 0)
+    assert text.count("that takes at least 7 seeds") == (2 if seeds < 7 else 0)
+
+
+def test_a_reference_of_ones_own_takes_the_place_of_magnitude() -> None:
+    run = run_of({"magnitude": [50.0, 51.0], "a": [52.0, 53.0], "b": [54.0, 55.0]}, {"magnitude": "magnitude"})
+    assert "minus magnitude (pp)" in render_markdown(run)
+    text = render_markdown(replace(run, declared_reference="a"))
+    assert "minus a (pp)" in text and "minus magnitude" not in text
+
+
+def test_the_noise_of_the_table_stands_beside_a_deviation_of_zero() -> None:
+    run = run_of({"a": [60.0, 60.0], "b": [50.0, 50.0]})
+    # Two trainings a point above and below each mean: a deviation of the square root of 2, an error of 1.
+    assert (
+        "single trainings of one selected architecture have a standard deviation of 1.41 pp, so the table's mean of 2 "
+        "has a standard error of about 1.00 pp, also where all seeds chose the same."
+    ) in render_markdown(run)
+
+
+def test_remarks_on_the_records_stand_first() -> None:
+    run = replace(run_of({"a": [50.0]}), remarks=("1 record(s) have no checksum.",))
+    assert selection.findings(run)[0] == "1 record(s) have no checksum."
+    assert render_markdown(run).index("no checksum") < render_markdown(run).index("trials, 0 failed")
+
+
+def test_the_shown_architecture_is_not_said_to_be_the_usual_one_where_each_seed_has_another() -> None:
+    run = run_of({"a": [50.0, 51.0, 52.0]})
+    (row,) = selection.typical_architectures(run)
+    assert (row.times, row.trials) == (1, 3)
+    text = render_markdown(run)
+    assert "chose most often" not in text
+    assert "of equally frequent ones that of the smallest seed" in text

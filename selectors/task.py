@@ -13,6 +13,7 @@ from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.spaces.augmentation import augment
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace, Weights
@@ -58,18 +59,25 @@ class SearchImages:
         val_split: what alpha is trained on and validation accuracy is measured on.
         crop_padding: pixels of padding for random crops in training, 0 for none.
         flip: whether training mirrors images at random.
+        black: value of the padding per channel; None for zeros.
     """
 
     train_split: LabelledImages
     val_split: LabelledImages
     crop_padding: int = 0
     flip: bool = False
+    black: tuple[float, ...] | None = None
 
     @classmethod
     def halves(cls, data: ImageData, device: str = "cpu") -> "SearchImages":
         """The first and the second half of the training images, not shuffled, as in the published code."""
         train, middle = data.train.to(device), len(data.train) // 2
-        return cls(train[:middle], train[middle:], data.crop_padding, data.flip)
+        return cls(train[:middle], train[middle:], data.crop_padding, data.flip, data.black)
+
+    def augment(self, batch: LabelledImages, generator: torch.Generator) -> LabelledImages:
+        """A batch as the search sees it: cropped and mirrored at random, with draws from the generator."""
+        images = augment(batch.images, self.crop_padding, self.flip, generator, self.black)
+        return LabelledImages(images, batch.labels)
 
 
 class ShuffledBatches:

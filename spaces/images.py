@@ -57,8 +57,9 @@ class ImageData:
             search-validation split.
         valid: Images for choosing between trained networks; None where the dataset defines no such split.
         test: Images on which accuracies are reported; no selector ever sees them.
-        crop_padding: Zero padding in pixels on every side for random crops in training, 0 for no crops.
-        flip: Whether a mirrored image keeps its class, so that training may flip at random.
+        crop_padding: Padding in pixels on every side for random crops in training, 0 for no crops.
+        flip: Whether training mirrors images at random.
+        black: Value of a black pixel per channel, with which random crops are padded; None for padding with zeros.
 
     Example:
         >>> images = LabelledImages(torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))
@@ -74,6 +75,15 @@ class ImageData:
     test: LabelledImages
     crop_padding: int = 0
     flip: bool = False
+    black: tuple[float, ...] | None = None
+
+    @property
+    def augmentation(self) -> dict[str, int | bool | str] | None:
+        """What training changes at random, by name; None where it changes nothing."""
+        if not self.crop_padding:
+            return {"crop_padding": 0, "flip": True} if self.flip else None
+        fill = "zero" if self.black is None else "black"
+        return {"crop_padding": self.crop_padding, "flip": self.flip, "crop_fill": fill}
 
     @property
     def channels(self) -> int:

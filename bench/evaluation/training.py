@@ -5,11 +5,11 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,6 +58,13 @@ class NetworkTraining(BaseModel):
     cutout: int = Field(default=16, ge=0, description="side of the square that is cut out, in pixels; 0 for none")
     crop_padding: int = Field(default=4, ge=0, description="of the random crops, in pixels; 0 for none")
     flip: bool = Field(default=True, description="whether training mirrors images at random")
+    crop_fill: Literal["black", "zero"] = Field(
+        default="black", description="of the padding: black, as before normalisation, or zero, as after it"
+    )
+
+
+FORMER_RECIPE: Mapping[str, object] = {"crop_fill": "zero"}
+"""What records of trainings mean that are older than a setting and do not name it."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ def train_network(
     schedule = CosineAnnealingLR(optimizer, training.epochs)
     generator = torch_generator("network training", seed)
     train, test = data.train.to(device), data.test.to(device)
+    padding = data.black if training.crop_fill == "black" else None
     progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
     if (saved := _read(checkpoint, key, identity)) is not None:
         try:
@@ -132,7 +140,7 @@ def train_network(
             raise _damaged(checkpoint) from error
     while progress.epoch < training.epochs:
         started = time.perf_counter()
-        loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device)
+        loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device, padding)
         schedule.step()
         accuracy = accuracy_on(network, test)
         progress = Progress(
@@ -181,6 +189,7 @@ def _train_epoch(
     optimizer: SGD,
     generator: torch.Generator,
     device: str,
+    padding: tuple[float, ...] | None,
 ) -> float:
     network.train()
     probability = training.drop_path * epoch / training.epochs
@@ -191,7 +200,7 @@ def _train_epoch(
         if len(chosen) == 1:
             continue
         batch = images[chosen]
-        changed = augment(batch.images, training.crop_padding, training.flip, generator)
+        changed = augment(batch.images, training.crop_padding, training.flip, generator, padding)
         changed = cutout(changed, training.cutout, generator)
         optimizer.zero_grad()
         try:

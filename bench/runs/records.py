@@ -55,6 +55,8 @@ class TrialDescription(Value):
         device: Device of the networks; numbers differ a little between kinds of devices.
         software: Versions of opselect and torch.
         training_images: Number of images used for training, the first ones; null for all.
+        augmentation: How the search changes its images at random; null where it does not. Records that are older than
+            this field have padded with zeros and augmented nothing but the batches of supernet training and tuning.
     """
 
     space: str
@@ -70,6 +72,7 @@ class TrialDescription(Value):
     software: dict[str, str]
     training_images: int | None = None
     supernet: str | None = None
+    augmentation: dict[str, Any] | None = None
 
     @property
     def method(self) -> str:
@@ -80,7 +83,7 @@ class TrialDescription(Value):
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
         # A field that is younger than the first records is left out where it is not used, so that their keys stay.
-        added_later = {name for name in ("training_images", "supernet") if getattr(self, name) is None}
+        added_later = {name for name in ("training_images", "supernet", "augmentation") if getattr(self, name) is None}
         return content_key(self.model_dump(mode="json", exclude=added_later))
 
 

@@ -165,7 +165,8 @@ def _problem(record: Record) -> str:
     measured = (
         f"table {table.name}, {table.dataset}, {table.epochs} epochs, {table.fingerprint}" if table else "no table"
     )
-    return f"space {trial.space}, images {trial.images} {trial.images_hash}, {measured}"
+    changed = "".join(f", {name} {value}" for name, value in sorted((trial.augmentation or {}).items()))
+    return f"space {trial.space}, images {trial.images} {trial.images_hash}{changed}, {measured}"
 
 
 def load_run(folder: Path) -> Run:

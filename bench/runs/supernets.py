@@ -47,7 +47,7 @@ class SupernetJob:
     @property
     def path(self) -> Path:
         """The file of the trained supernet, named by everything that determines it, the code included."""
-        space = load_ingredients(self.experiment).space
+        space, data, _ = load_ingredients(self.experiment)
         determinants = (
             self.experiment.space,
             images_hash(self.experiment),
@@ -55,6 +55,7 @@ class SupernetJob:
             self.seed,
             self.supernet.name,
             self.experiment.device,
+            data.augmentation,
             *software().items(),
             code_digest(
                 "opselect.selectors.supernets.training",

@@ -60,7 +60,7 @@ class Trial:
     def description(self) -> TrialDescription:
         """Everything that determines the outcome."""
         experiment, choice, supernet = self.experiment, self.experiment.table, self.entry.supernet
-        table = load_ingredients(experiment).table
+        _, data, table = load_ingredients(experiment)
         return TrialDescription(
             space=experiment.space,
             images=experiment.images,
@@ -84,6 +84,7 @@ class Trial:
             device=experiment.device,
             software=software(),
             training_images=experiment.training_images,
+            augmentation=data.augmentation,
         )
 
 

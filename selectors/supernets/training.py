@@ -13,8 +13,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.settings import Moment, SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
-from opselect.spaces.augmentation import augment
-from opselect.spaces.images import LabelledImages
 
 ALPHA_BETAS = (0.5, 0.999)
 
@@ -94,9 +92,8 @@ class SupernetTrainer:
     def _loss(self, batches: ShuffledBatches, decisions: Decisions, moment: Moment) -> Tensor:
         alpha = self.alpha if moment.step == "alpha" else self.alpha.detach()
         weights = self.training.relax(alpha, decisions, moment)
-        batch: LabelledImages = next(batches)
-        images = augment(batch.images, self.images.crop_padding, self.images.flip, self.generator)
-        loss = functional.cross_entropy(self.supernet(images, weights), batch.labels)
+        batch = self.images.augment(next(batches), self.generator)
+        loss = functional.cross_entropy(self.supernet(batch.images, weights), batch.labels)
         penalty = self.training.penalty(alpha, decisions, moment)
         return loss if penalty is None else loss + penalty
 

@@ -204,6 +204,7 @@ def test_cifar10_is_normalised_with_the_constants_of_the_field(root: Path, monke
     values = cifar10().train.images[0, :, 0, 0].tolist()
     # REFERENCE.md 1.2: (128 / 255 - mean) / std.
     assert values == pytest.approx([0.0428, 0.0812, 0.2120], abs=2e-4)
+    assert cifar10().black == pytest.approx([-1.9892, -1.9803, -1.7071], abs=2e-4)
 
 
 def test_svhn_is_read_from_torchvisions_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +219,8 @@ def test_svhn_is_read_from_torchvisions_files(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(datasets.SVHN, "split_list", known)
 
     found = svhn()
-    assert (found.classes, found.crop_padding, found.flip, found.valid) == (10, 4, False, None)
+    assert (found.classes, found.crop_padding, found.flip, found.valid) == (10, 4, True, None)
+    assert found.black == pytest.approx([-0.4377 / 0.1980, -0.4438 / 0.2010, -0.4728 / 0.1970])
     assert found.train.labels.tolist() == [0, 9, 1, 2]  # the file's class 10 is the digit 0
     assert found.train.images.shape == (4, 3, 32, 32)
     red = images["train"][..., 0] / 255

@@ -26,7 +26,7 @@ from opselect.selectors.methods import (
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.supernets.fixed_alpha import FixedAlpha
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.image_sources import InvalidImages
+from opselect.spaces.image_sources import InvalidImages, load_images
 from opselect.spaces.images import ImageData
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.registry import UnknownName
@@ -102,6 +102,25 @@ def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
         "disc-acc": DARTS(**settings),
     } | dict.fromkeys(experiment.labels[4:])
     assert dict(experiment.left_out).keys() == {"magnitude on fixed-alpha"}
+
+
+def test_the_images_say_how_a_search_augments_them_unless_the_file_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = replace(load_images("digits"), crop_padding=4, flip=True, black=(-2.0,))
+    monkeypatch.setattr("opselect.bench.experiment.file.load_images", lambda _: data)
+
+    def augmentation(lines: str) -> object:
+        return parse(f"{TOP}{lines}{SELECTOR}", "mine.toml").load_images().augmentation
+
+    assert augmentation("") == {"crop_padding": 4, "flip": True, "crop_fill": "black"}
+    assert augmentation('[augmentation]\ncrop_fill = "zero"\nflip = false\n') == {
+        "crop_padding": 4,
+        "flip": False,
+        "crop_fill": "zero",
+    }
+    assert augmentation("[augmentation]\ncrop_padding = 0\n") == {"crop_padding": 0, "flip": True}
+    assert augmentation("[augmentation]\ncrop_padding = 0\nflip = false\n") is None
+    assert "unknown setting 'augmentation.fill'" in complaint(f"{TOP}[augmentation]\nfill = 'zero'\n{SELECTOR}")
+    assert "augmentation.crop_padding = -1" in complaint(f"{TOP}[augmentation]\ncrop_padding = -1\n{SELECTOR}")
 
 
 def test_what_a_file_leaves_out_has_its_documented_default() -> None:

@@ -140,6 +140,7 @@ CHANGES: dict[str, Any] = {
     "software": {"opselect": "0.1.0", "torch": "2.5.2"},
     "training_images": 2000,
     "supernet": "sdarts-rs",
+    "augmentation": {"crop_padding": 4, "flip": True, "crop_fill": "black"},
 }
 
 

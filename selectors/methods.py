@@ -4,7 +4,7 @@ A selector's fields are its settings and the schema of its entry in an experimen
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.edgewise import decide_edges, leave_as_it_is
+from opselect.selectors.edgewise import Tune, decide_edges, leave_as_it_is
 from opselect.selectors.orders import ORDERS
 from opselect.selectors.proxies.interface import Combination, Proxy
 from opselect.selectors.pruning import (
@@ -27,6 +27,7 @@ from opselect.selectors.pruning import (
 from opselect.selectors.scores import (
     JointScore,
     SupernetMetric,
+    ValidationAccuracy,
     alpha_strength,
     average_accuracy,
     best_accuracy,
@@ -34,7 +35,6 @@ from opselect.selectors.scores import (
     perturbation,
     proxy_metric,
     random_score,
-    validation_accuracy,
 )
 from opselect.selectors.supernets.settings import random_alpha, uniform_alpha
 from opselect.selectors.supernets.training import tuner
@@ -63,6 +63,15 @@ FORMER_SELECTORS = {
     "sdarts-rs-pt": ("darts-pt", "sdarts-rs"),
 }
 """Names of selectors that were a selector and a supernet training in one: files and records of before have them."""
+
+FORMER_READINGS: Mapping[str, object] = {
+    "last_tuning_epochs": None,
+    "alpha_optimizer": "new",
+    "augmented": False,
+    "shuffled": False,
+    "accuracy_batch_size": 256,
+}
+"""What records mean that are older than a setting and do not name it, by the name of the setting."""
 
 OrderName = Literal[
     "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
@@ -134,16 +143,33 @@ class DartsPT(Settings):
 
     edge_order: OrderName = "random"
     tuning_epochs: int = Field(default=5, ge=0, description="epochs of supernet training between two decisions")
+    last_tuning_epochs: int | None = Field(
+        default=None, ge=0, description="before the last decision about operations, where it is another number"
+    )
+    alpha_optimizer: Literal["continued", "new"] = Field(
+        default="continued", description="Adam of alpha in tuning: with the state that training left, or a new one"
+    )
+    augmented: bool = Field(default=True, description="whether accuracies are measured on augmented images")
+    shuffled: bool = Field(default=True, description="whether every step measures in a new order of the images")
+    accuracy_batch_size: int = Field(default=64, ge=2, description="images a batch when accuracies are measured")
+
+    @property
+    def metric(self) -> SupernetMetric:
+        """The accuracy that is measured."""
+        return ValidationAccuracy(self.augmented, self.shuffled, self.accuracy_batch_size)
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
-        return self._decide(task, perturbation(validation_accuracy))
+        return self._decide(task, perturbation(self.metric))
 
     def _decide(self, task: Task, score: Score) -> Selection:
         state = initial_state(task)
-        tune = tuner(state, self.tuning_epochs) if self.tuning_epochs else leave_as_it_is
+        tune: Tune = leave_as_it_is
+        if self.tuning_epochs or self.last_tuning_epochs:
+            continued = self.alpha_optimizer == "continued"
+            tune = tuner(state, self.tuning_epochs, self.last_tuning_epochs, continued)
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
-        state, pruning = prune_edges(state, removal(validation_accuracy), tune)
+        state, pruning = prune_edges(state, removal(self.metric), tune)
         return Selection(state.decisions.architecture(), steps, pruning)
 
 
@@ -155,7 +181,7 @@ class DiscretizationAccuracy(DartsPT):
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
-        return self._decide(task, discretization(validation_accuracy))
+        return self._decide(task, discretization(self.metric))
 
 
 @dataclass(frozen=True)
@@ -216,6 +242,7 @@ class ZeroCostPT(Settings):
     candidates: int = Field(default=10, ge=1, description="N, the number of proposals")
     validation_batches: int = Field(default=100, ge=1, description="V, batches that a distinct candidate is scored on")
     batch_size: int = Field(default=256, ge=2, description="images a batch")
+    augmented: bool = Field(default=True, description="whether batches are cropped and mirrored as in training")
 
     def __call__(self, task: Task) -> Selection:
         """Propose N candidates, validate the distinct ones on V batches, keep the best."""
@@ -265,7 +292,11 @@ class ZeroCostPT(Settings):
         return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
 
     def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
-        return ShuffledBatches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
+        batches = ShuffledBatches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
+        if not self.augmented:
+            return batches
+        generator = task.torch_generator(*purpose, "augmentation")
+        return (task.images.augment(batch, generator) for batch in batches)
 
 
 class ZeroCostDisc(ZeroCostPT):

@@ -4,7 +4,7 @@ Perturbation and discretization are two questions about a *quality* of the super
 accuracy gives DARTS-PT and disc-acc, a proxy gives Zero-Cost-PT and Zero-Cost-Disc.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,8 +23,6 @@ from opselect.spaces.space import NONE, Weights
 
 SupernetMetric: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
 """`(state, several weights) -> how good the supernet is under each of them`, larger is better."""
-
-ACCURACY_BATCH = 256
 
 
 class MissingIngredient(ValueError):
@@ -67,33 +65,64 @@ def discretization(metric: SupernetMetric) -> Score:
     return score
 
 
-def validation_accuracy(state: SearchState, weights: Sequence[Weights]) -> list[float]:
-    """Percent of the alpha half that the supernet classifies correctly, under each of several weights.
+@dataclass(frozen=True)
+class ValidationAccuracy:
+    """Percent of the search-validation split that the supernet classifies correctly, under each of several weights.
 
-    Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
-    supernet. Unlike there, measuring does not change the running statistics.
+    Batch norm uses the statistics of each batch, as in the published code of DARTS-PT: the running ones belong to the
+    unperturbed supernet. The text of the paper is silent on the images, so they are those of that code: augmented as in
+    training, in shuffled batches of 64. Unlike there, measuring does not change the running statistics, batches differ
+    by at most one image in size, and all that one step compares is measured on the same batches: chance then makes no
+    difference between operations.
+
+    Attributes:
+        augmented: Whether images are cropped and mirrored as in training.
+        shuffled: Whether every step has an order of its own; otherwise images keep theirs.
+        batch_size: Number of images per batch, about.
     """
-    return accuracies(_supernet(state), weights, state.task.images.val_split)
+
+    augmented: bool = True
+    shuffled: bool = True
+    batch_size: int = 64
+
+    def __call__(self, state: SearchState, weights: Sequence[Weights]) -> list[float]:
+        """One accuracy for each of the weights."""
+        return accuracies(_supernet(state), weights, self.batches(state))
+
+    def batches(self, state: SearchState) -> Iterator[LabelledImages]:
+        """The batches of one step."""
+        decisions, images = state.decisions, state.task.images
+        # Not which edges are decided, but how many: another numbering of the edges then gives the same images.
+        step = state.candidate, len(decisions.chosen) - len(decisions.open_edges), len(decisions.dropped)
+        generator = state.task.torch_generator("validation accuracy", *step)
+        count = len(images.val_split)
+        order = torch.randperm(count, generator=generator) if self.shuffled else torch.arange(count)
+        for chosen in order.tensor_split(max(1, round(count / self.batch_size))):
+            batch = images.val_split[chosen]
+            yield images.augment(batch, generator) if self.augmented else batch
+
+
+validation_accuracy = ValidationAccuracy()
 
 
 @torch.no_grad()
-def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: LabelledImages) -> list[float]:
-    """Percent of correctly classified images under each of several weights, in one pass over the images.
+def accuracies(supernet: nn.Module, weights: Sequence[Weights], batches: Iterable[LabelledImages]) -> list[float]:
+    """Percent of correctly classified images under each of several weights, in one pass over the batches.
 
     With batch statistics; the supernet is left exactly as it was.
     """
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
-    correct = torch.zeros(len(weights), dtype=torch.int64, device=images.labels.device)
-    parts = max(1, round(len(images) / ACCURACY_BATCH))
-    for chosen in torch.arange(len(images)).tensor_split(parts):
-        part = images[chosen]
+    correct: list[list[Tensor]] = [[] for _ in weights]
+    total = 0
+    for batch in batches:
+        total += len(batch)
         for number, each in enumerate(weights):
-            logits = functional_call(supernet, buffers, (part.images, each))
-            correct[number] += (logits.argmax(1) == part.labels).sum()
+            logits = functional_call(supernet, buffers, (batch.images, each))
+            correct[number].append((logits.argmax(1) == batch.labels).sum())
     supernet.train(was_training)
-    return [100 * count / len(images) for count in correct.tolist()]
+    return [100 * int(torch.stack(counts).sum()) / total for counts in correct]
 
 
 def proxy_metric(proxy: Proxy) -> SupernetMetric:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -126,6 +126,7 @@ class Task:
             selectors with one seed see the same edge orders and batches.
         supernet: in the state that the selector asked for; it belongs to this trial alone.
         alpha: architecture parameters, `[edges, operations]`.
+        alpha_optimizer: state of alpha's Adam at the end of the training of the supernet; None where there is none.
         valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
         training: how the supernet was trained: how alpha is read, and what tuning does.
@@ -139,6 +140,7 @@ class Task:
     seed: int
     supernet: nn.Module | None = None
     alpha: Float[Tensor, "edges operations"] | None = None
+    alpha_optimizer: dict[str, Any] | None = None
     valid_accuracies: np.ndarray | None = None
     training: SupernetTraining = field(default_factory=DARTS)
     costs: Costs = field(default_factory=Costs)

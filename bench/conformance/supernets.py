@@ -26,7 +26,7 @@ class SupernetFixture:
     def train(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Alpha and the parameters after one epoch, always from the same start."""
         supernet = self.training.prepare(SPACE.supernet(1, 10, seed=0))
-        alpha = train_supernet(
+        learnt = train_supernet(
             supernet,
             Decisions.none_yet(SPACE.edges),
             small_task(INITIAL_SUPERNET).images,
@@ -34,7 +34,7 @@ class SupernetFixture:
             torch_generator("conformance", "alpha"),
             torch_generator("conformance", "batches"),
         )
-        return alpha, list(supernet.state_dict().values())
+        return learnt.alpha, list(supernet.state_dict().values())
 
 
 def the_same_supernet_for_a_seed(fixture: SupernetFixture) -> None:

@@ -4,15 +4,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from pydantic import BaseModel
 
 from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
-from opselect.bench.experiment.file import Experiment, read
+from opselect.bench.evaluation.training import FORMER_RECIPE
+from opselect.bench.experiment.file import Experiment, SelectorEntry, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
-from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, Result, TrialDescription, read_records
 from opselect.bench.runs.store import InvalidRecords
+from opselect.selectors.methods import FORMER_READINGS
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 
@@ -148,6 +153,13 @@ def _with_accuracies(record: Record, networks: Mapping[str, tuple[TrainingRecord
 
 
 def _check_unmixed(records: Sequence[Record]) -> None:
+    for label, group in groupby(records, key=lambda record: record.label):
+        names = {tuple(sorted(record.trial.settings)) for record in group}
+        if len(names) > 1:
+            raise MixedRecords(
+                f"selector {label!r}: records from before and after a setting was added; "
+                "run the experiment to its end, then only the new ones count"
+            )
     trials = Counter((record.label, record.trial.seed) for record in records)
     for (label, seed), count in trials.items():
         if count > 1:
@@ -184,14 +196,11 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")
-    settings = {
-        entry.label: (entry.name, entry.settings.model_dump(mode="json"), entry.recorded_supernet)
-        for entry in experiment.selectors
-    }
+    entries = {entry.label: entry for entry in experiment.selectors}
     latest = {
         (record.label, record.trial.seed): record
         for record in read_records(path)
-        if settings.get(record.label) == (record.trial.selector, record.trial.settings, record.trial.supernet)
+        if record.label in entries and _is_of(record.trial, entries[record.label])
     }
     wanted = [(entry.label, seed) for entry, seed in experiment.runs]
     records = [latest[key] for key in wanted if key in latest]
@@ -207,6 +216,28 @@ def load_run(folder: Path) -> Run:
             )
     networks = _read_networks(folder, experiment, records)
     return Run.of(records, experiment.labels, networks, experiment.title, experiment.preface)
+
+
+def _is_of(trial: TrialDescription, entry: SelectorEntry) -> bool:
+    """Whether a trial is of a selector of an experiment file, with its settings."""
+    return (trial.selector, trial.supernet) == (entry.name, entry.recorded_supernet) and _are_of(
+        trial.settings, entry.settings, FORMER_READINGS
+    )
+
+
+def _are_of(recorded: Mapping[str, Any], settings: BaseModel, former_readings: Mapping[str, object]) -> bool:
+    """Whether recorded settings are those of an experiment file.
+
+    A record from before a setting has the former reading. It is of a file that does not name the setting, since that
+    may be as old, or that names this reading.
+    """
+    today = settings.model_dump(mode="json")
+    former = {
+        name: value if name in settings.model_fields_set else today[name]
+        for name, value in former_readings.items()
+        if name in today and name not in recorded
+    }
+    return {**recorded, **former} == today
 
 
 def _misfit(result: Result, space: SearchSpace) -> str:
@@ -239,7 +270,7 @@ def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Recor
     if choice is None:
         return []
     selected = {record.result.architecture for record in records if record.result is not None}
-    recipe = choice.training.model_dump(mode="json")
+    recipe = choice.training
     latest = {
         (training.network.genotype, training.network.seed): training
         for training in read_trainings(folder)
@@ -247,7 +278,7 @@ def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Recor
         and training.network.seed in choice.seeds
         and (training.network.channels, training.network.cells) == (choice.channels, choice.cells)
         and training.network.stem == choice.stem
-        and training.network.training == recipe
+        and _are_of(training.network.training, recipe, FORMER_RECIPE)
         and training.network.training_images == experiment.training_images
     }
     return list(latest.values())

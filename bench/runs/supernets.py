@@ -18,7 +18,7 @@ from opselect.bench.runtime.checksums import read_checksummed, write_checksummed
 from opselect.bench.runtime.code_digest import code_digest
 from opselect.bench.runtime.torch_files import read_torch_file
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.training import train_supernet
+from opselect.selectors.supernets.training import LearntAlpha, train_supernet
 from opselect.selectors.task import SearchImages
 from opselect.spaces.files import NotWritten
 from opselect.spaces.seeds import seed_for, torch_generator
@@ -128,9 +128,9 @@ def train(job: SupernetJob) -> str | None:
         return None
     try:
         checkpoint = job.checkpoint
-        supernet, alpha = _trained(job, checkpoint)
+        supernet, learnt = _trained(job, checkpoint)
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
-        _write(job.path, {"supernet": state, "alpha": alpha, "seconds": checkpoint.measure()})
+        _write(job.path, {"supernet": state, **learnt._asdict(), "seconds": checkpoint.measure()})
         checkpoint.path.unlink(missing_ok=True)
     except NotWritten:
         raise  # no trial can be recorded then either
@@ -139,10 +139,10 @@ def train(job: SupernetJob) -> str | None:
     return None
 
 
-def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, torch.Tensor]:
+def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, LearntAlpha]:
     space, data, _ = load_ingredients(job.experiment)
     supernet = job.initial_supernet()
-    alpha = train_supernet(
+    learnt = train_supernet(
         supernet,
         Decisions.none_yet(space.edges),
         SearchImages.halves(data, job.experiment.device),
@@ -151,12 +151,12 @@ def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, t
         torch_generator(space.name, job.seed, "supernet batches"),
         checkpoint,
     )
-    return supernet, alpha
+    return supernet, learnt
 
 
 def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
     """The trained supernet of a job; None where there is none, or a damaged one, which the log says."""
-    return _read(job.path, {"supernet", "alpha", "seconds"}, "this supernet is trained again")
+    return _read(job.path, {"supernet", "alpha", "optimizer", "seconds"}, "this supernet is trained again")
 
 
 def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> nn.Module:

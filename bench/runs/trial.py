@@ -120,12 +120,12 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     experiment, entry = trial.experiment, trial.entry
     space, data, table = load_ingredients(experiment)
     costs = Costs(experiment.device)
-    supernet, alpha = None, None
+    supernet, alpha, alpha_optimizer = None, None, None
     if job := trial.supernet_job:
         cached = cached_supernet(job)
         if cached is None:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
-        supernet, alpha = job.initial_supernet(), cached["alpha"]
+        supernet, alpha, alpha_optimizer = job.initial_supernet(), cached["alpha"], cached["optimizer"]
         supernet.load_state_dict(cached["supernet"])
         costs.seconds["supernet training"] = cached["seconds"]
     elif entry.selector.needs.supernet:
@@ -138,6 +138,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         seed=trial.seed,
         supernet=supernet,
         alpha=alpha,
+        alpha_optimizer=alpha_optimizer,
         valid_accuracies=table.accuracies(*choice.valid_column, "mean") if table and choice else None,
         training=entry.supernet.training if entry.supernet else DARTS(),
         costs=costs,

@@ -129,6 +129,7 @@ class Task:
         alpha_optimizer: state of alpha's Adam at the end of the training of the supernet; None where there is none.
         valid_accuracies: validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
+        best_valid_accuracies: the same of the best of its trainings; None where single trainings are not known.
         training: how the supernet was trained: how alpha is read, and what tuning does.
         costs: where costs are written.
         record_all_scores: whether to score every open edge at every step for the report, not just the edge to decide.
@@ -142,6 +143,7 @@ class Task:
     alpha: Float[Tensor, "edges operations"] | None = None
     alpha_optimizer: dict[str, Any] | None = None
     valid_accuracies: np.ndarray | None = None
+    best_valid_accuracies: np.ndarray | None = None
     training: SupernetTraining = field(default_factory=DARTS)
     costs: Costs = field(default_factory=Costs)
     record_all_scores: bool = False

@@ -3,6 +3,7 @@
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
@@ -34,6 +35,13 @@ def load_ingredients(experiment: Experiment) -> Ingredients:
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     return Ingredients(experiment.load_space(), experiment.load_images(), experiment.load_table())
+
+
+def best_of_runs(table: Table, column: tuple[str, str, int]) -> np.ndarray | None:
+    """The best single training of every architecture in the order of the space; None where none are known."""
+    single = table.accuracies(*column, "each")
+    # An architecture without any accuracy stays without one.
+    return None if single.shape[1] < 2 else np.fmax.reduce(single, axis=1)
 
 
 @cache
@@ -84,3 +92,11 @@ def check_ingredients(experiment: Experiment) -> None:
             table.accuracies(*column, "mean")
         except NotInTable as error:
             raise InvalidExperiment(f"{experiment.name}, [table]: {error}") from None
+    reads_runs = next(
+        (entry.label for entry in experiment.selectors if getattr(entry.settings, "of", "") == "runs"), None
+    )
+    if reads_runs is not None and best_of_runs(table, choice.valid_column) is None:
+        raise InvalidExperiment(
+            f"{experiment.name}, {reads_runs}: of = 'runs', but {choice.name!r} has no single trainings of "
+            f"{choice.dataset} validation after {choice.valid_column[2]} epochs; choose of = 'means' or another dataset"
+        )

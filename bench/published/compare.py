@@ -26,6 +26,7 @@ from opselect.bench.report.sections.costs import timings
 from opselect.bench.report.sections.scores import agreements
 from opselect.bench.runs.records import Result, TrialDescription
 from opselect.bench.runs.run import Run
+from opselect.bench.runs.trial import oracle_accuracies
 from opselect.bench.statistics import Mean, mean_interval, mean_over_edges_spearman
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.scores import table_scores
@@ -37,6 +38,10 @@ from opselect.spaces.table import NotInTable, Table
 
 # The published supernets are those of CIFAR-10.
 IMAGE_CHANNELS, CLASSES = 3, 10
+
+BestAcc: TypeAlias = Literal["runs", "means"]
+BEST_ACC: Mapping[str, BestAcc] = {"runs": "runs", "means": "means"}
+"""What best-acc is the maximum of: single trainings or mean accuracies."""
 
 Verdict: TypeAlias = Literal["reproduced", "differs", "not run", "not comparable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "not run", "not comparable")
@@ -117,6 +122,7 @@ def compare(
     runs: Mapping[str, Run],
     tables: Mapping[str, Table | str],
     supernets: Mapping[str, int | str],
+    best_acc: BestAcc = "runs",
 ) -> list[Row]:
     """Compare every published number with every label of a run that fits it, or with a table or a space.
 
@@ -125,6 +131,8 @@ def compare(
         runs: Trials by the name of their run.
         tables: By space its table of accuracies, or why there is none.
         supernets: By space the parameters of its supernet, or why they are not known.
+        best_acc: What best-acc is the maximum of: single trainings, as in the published code, where records and tables
+            have them, or the mean accuracies of architectures.
 
     Returns:
         Rows in the order of the numbers: at least one per number.
@@ -135,9 +143,9 @@ def compare(
     rows: list[Row] = []
     for number in published.numbers:
         if number.measure in RUN_MEASURES:
-            measurements = _fitting(number, _in_trials(published, number, selections))
+            measurements = _fitting(number, _in_trials(published, number, selections, best_acc))
         elif number.measure in TABLE_MEASURES:
-            measurements = [_in_table(number, tables[number.space])]
+            measurements = [_in_table(number, tables[number.space], best_acc)]
         else:
             count = supernets[number.space]
             value = count if isinstance(count, str) else mean_interval([float(count)])
@@ -164,7 +172,7 @@ def compare_with_published(published: Published, trials: Run) -> list[Row]:
         for label in trials.labels
         for selection in [[(label, trials.only(label))]]
         for number in numbers
-        for measurement in _in_trials(published, number, selection)
+        for measurement in _in_trials(published, number, selection, "runs")
         if isinstance(measurement.value, Mean) and not measurement.has_another_proxy
     ]
 
@@ -219,14 +227,16 @@ def _unregistered(space: str) -> str:
     return f"the space {space} is not registered"
 
 
-def _in_trials(published: Published, number: Number, selections: Iterable[tuple[str, Run]]) -> list[Measurement]:
+def _in_trials(
+    published: Published, number: Number, selections: Iterable[tuple[str, Run]], best_acc: BestAcc
+) -> list[Measurement]:
     """What the trials of each label have, by origin, where they are of the number's selector on its space."""
     return [
         Measurement(
-            _VALUES[number.measure](number, trials),
+            _VALUES[number.measure](number, trials, best_acc),
             origin,
             differences_of(published, number, trials),
-            tuple(_choices(number, trials)),
+            tuple(_choices(number, trials, best_acc)),
         )
         for origin, trials in selections
         if _is_of(number, trials)
@@ -324,7 +334,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _test_accuracy(number: Number, trials: Run) -> Mean | str:
+def _test_accuracy(number: Number, trials: Run, best_acc: BestAcc) -> Mean | str:
     assert number.dataset is not None
     reached = []
     for record in trials.all:
@@ -354,25 +364,32 @@ def is_of_dataset(images: str, dataset: str) -> bool:
     return rest != Path(images).name and not rest[:1].isalnum()
 
 
-def _first_step_spearman(number: Number, trials: Run) -> Mean | str:
+def _best_acc_of(trials: Run, best_acc: BestAcc) -> BestAcc:
+    """The reading that all finished trials have: single trainings only where the table had them."""
+    steps = [step for result in trials.all_results for step in result.steps[:1]]
+    return "runs" if best_acc == "runs" and steps and all("best-acc-runs" in step.truth for step in steps) else "means"
+
+
+def _first_step_spearman(number: Number, trials: Run, best_acc: BestAcc) -> Mean | str:
     assert number.dataset is not None
     datasets = {record.trial.table.dataset for record in trials.all if record.trial.table is not None}
     if not datasets:
         return _unfinished(trials) or "no table to compare scores with"
     if not datasets <= set(number.dataset):
         return f"best-acc is that of {', '.join(sorted(datasets))}, published {number.dataset[0]}"
-    found = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == ("best-acc", "spearman")]
+    oracle = "best-acc-runs" if _best_acc_of(trials, best_acc) == "runs" else "best-acc"
+    found = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == (oracle, "spearman")]
     if not found or found[0].value is None:
         return _unfinished(trials) or "no first scores whose rank correlation is defined"
     return found[0]
 
 
-def _search_time(number: Number, trials: Run) -> Mean | str:
+def _search_time(number: Number, trials: Run, best_acc: BestAcc) -> Mean | str:
     rows = timings(trials)
     return rows[0].search if rows else _unfinished(trials)
 
 
-def _time_of_a_score(number: Number, trials: Run) -> Mean | str:
+def _time_of_a_score(number: Number, trials: Run, best_acc: BestAcc) -> Mean | str:
     rows = timings(trials)
     if rows and rows[0].seconds_per_evaluation.value is not None:
         return rows[0].seconds_per_evaluation
@@ -384,7 +401,7 @@ def _unfinished(trials: Run) -> str:
     return "" if any(record.result is not None for record in trials.all) else f"all {len(trials.all)} trials failed"
 
 
-_VALUES: Mapping[str, Callable[[Number, Run], Mean | str]] = {
+_VALUES: Mapping[str, Callable[[Number, Run, BestAcc], Mean | str]] = {
     "test accuracy": _test_accuracy,
     "first-step Spearman with best-acc": _first_step_spearman,
     "search time": _search_time,
@@ -392,7 +409,7 @@ _VALUES: Mapping[str, Callable[[Number, Run], Mean | str]] = {
 }
 
 
-def _in_table(number: Number, table: Table | str) -> Measurement:
+def _in_table(number: Number, table: Table | str, best_acc: BestAcc) -> Measurement:
     """What a table has to a number; a table that is missing is given as the reason."""
     if isinstance(table, str):
         return Measurement(table, "")
@@ -402,13 +419,13 @@ def _in_table(number: Number, table: Table | str) -> Measurement:
     if column is None:
         reason = f"the table {number.space} has no test accuracies on {number.dataset[0]} after {number.epochs} epochs"
         return Measurement(reason, "")
-    value = _from_table(number, table, column)
+    value = _from_table(number, table, column, best_acc)
     return Measurement(
         value if isinstance(value, str) else mean_interval([value]), f"table {number.space}, {column[0]}"
     )
 
 
-def _from_table(number: Number, table: Table, column: tuple[str, str, int]) -> float | str:
+def _from_table(number: Number, table: Table, column: tuple[str, str, int], best_acc: BestAcc) -> float | str:
     """The number as the table has it, or why it has not."""
     means = table.accuracies(*column, "mean")
     match number.measure:
@@ -421,9 +438,11 @@ def _from_table(number: Number, table: Table, column: tuple[str, str, int]) -> f
             return float(np.nanmax(single))
         case "Spearman of avg-acc with best-acc":
             nothing = Decisions.none_yet(table.space.edges)
+            oracles = oracle_accuracies(table, column)
+            of_best = "best-acc-runs" if best_acc == "runs" and "best-acc-runs" in oracles else "best-acc"
             best, average = (
-                [table_scores(means, nothing, edge, oracle).tolist() for edge in range(len(table.space.edges))]
-                for oracle in ("best-acc", "avg-acc")
+                [table_scores(values, nothing, edge, summary).tolist() for edge in range(len(table.space.edges))]
+                for values, summary in (oracles[of_best], oracles["avg-acc"])
             )
             agreement = mean_over_edges_spearman(average, best).value
             return "best-acc or avg-acc is constant" if agreement is None else agreement
@@ -482,7 +501,7 @@ def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict,
     return "differs", "; ".join(remarks)
 
 
-def _choices(number: Number, trials: Run) -> list[str]:
+def _choices(number: Number, trials: Run, best_acc: BestAcc) -> list[str]:
     """Which value a run has where several will do."""
     chosen: list[str] = []
     for name, accepted in number.settings.items():
@@ -490,4 +509,6 @@ def _choices(number: Number, trials: Run) -> list[str]:
             chosen.extend(f"{name} = {_text(record.trial.settings.get(name))}" for record in trials.all)
     if number.images is not None and len(number.images) > 1:
         chosen.extend(f"images = {Path(record.trial.images).name}" for record in trials.all)
+    if number.measure == "first-step Spearman with best-acc" and _best_acc_of(trials, best_acc) == "runs":
+        chosen.append("best-acc of runs")
     return list(dict.fromkeys(chosen))

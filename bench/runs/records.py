@@ -95,7 +95,8 @@ class StepRecord(Value):
         operation: Number of the chosen operation.
         tied: Number of other operations with the same score.
         scores: By edge number, one score per operation, larger is better; the decided edge and the traced ones.
-        truth: Oracle scores by oracle (`best-acc`, `avg-acc`) and edge number, from the table's test accuracies given
+        truth: Oracle scores by oracle (`best-acc` and `avg-acc` of mean accuracies, `best-acc-runs` of single trainings
+            where the table has several) and edge number, from the table's test accuracies given
             the decisions before this step; for the report only, computed after the selection.
     """
 

@@ -25,6 +25,8 @@ Role: TypeAlias = Literal["selector", "random", "oracle"]
 """Selectors compete; a random choice and the oracles, which read the table, are what they are compared with."""
 
 ORACLES = ("best-acc", "avg-acc")
+TRUTHS = ("best-acc", "best-acc-runs", "avg-acc")
+"""Oracle scores in records: of mean accuracies, of single trainings where the table has them, averages of means."""
 ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
 BASELINE = "magnitude"
 
@@ -253,7 +255,7 @@ def _misfit(result: Result, space: SearchSpace) -> str:
         for scores in (step.scores, *step.truth.values()):
             if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
                 return f"step {number} scores other edges or operations than those of {space.name}"
-        if step.truth.keys() not in (set(), set(ORACLES)):
+        if step.truth.keys() not in (set(), set(ORACLES), set(TRUTHS)):
             return f"step {number} has the oracles {', '.join(step.truth)}, expected {', '.join(ORACLES)} or none"
         if any(values.keys() != step.scores.keys() for values in step.truth.values()):
             return f"step {number} does not score the same edges by itself and by an oracle"

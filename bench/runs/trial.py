@@ -1,6 +1,7 @@
 """One trial: a selector with a seed on its supernet, and the record of what came out and what it cost."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from opselect.bench.experiment.file import Experiment, SelectorEntry
-from opselect.bench.experiment.ingredients import images_hash, load_ingredients
+from opselect.bench.experiment.ingredients import best_of_runs, images_hash, load_ingredients
 from opselect.bench.runs.provenance import environment, reason_of, software
 from opselect.bench.runs.records import (
     CellRecord,
@@ -24,7 +25,7 @@ from opselect.bench.runs.store import FORMAT_VERSION
 from opselect.bench.runs.supernets import SupernetJob, cached_supernet, initial_supernet
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.scores import table_scores
+from opselect.selectors.scores import Summary, table_scores
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.spaces.darts.cells import CELLS
@@ -140,6 +141,7 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         alpha=alpha,
         alpha_optimizer=alpha_optimizer,
         valid_accuracies=table.accuracies(*choice.valid_column, "mean") if table and choice else None,
+        best_valid_accuracies=best_of_runs(table, choice.valid_column) if table and choice else None,
         training=entry.supernet.training if entry.supernet else DARTS(),
         costs=costs,
         record_all_scores=experiment.observe,
@@ -173,7 +175,7 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
             other_test_accuracies={},
             regret=None,
             percentile=None,
-            steps=_steps(selection, space, None),
+            steps=_steps(selection, space, {}),
         )
 
     def accuracy(column: tuple[str, str, int], seeds: Any) -> Any:
@@ -190,8 +192,17 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
         other_test_accuracies={column[0]: accuracy(column, "mean") for column in others},
         regret=float(np.nanmax(everyone) - mine),
         percentile=float(100 * (everyone < mine).sum() / (~np.isnan(everyone)).sum()),
-        steps=_steps(selection, space, everyone),
+        steps=_steps(selection, space, oracle_accuracies(table, main)),
     )
+
+
+def oracle_accuracies(table: Table, column: tuple[str, str, int]) -> dict[str, tuple[np.ndarray, Summary]]:
+    """By oracle, the accuracies of all architectures that it reads, and how it summarizes them."""
+    means, runs = table.accuracies(*column, "mean"), best_of_runs(table, column)
+    found: dict[str, tuple[np.ndarray, Summary]] = {"best-acc": (means, "best-acc")}
+    if runs is not None:
+        found["best-acc-runs"] = (runs, "best-acc")
+    return found | {"avg-acc": (means, "avg-acc")}
 
 
 def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, CellRecord]:
@@ -210,19 +221,17 @@ def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, Ce
     }
 
 
-def _steps(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:
+def _steps(
+    selection: Selection, space: SearchSpace, oracles: Mapping[str, tuple[np.ndarray, Summary]]
+) -> list[StepRecord]:
     """The steps with the oracles' scores beside them, given the decisions that each step started from."""
     decisions = Decisions.none_yet(space.edges)
     records = []
     for step in selection.steps:
-        truth = {}
-        if test_accuracies is not None:
-            truth = {
-                summary: {
-                    edge: table_scores(test_accuracies, decisions, edge, summary).tolist() for edge in step.scores
-                }
-                for summary in ("best-acc", "avg-acc")
-            }
+        truth = {
+            oracle: {edge: table_scores(accuracies, decisions, edge, summary).tolist() for edge in step.scores}
+            for oracle, (accuracies, summary) in oracles.items()
+        }
         records.append(
             StepRecord(
                 edge=step.edge,

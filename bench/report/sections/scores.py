@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, UNDEFINED_NOTE, interval, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Figure, Table, role_blocks
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.records import Result, StepRecord
-from opselect.bench.runs.run import ORACLES, Run
+from opselect.bench.runs.run import ORACLES, TRUTHS, Run
 from opselect.bench.statistics import EdgeMean, Mean, mean_interval, mean_over_edges_kendall, mean_over_edges_spearman
 
 ScoreAgreement: TypeAlias = Callable[[Sequence[Sequence[float]], Sequence[Sequence[float]]], EdgeMean]
@@ -22,7 +22,7 @@ class AgreementSummary:
 
     Attributes:
         label: Label of the selector.
-        oracle: `best-acc` or `avg-acc`, from test accuracies.
+        oracle: `best-acc` or `avg-acc` from mean test accuracies, `best-acc-runs` from single trainings.
         statistic: `spearman` or `kendall`.
         agreement: Mean over seeds of the mean over edges.
         edges: Number of edges in which it is defined, summed over seeds.
@@ -44,7 +44,7 @@ def agreements(run: Run) -> list[AgreementSummary]:
     return [
         _agreement_of(run, label, oracle, statistic)
         for label in run.labels
-        for oracle in ORACLES
+        for oracle in TRUTHS
         for statistic in STATISTICS
         if any(_oracle_scores(result, 0, oracle) for result in run.results(label).values())
     ]
@@ -111,12 +111,13 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
         for label, group in itertools.groupby(summaries, key=lambda row: row.label)
     ]
     measures = dict.fromkeys((row.oracle, row.statistic) for row in summaries)
+    has_runs = any(oracle == "best-acc-runs" for oracle, _ in measures)
     return Table(
         name="agreement",
         title="Agreement of the first operation scores with the table",
         columns=(
             SELECTOR,
-            *(_measure_column(oracle, statistic) for oracle, statistic in measures),
+            *(_measure_column(oracle, statistic, _oracle_title(oracle, has_runs)) for oracle, statistic in measures),
             Column("95 % interval of the first", show=lambda row: interval(row.first.agreement), shown=bool(measures)),
             Column("n", show=lambda row: str(row.first.agreement.n), shown=bool(measures)),
             Column(
@@ -132,6 +133,7 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
             "edges, then mean ± sample standard deviation over the n seeds in which it is defined.",
             "best-acc and avg-acc: largest and mean test accuracy of all architectures in the table that have the "
             "operation on the edge. The oracles' own scores are the same from validation accuracies.",
+            *(["best-acc of runs is the maximum over single trainings, as in the published code."] if has_runs else []),
             "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than "
             "three finite pairs.",
             *supernet_size_notes(run),
@@ -141,12 +143,26 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
     )
 
 
-def _measure_column(oracle: str, statistic: str) -> Column[AgreementRow]:
+def _oracle_title(oracle: str, has_runs: bool) -> str:
+    """The name of an oracle; best-acc says of what it is the maximum where both readings are there."""
+    return (
+        {"best-acc": "best-acc of means", "best-acc-runs": "best-acc of runs"}.get(oracle, oracle)
+        if has_runs
+        else oracle
+    )
+
+
+def _measure_column(oracle: str, statistic: str, title: str) -> Column[AgreementRow]:
+    # Records from before best-acc of runs lack it.
+    def agreement(row: AgreementRow) -> Mean | None:
+        summary = row.measures.get((oracle, statistic))
+        return None if summary is None else summary.agreement
+
     return Column(
-        f"{oracle}, {statistic.capitalize()}",
+        f"{title}, {statistic.capitalize()}",
         better="↑",
-        show=lambda row: mean_and_deviation(row.measures[oracle, statistic].agreement),
-        rank=lambda row: row.measures[oracle, statistic].agreement.value,
+        show=lambda row: UNDEFINED if (mean := agreement(row)) is None else mean_and_deviation(mean),
+        rank=lambda row: None if (mean := agreement(row)) is None else mean.value,
     )
 
 

@@ -30,7 +30,7 @@ from opselect.spaces.image_sources import InvalidImages, load_images
 from opselect.spaces.images import ImageData
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.registry import UnknownName
-from opselect.spaces.table import Table
+from opselect.spaces.table import SeedPolicy, Table
 
 SHIPPED = Path(__file__).parents[3] / "bench" / "experiment" / "packaged" / "digits201.toml"
 
@@ -287,6 +287,21 @@ def test_an_oracle_without_a_table_is_refused(oracle: str) -> None:
     text = f"{TOP.replace('digits', 'tiny').replace('tiny201', 'digits201')}[supernet]\nbatch_size = 16\n{SELECTOR}"
     experiment = parse(f'{text}[[selector]]\nname = "{oracle}"\nlabel = "ceiling"\n', "mine.toml")
     with pytest.raises(InvalidExperiment, match="mine, ceiling: an oracle reads a table; add a \\[table\\]"):
+        check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_best_acc_of_runs_needs_a_table_with_single_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = tiny(f"{ADDITIVE}[[selector]]\nname = 'best-acc'\nof = 'runs'\n")
+    check_ingredients(experiment)
+    accuracies = Table.accuracies
+
+    def of_one_training(table: Table, dataset: str, split: str, epochs: int, seeds: SeedPolicy) -> np.ndarray:
+        found = accuracies(table, dataset, split, epochs, seeds)
+        return found[:, :1] if seeds == "each" else found
+
+    monkeypatch.setattr(Table, "accuracies", of_one_training)
+    with pytest.raises(InvalidExperiment, match="mine, best-acc: of = 'runs', but 'additive' has no single trainings"):
         check_ingredients(experiment)
 
 

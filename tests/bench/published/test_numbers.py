@@ -15,6 +15,7 @@ import pytest
 from opselect.bench.evaluation.networks import NetworkDescription, TrainingRecord, TrainingResult
 from opselect.bench.evaluation.training import NetworkTraining
 from opselect.bench.published.compare import (
+    BestAcc,
     Row,
     compare,
     compare_with_published,
@@ -33,8 +34,12 @@ from opselect.bench.published.numbers import (
 from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections.networks import papers_table
 from opselect.bench.runs.records import Cost, Record, Result, StepRecord, TableReference, TrialDescription
-from opselect.bench.runs.run import Run
+from opselect.bench.runs.run import Run, load_run
+from opselect.bench.runs.trial import oracle_accuracies
+from opselect.bench.statistics import mean_over_edges_spearman
 from opselect.bench.tables.importers.plain_csv import read_csv
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.scores import table_scores
 from opselect.selectors.supernets.settings import SupernetTraining
 from opselect.spaces import registry
 from opselect.spaces.darts.space import darts_s2
@@ -495,6 +500,45 @@ def test_times_and_unknown_settings_are_shown_but_never_judged(numbers: Callable
         "a time of another machine",
         "its settings are not known; proxy = nwot",
     ]
+
+
+def test_best_acc_is_of_single_trainings_where_records_have_them_unless_means_are_wanted(
+    numbers: Callable[..., Published],
+) -> None:
+    published = numbers(SPEARMAN)
+    means_only = step(6, of=6)
+    first, *rest = means_only
+    backwards = {edge: [5.0, 4.0, 3.0, 2.0, 1.0] for edge in range(6)}
+    both = [first.model_copy(update={"truth": {**first.truth, "best-acc-runs": backwards}}), *rest]
+
+    def value(steps: list[StepRecord], best_acc: BestAcc) -> tuple[float | None, str]:
+        (row,) = compare(published, {"mine": Run.of([record(94.0, steps=steps)], [])}, {}, {}, best_acc)
+        assert row.ours is not None
+        return row.ours.value, row.reason
+
+    assert value(both, "means")[0] == value(means_only, "runs")[0] == pytest.approx(1)
+    assert value(both, "runs")[0] == pytest.approx(-1)
+    assert "best-acc of runs" in value(both, "runs")[1]
+    assert "best-acc of runs" not in value(both, "means")[1] + value(means_only, "runs")[1]
+
+
+def test_the_readme_of_nasbench201_says_which_reading_of_best_acc_gives_which_agreement(real_accuracies: Table) -> None:
+    results = Path(__file__).parents[3] / "results" / "nasbench201"
+    run, readme = load_run(results / "scores"), (results / "README.md").read_text()
+    nothing = Decisions.none_yet(real_accuracies.space.edges)
+    oracles = oracle_accuracies(real_accuracies, ("cifar10-runs", "test", 200))
+    found = []
+    for label in ("zero-cost-pt (nwot_reference)", "zero-cost-disc (nwot_reference)", "magnitude"):
+        for oracle in ("best-acc-runs", "best-acc"):
+            accuracies, summary = oracles[oracle]
+            truth = [table_scores(accuracies, nothing, edge, summary).tolist() for edge in range(6)]
+            agreements = [
+                mean_over_edges_spearman([result.steps[0].scores[edge] for edge in range(6)], truth).value
+                for result in run.results(label).values()
+            ]
+            found.append(f"{np.mean([value for value in agreements if value is not None]):.3f}")
+    assert found == ["0.704", "0.692", "0.437", "0.425", "0.079", "0.100"]
+    assert all(value in readme for value in found)
 
 
 def test_tables_are_asked_for_optima_architectures_and_correlations(

@@ -86,7 +86,7 @@ def cifar100() -> ImageData:
     Raises:
         MissingData: The dataset is not in the data root.
     """
-    return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+    return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
 
 
 def svhn() -> ImageData:

@@ -207,6 +207,19 @@ def test_cifar10_is_normalised_with_the_constants_of_the_field(root: Path, monke
     assert cifar10().black == pytest.approx([-1.9892, -1.9803, -1.7071], abs=2e-4)
 
 
+def test_cifar100_is_normalised_with_the_constants_of_the_published_code(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Grey:
+        data = np.full((1, 32, 32, 3), 128, dtype=np.uint8)
+        targets = (7,)
+
+    monkeypatch.setattr(datasets, "CIFAR100", lambda **_: Grey)
+    values = cifar100().train.images[0, :, 0, 0].double().numpy()
+    expected = (128 / 255 - np.array([0.5071, 0.4865, 0.4409])) / np.array([0.2673, 0.2564, 0.2762])
+    assert values == pytest.approx(expected, abs=1e-6)
+
+
 def test_svhn_is_read_from_torchvisions_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {}
     images = {"train": pixels(4, 32, 32, 3), "test": pixels(2, 32, 32, 3, seed=1)}

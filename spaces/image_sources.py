@@ -4,9 +4,11 @@ The data root is the folder in the environment variable OPSELECT_DATA, otherwise
 Nothing is downloaded: the error about a missing dataset says how to get it.
 """
 
+import logging
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from opselect.spaces.errors import MissingData, UserError, in_one_line, shortene
 from opselect.spaces.files import data_root, is_file
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
+from opselect.spaces.seeds import torch_generator
 
 SVHN_STATISTICS = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 IMAGENET16_CLASSES = 120
@@ -29,6 +32,8 @@ IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in ran
 IMAGENET16_TEST_FILE = "val_data"
 IMAGENET16_MOST_STEPS = 1_000_000
 """Limit of pickle instructions per file. Each label takes one or two; the largest file has 130,000 labels."""
+ORDER_SEED = 0
+"""Seed with which training images that are sorted by class are shuffled."""
 LARGEST_RATIO = 50
 """Limit of an archive's unpacked size over its size on disk; images rarely reach ten."""
 LARGEST_SMALL_ARCHIVE = 32 * 2**20
@@ -138,6 +143,9 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
     0..1 and normalised by the mean and the standard deviation of every channel of the training images; floating-point
     images are used unchanged. Labels are integers from 0, and every class has a training image.
 
+    Training images that are sorted by class are shuffled with a fixed seed, since a search takes the first half of them
+    for one purpose and the second half for another; a warning says so, and `order_seed` of the dataset is that seed.
+
     Args:
         path: Path of the archive; object arrays (pickles) are refused.
         crop_padding: Padding in pixels on every side for random crops in training, 0 for no crops.
@@ -186,7 +194,12 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
 
     valid = split("valid") if "x_valid" in arrays else None
     black = _black(*statistics) if statistics is not None else None
-    return ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding, flip, black)
+    data = ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding, flip, black)
+    if not data.is_sorted_by_class:
+        return data
+    logging.warning("%s: its training images are sorted by class; they are shuffled with seed %d", path, ORDER_SEED)
+    order = torch_generator("npz", "order of the training images", ORDER_SEED)
+    return replace(data, train=data.train[torch.randperm(len(data.train), generator=order)], order_seed=ORDER_SEED)
 
 
 def _normalise(

@@ -65,6 +65,11 @@ def check_ingredients(experiment: Experiment) -> None:
             "machine"
         )
     space, images, table = load_ingredients(experiment)
+    if images.is_sorted_by_class:
+        raise InvalidExperiment(
+            f"{experiment.name}: of the {len(images.train)} training images of {experiment.images!r} the first half "
+            "has other classes than the second; a search needs all classes in both, so mix the images"
+        )
     half = len(images.train) // 2
     sizes = {
         entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))

@@ -9,6 +9,8 @@ from opselect.bench.runs.store import content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
 
 FILE_NAME = "records.jsonl"
+ADDED_LATER = ("training_images", "supernet", "augmentation", "order_seed")
+"""Fields of the description of a trial that are younger than the first records."""
 
 
 class Value(BaseModel):
@@ -57,6 +59,7 @@ class TrialDescription(Value):
         training_images: Number of images used for training, the first ones; null for all.
         augmentation: How the search changes its images at random; null where it does not. Records that are older than
             this field have padded with zeros and augmented nothing but the batches of supernet training and tuning.
+        order_seed: Seed with which training images that were sorted by class were shuffled; null where they were not.
     """
 
     space: str
@@ -73,6 +76,7 @@ class TrialDescription(Value):
     training_images: int | None = None
     supernet: str | None = None
     augmentation: dict[str, Any] | None = None
+    order_seed: int | None = None
 
     @property
     def method(self) -> str:
@@ -83,7 +87,7 @@ class TrialDescription(Value):
     def key(self) -> str:
         """The content address: 16 hexadecimal digits."""
         # A field that is younger than the first records is left out where it is not used, so that their keys stay.
-        added_later = {name for name in ("training_images", "supernet", "augmentation") if getattr(self, name) is None}
+        added_later = {name for name in ADDED_LATER if getattr(self, name) is None}
         return content_key(self.model_dump(mode="json", exclude=added_later))
 
 

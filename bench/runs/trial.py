@@ -86,6 +86,7 @@ class Trial:
             software=software(),
             training_images=experiment.training_images,
             augmentation=data.augmentation,
+            order_seed=data.order_seed,
         )
 
 

@@ -540,3 +540,34 @@ def test_real_cifar10_images_have_the_statistics_of_the_field() -> None:
         mean, std = image_sources._channel_statistics(real["x_train"])
     assert mean == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.01)
     assert std == pytest.approx([0.2470, 0.2435, 0.2616], abs=0.01)
+
+
+def sorted_archive(folder: Path, order: np.ndarray) -> Path:
+    """60 images of three classes, in some order; the brightness of an image is its number."""
+    folder.mkdir()
+    images = np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None], (60, 8, 8))
+    return archive(
+        folder,
+        x_train=images[order],
+        y_train=np.repeat(np.arange(3), 20)[order],
+        x_test=images[:3],
+        y_test=np.arange(3),
+    )
+
+
+def test_images_that_are_sorted_by_class_are_shuffled_with_a_stated_seed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sorted_by_class, mixed = np.arange(60), np.random.default_rng(0).permutation(60)
+    plain = npz(sorted_archive(tmp_path / "mixed", mixed))
+    assert plain.order_seed is None
+    assert not caplog.records
+    found, again = (npz(sorted_archive(tmp_path / name, sorted_by_class)) for name in ("sorted", "again"))
+    assert found.order_seed == 0
+    assert "its training images are sorted by class; they are shuffled with seed 0" in caplog.text
+    assert torch.equal(found.train.images, again.train.images)
+    assert not found.is_sorted_by_class
+    assert set(found.train.labels[:30].tolist()) == set(found.train.labels[30:].tolist()) == {0, 1, 2}
+    # Every image keeps its class.
+    by_brightness = found.train.images[:, 0, 0, 0].argsort()
+    assert torch.equal(found.train.labels[by_brightness], torch.arange(3).repeat_interleave(20))

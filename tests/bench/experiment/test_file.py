@@ -291,6 +291,15 @@ def test_an_oracle_without_a_table_is_refused(oracle: str) -> None:
 
 
 @pytest.mark.usefixtures("in_tiny_world")
+def test_images_whose_halves_have_other_classes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiny().load_images()
+    order = data.train.labels.argsort()
+    monkeypatch.setattr("opselect.bench.experiment.file.load_images", lambda _: replace(data, train=data.train[order]))
+    with pytest.raises(InvalidExperiment, match="mine: of the 64 training images of 'tiny' the first half has other"):
+        check_ingredients(tiny("title = 'sorted'"))
+
+
+@pytest.mark.usefixtures("in_tiny_world")
 def test_best_acc_of_runs_needs_a_table_with_single_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = tiny(f"{ADDITIVE}[[selector]]\nname = 'best-acc'\nof = 'runs'\n")
     check_ingredients(experiment)

@@ -141,6 +141,7 @@ CHANGES: dict[str, Any] = {
     "training_images": 2000,
     "supernet": "sdarts-rs",
     "augmentation": {"crop_padding": 4, "flip": True, "crop_fill": "black"},
+    "order_seed": 0,
 }
 
 

@@ -265,7 +265,8 @@ class ZeroCostPT(Settings):
     def _propose(self, task: Task, search: ProxySearch, candidate: int) -> Selection:
         """One pass of the loop with a random start of alpha, an edge order and batches of its own."""
         state = initial_state(task, candidate)
-        state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
+        if candidate > 0 or task.alpha is None:
+            state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
         batches = self._batches(task, "proxy batches", candidate)
         state, steps = decide_edges(state, search.score, ORDERS[self.edge_order], batches=batches)
         state, pruning = prune_edges(state, search.edge_score, batches=batches)

@@ -212,6 +212,7 @@ class _ExperimentFile(_Checked):
     table: TableChoice | None = None
     seeds: Seeds
     augmentation: Augmentation = Augmentation()
+    initialization: Literal["own", "reference"] = "own"
     observe: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
     supernet: Annotated[dict[str, Any] | list[dict[str, Any]], BeforeValidator(_table_or_tables)] = Field(
@@ -231,6 +232,7 @@ class Experiment(_Checked):
         images: registered name, or the path of an `.npz` file.
         training_images: how many of them are used for training, the first ones; None for all.
         augmentation: how the search changes its images at random.
+        initialization: supernets start from weights of our own, or from those that the published code draws for a seed.
         table: accuracies, or None where the space has no table.
         seeds: each gives one trial a selector, on the same supernet.
         observe: score every open edge at every step, for the report.
@@ -251,6 +253,7 @@ class Experiment(_Checked):
     images: str
     training_images: int | None
     augmentation: Augmentation
+    initialization: Literal["own", "reference"]
     table: TableChoice | None
     seeds: tuple[int, ...]
     observe: bool
@@ -329,6 +332,7 @@ def parse(text: str, where: str) -> Experiment:
         images=file.images,
         training_images=file.training_images,
         augmentation=file.augmentation,
+        initialization=file.initialization,
         table=file.table,
         seeds=file.seeds,
         observe=file.observe,

@@ -8,7 +8,7 @@ import torch
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
 from opselect.spaces.images import ImageData, content_hash
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import HasReferenceSupernet, SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
 
@@ -65,6 +65,13 @@ def check_ingredients(experiment: Experiment) -> None:
             "machine"
         )
     space, images, table = load_ingredients(experiment)
+    if experiment.initialization == "reference" and not (
+        isinstance(space, HasReferenceSupernet) and space.has_published_code
+    ):
+        raise InvalidExperiment(
+            f"{experiment.name}: initialization = 'reference', but no published code has supernets of "
+            f"{experiment.space}; leave it out"
+        )
     if images.is_sorted_by_class:
         raise InvalidExperiment(
             f"{experiment.name}: of the {len(images.train)} training images of {experiment.images!r} the first half "

@@ -9,7 +9,7 @@ from opselect.bench.runs.store import content_key, read_lines
 from opselect.selectors.methods import FORMER_SELECTORS
 
 FILE_NAME = "records.jsonl"
-ADDED_LATER = ("training_images", "supernet", "augmentation", "order_seed")
+ADDED_LATER = ("training_images", "supernet", "augmentation", "order_seed", "initialization")
 """Fields of the description of a trial that are younger than the first records."""
 
 
@@ -59,6 +59,7 @@ class TrialDescription(Value):
         training_images: Number of images used for training, the first ones; null for all.
         augmentation: How the search changes its images at random; null where it does not. Records that are older than
             this field have padded with zeros and augmented nothing but the batches of supernet training and tuning.
+        initialization: `reference` where supernets started from the weights of the published code; null for our own.
         order_seed: Seed with which training images that were sorted by class were shuffled; null where they were not.
     """
 
@@ -77,6 +78,7 @@ class TrialDescription(Value):
     supernet: str | None = None
     augmentation: dict[str, Any] | None = None
     order_seed: int | None = None
+    initialization: str | None = None
 
     @property
     def method(self) -> str:

@@ -180,6 +180,7 @@ def _problem(record: Record) -> str:
         f"table {table.name}, {table.dataset}, {table.epochs} epochs, {table.fingerprint}" if table else "no table"
     )
     changed = "".join(f", {name} {value}" for name, value in sorted((trial.augmentation or {}).items()))
+    changed += f", initialization {trial.initialization}" if trial.initialization else ""
     return f"space {trial.space}, images {trial.images} {trial.images_hash}{changed}, {measured}"
 
 

@@ -22,7 +22,7 @@ from opselect.selectors.supernets.training import LearntAlpha, train_supernet
 from opselect.selectors.task import SearchImages
 from opselect.spaces.files import NotWritten
 from opselect.spaces.seeds import seed_for, torch_generator
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import HasReferenceSupernet, SearchSpace
 
 _TRAINING = tuple(f"opselect.bench.runs.supernets:{name}" for name in ("_trained", "initial_supernet"))
 """What determines a trained supernet in this module; the rest of it does not."""
@@ -56,6 +56,7 @@ class SupernetJob:
             self.supernet.name,
             self.experiment.device,
             data.augmentation,
+            self.experiment.initialization,
             *software().items(),
             code_digest(
                 "opselect.selectors.supernets.training",
@@ -71,12 +72,13 @@ class SupernetJob:
         """Where an unfinished training leaves its state."""
         return CheckpointFile(self.path.with_suffix(".checkpoint"))
 
-    def initial_supernet(self) -> nn.Module:
-        """The supernet before training, of the size and with the changes that the training asks for."""
+    def initial_supernet(self) -> tuple[nn.Module, torch.Tensor | None]:
+        """The supernet before training, of the size and with the changes that the training asks for; see below."""
         training, space = self.supernet.training, load_ingredients(self.experiment).space
         if (training.channels, training.cells) != (None, None):
             space = space.resized(training.channels, training.cells)
-        return training.prepare(initial_supernet(self.experiment, space, self.seed))
+        supernet, alpha = initial_supernet(self.experiment, space, self.seed)
+        return training.prepare(supernet), alpha
 
 
 @dataclass
@@ -141,7 +143,7 @@ def train(job: SupernetJob) -> str | None:
 
 def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, LearntAlpha]:
     space, data, _ = load_ingredients(job.experiment)
-    supernet = job.initial_supernet()
+    supernet, alpha = job.initial_supernet()
     learnt = train_supernet(
         supernet,
         Decisions.none_yet(space.edges),
@@ -150,6 +152,7 @@ def _trained(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, L
         torch_generator(space.name, job.seed, "supernet alpha"),
         torch_generator(space.name, job.seed, "supernet batches"),
         checkpoint,
+        alpha,
     )
     return supernet, learnt
 
@@ -159,12 +162,19 @@ def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
     return _read(job.path, {"supernet", "alpha", "optimizer", "seconds"}, "this supernet is trained again")
 
 
-def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> nn.Module:
-    """The supernet at initialisation, on the experiment's device."""
-    data = load_ingredients(experiment).images
-    supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> tuple[nn.Module, torch.Tensor | None]:
+    """The supernet at initialisation, on the experiment's device, and the alpha that belongs to its initial weights.
+
+    Only the weights of the published code have an alpha; elsewhere a training or a selector has a start of its own.
+    """
+    data, alpha = load_ingredients(experiment).images, None
+    if experiment.initialization == "reference":
+        assert isinstance(space, HasReferenceSupernet)
+        supernet, alpha = space.reference_supernet(data.channels, data.classes, seed)
+    else:
+        supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
     # Its layers take this layout of memory from one to the next; on the CPU that makes training a third faster.
-    return supernet.to(experiment.device).to(memory_format=torch.channels_last)
+    return supernet.to(experiment.device).to(memory_format=torch.channels_last), alpha
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ class Trial:
             training_images=experiment.training_images,
             augmentation=data.augmentation,
             order_seed=data.order_seed,
+            initialization=None if experiment.initialization == "own" else experiment.initialization,
         )
 
 
@@ -127,11 +128,11 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         cached = cached_supernet(job)
         if cached is None:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
-        supernet, alpha, alpha_optimizer = job.initial_supernet(), cached["alpha"], cached["optimizer"]
+        (supernet, _), alpha, alpha_optimizer = job.initial_supernet(), cached["alpha"], cached["optimizer"]
         supernet.load_state_dict(cached["supernet"])
         costs.seconds["supernet training"] = cached["seconds"]
     elif entry.selector.needs.supernet:
-        supernet = initial_supernet(experiment, space, trial.seed)
+        supernet, alpha = initial_supernet(experiment, space, trial.seed)
     choice = experiment.table
     task = Task(
         space=space,

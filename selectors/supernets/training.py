@@ -142,6 +142,7 @@ def train_supernet(
     alpha_generator: torch.Generator,
     batch_generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
+    alpha: Tensor | None = None,
 ) -> LearntAlpha:
     """Train an initialised supernet in place, and return its alpha.
 
@@ -154,11 +155,13 @@ def train_supernet(
         batch_generator: Random stream of batches, augmentation and relaxation.
         checkpoint: Where the state is saved after every epoch but the last. A training that finds one there goes on
             from it, and ends with the same numbers to the last bit.
+        alpha: Where alpha starts; None for the start of the training's own, `initial_alpha`.
 
     Returns:
         Alpha, and the state of its optimizer.
     """
-    alpha = training.initial_alpha(decisions, alpha_generator)
+    if alpha is None:
+        alpha = training.initial_alpha(decisions, alpha_generator)
     trainer = SupernetTrainer(supernet, alpha, images, training, training.learning_rate, batch_generator)
     schedule = CosineAnnealingLR(trainer.sgd, training.epochs, training.final_learning_rate)
     first = 0

@@ -73,6 +73,9 @@ def reproducibility_table(run: Run) -> Table[Fact]:
             "Images, augmentation": [
                 assignments(trial.augmentation) for trial in trials if trial.augmentation is not None
             ],
+            "Initial weights of supernets": [
+                "as the published code draws them" for trial in trials if trial.initialization == "reference"
+            ],
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in tables],
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in tables],
             "Table, fingerprint": [table.fingerprint for table in tables],

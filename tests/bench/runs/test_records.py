@@ -142,6 +142,7 @@ CHANGES: dict[str, Any] = {
     "supernet": "sdarts-rs",
     "augmentation": {"crop_padding": 4, "flip": True, "crop_fill": "black"},
     "order_seed": 0,
+    "initialization": "reference",
 }
 
 

@@ -4,7 +4,7 @@ A selector's fields are its settings and the schema of its entry in an experimen
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.edgewise import decide_edges, leave_as_it_is
+from opselect.selectors.edgewise import Tune, decide_edges, leave_as_it_is
 from opselect.selectors.orders import ORDERS
 from opselect.selectors.proxies.interface import Combination, Proxy
 from opselect.selectors.pruning import (
@@ -27,14 +27,15 @@ from opselect.selectors.pruning import (
 from opselect.selectors.scores import (
     JointScore,
     SupernetMetric,
+    ValidationAccuracy,
     alpha_strength,
     average_accuracy,
     best_accuracy,
+    best_accuracy_of_runs,
     discretization,
     perturbation,
     proxy_metric,
     random_score,
-    validation_accuracy,
 )
 from opselect.selectors.supernets.settings import random_alpha, uniform_alpha
 from opselect.selectors.supernets.training import tuner
@@ -64,6 +65,16 @@ FORMER_SELECTORS = {
     "sdarts-rs-pt": ("darts-pt", "sdarts-rs"),
 }
 """Former names of a selector and a supernet training in one; older experiment files and records have them."""
+
+FORMER_READINGS: Mapping[str, object] = {
+    "last_tuning_epochs": None,
+    "alpha_optimizer": "new",
+    "augmented": False,
+    "shuffled": False,
+    "accuracy_batch_size": 256,
+    "of": "means",
+}
+"""What records mean that are older than a setting and do not name it, by the name of the setting."""
 
 OrderName = Literal[
     "fixed", "reverse", "random", "global-op-iter", "global-op-once", "global-edge-iter", "global-edge-once"
@@ -173,16 +184,35 @@ class DartsPT(Settings):
     tuning_epochs: int = Field(
         default=5, ge=0, description="Epochs of supernet training between two decisions; 0 for none."
     )
+    last_tuning_epochs: int | None = Field(
+        default=None,
+        ge=0,
+        description="Epochs before the last decision about operations; null for as many as between the others.",
+    )
+    alpha_optimizer: Literal["continued", "new"] = Field(
+        default="continued", description="Adam of alpha in tuning: with the state that training left, or a new one."
+    )
+    augmented: bool = Field(default=True, description="Whether accuracies are measured on augmented images.")
+    shuffled: bool = Field(default=True, description="Whether every step measures in a new order of the images.")
+    accuracy_batch_size: int = Field(default=64, ge=2, description="Images per batch when accuracies are measured.")
+
+    @property
+    def metric(self) -> SupernetMetric:
+        """The accuracy that is measured."""
+        return ValidationAccuracy(self.augmented, self.shuffled, self.accuracy_batch_size)
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
-        return self._decide(task, perturbation(validation_accuracy))
+        return self._decide(task, perturbation(self.metric))
 
     def _decide(self, task: Task, score: Score) -> Selection:
         state = initial_state(task)
-        tune = tuner(state, self.tuning_epochs) if self.tuning_epochs else leave_as_it_is
+        tune: Tune = leave_as_it_is
+        if self.tuning_epochs or self.last_tuning_epochs:
+            continued = self.alpha_optimizer == "continued"
+            tune = tuner(state, self.tuning_epochs, self.last_tuning_epochs, continued)
         state, steps = decide_edges(state, score, ORDERS[self.edge_order], tune)
-        state, pruning = prune_edges(state, removal(validation_accuracy), tune)
+        state, pruning = prune_edges(state, removal(self.metric), tune)
         return Selection(state.decisions.architecture(), steps, pruning)
 
 
@@ -194,7 +224,7 @@ class DiscretizationAccuracy(DartsPT):
 
     def __call__(self, task: Task) -> Selection:
         """Decide with tuning."""
-        return self._decide(task, discretization(validation_accuracy))
+        return self._decide(task, discretization(self.metric))
 
 
 @dataclass(frozen=True)
@@ -259,6 +289,7 @@ class ZeroCostPT(Settings):
     candidates: int = Field(default=10, ge=1, description="N, the number of proposals.")
     validation_batches: int = Field(default=100, ge=1, description="V, the number of batches per distinct candidate.")
     batch_size: int = Field(default=256, ge=2, description="Images per batch.")
+    augmented: bool = Field(default=True, description="Whether batches are cropped and mirrored as in training.")
 
     @property
     def components(self) -> tuple[tuple[str, str], ...]:
@@ -287,7 +318,8 @@ class ZeroCostPT(Settings):
     def _propose(self, task: Task, search: ProxySearch, candidate: int) -> Selection:
         """Propose one architecture: one pass of the loop with its own initial alpha, edge order and batches."""
         state = initial_state(task, candidate)
-        state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
+        if candidate > 0 or task.alpha is None:
+            state = replace(state, alpha=random_alpha(state.decisions, task.torch_generator("alpha", candidate)))
         batches = self._batches(task, "proxy batches", candidate)
         state, steps = decide_edges(state, search.score, ORDERS[self.edge_order], batches=batches)
         state, pruning = prune_edges(state, search.edge_score, batches=batches)
@@ -316,7 +348,11 @@ class ZeroCostPT(Settings):
         return sum(proxy(network, next(batches)) for _ in range(self.validation_batches))
 
     def _batches(self, task: Task, *purpose: object) -> Iterator[LabelledImages]:
-        return ShuffledBatches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
+        batches = ShuffledBatches(task.images.train_split, self.batch_size, task.torch_generator(*purpose))
+        if not self.augmented:
+            return batches
+        generator = task.torch_generator(*purpose, "augmentation")
+        return (task.images.augment(batch, generator) for batch in batches)
 
 
 class ZeroCostDisc(ZeroCostPT):
@@ -358,16 +394,21 @@ class Random(Settings):
 class BestAccuracy(Settings):
     """Oracle: the operation that the table's best architecture has, given the decided edges; the upper bound.
 
-    It reads validation accuracies only. Source: Xiang et al., section 3.
+    It reads validation accuracies only. Source: Xiang et al., section 3. Their code takes the maximum over single
+    trainings, which favours architectures that were trained more often: `of = "runs"`.
     """
 
     oracle: ClassVar[bool] = True
 
     edge_order: OrderName = "random"
+    of: Literal["means", "runs"] = Field(
+        default="means", description="the best mean over the trainings of an architecture, or the best single training"
+    )
 
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
-        return select_edgewise(task, best_accuracy, self.edge_order, no_edge_score)
+        score = best_accuracy_of_runs if self.of == "runs" else best_accuracy
+        return select_edgewise(task, score, self.edge_order, no_edge_score)
 
 
 class AverageAccuracy(Settings):

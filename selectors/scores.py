@@ -4,7 +4,7 @@ Perturbation and discretization turn a metric of the supernet under given weight
 accuracy they are those of DARTS-PT and disc-acc, with a proxy those of Zero-Cost-PT and Zero-Cost-Disc.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -24,8 +24,8 @@ from opselect.spaces.space import NONE, Weights
 SupernetMetric: TypeAlias = Callable[[SearchState, Sequence[Weights]], list[float]]
 """`(state, several weight matrices) -> the metric of the supernet under each of them`, larger is better."""
 
-ACCURACY_BATCH = 256
-"""Target number of images per batch when accuracy is measured; batches are made equally large."""
+Summary: TypeAlias = Literal["best-acc", "avg-acc"]
+"""What becomes of the accuracies of all architectures with an operation: the largest, or the mean."""
 
 
 class MissingIngredient(ValueError):
@@ -102,32 +102,56 @@ def discretization(metric: SupernetMetric) -> Score:
     return score
 
 
-def validation_accuracy(state: SearchState, weights: Sequence[Weights]) -> list[float]:
+@dataclass(frozen=True)
+class ValidationAccuracy:
     """Percent of the search-validation split that the supernet classifies correctly under each weight matrix.
 
-    Batch norm uses the statistics of each batch, as in the published code: the running ones belong to the unperturbed
-    supernet. Unlike there, measuring does not change the running statistics.
+    Batch norm uses the statistics of each batch, as in the published code of DARTS-PT: the running ones belong to the
+    unperturbed supernet. The text of the paper is silent on the images, so they are those of that code: augmented as in
+    training, in shuffled batches of 64. Unlike there, measuring does not change the running statistics, batches differ
+    by at most one image in size, and all that one step compares is measured on the same batches: chance then makes no
+    difference between operations.
 
-    Args:
-        state: State of the search.
-        weights: Weight matrices, each `[edges, operations]`.
-
-    Raises:
-        MissingIngredient: The task has no supernet.
+    Attributes:
+        augmented: Whether images are cropped and mirrored as in training.
+        shuffled: Whether every step has an order of its own; otherwise images keep theirs.
+        batch_size: Target number of images per batch; batches are made equally large.
     """
-    return accuracies(_supernet(state), weights, state.task.images.val_split)
+
+    augmented: bool = True
+    shuffled: bool = True
+    batch_size: int = 64
+
+    def __call__(self, state: SearchState, weights: Sequence[Weights]) -> list[float]:
+        """One accuracy for each of the weights."""
+        return accuracies(_supernet(state), weights, self.batches(state))
+
+    def batches(self, state: SearchState) -> Iterator[LabelledImages]:
+        """The batches of one step."""
+        decisions, images = state.decisions, state.task.images
+        # Not which edges are decided, but how many: another numbering of the edges then gives the same images.
+        step = state.candidate, len(decisions.chosen) - len(decisions.open_edges), len(decisions.dropped)
+        generator = state.task.torch_generator("validation accuracy", *step)
+        count = len(images.val_split)
+        order = torch.randperm(count, generator=generator) if self.shuffled else torch.arange(count)
+        for chosen in order.tensor_split(max(1, round(count / self.batch_size))):
+            batch = images.val_split[chosen]
+            yield images.augment(batch, generator) if self.augmented else batch
+
+
+validation_accuracy = ValidationAccuracy()
 
 
 @torch.no_grad()
-def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: LabelledImages) -> list[float]:
-    """Percent of correctly classified images under each of several weight matrices, in one pass over the images.
+def accuracies(supernet: nn.Module, weights: Sequence[Weights], batches: Iterable[LabelledImages]) -> list[float]:
+    """Percent of correctly classified images under each of several weight matrices, in one pass over the batches.
 
     Batch norm uses the statistics of each batch; the supernet is left exactly as it was.
 
     Args:
         supernet: From images `[batch, channels, height, width]` and weights to logits `[batch, classes]`.
         weights: Weight matrices, each `[edges, operations]`.
-        images: Images on the device of the supernet.
+        batches: Images on the device of the supernet.
 
     Returns:
         One accuracy per weight matrix, percent.
@@ -135,15 +159,15 @@ def accuracies(supernet: nn.Module, weights: Sequence[Weights], images: Labelled
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
     was_training = supernet.training
     supernet.train()
-    correct = torch.zeros(len(weights), dtype=torch.int64, device=images.labels.device)
-    batches = max(1, round(len(images) / ACCURACY_BATCH))
-    for chosen in torch.arange(len(images)).tensor_split(batches):
-        batch = images[chosen]
+    correct: list[list[Tensor]] = [[] for _ in weights]
+    total = 0
+    for batch in batches:
+        total += len(batch)
         for number, matrix in enumerate(weights):
             logits = functional_call(supernet, buffers, (batch.images, matrix))
-            correct[number] += (logits.argmax(1) == batch.labels).sum()
+            correct[number].append((logits.argmax(1) == batch.labels).sum())
     supernet.train(was_training)
-    return [100 * count / len(images) for count in correct.tolist()]
+    return [100 * int(torch.stack(counts).sum()) / total for counts in correct]
 
 
 def proxy_metric(proxy: Proxy) -> SupernetMetric:
@@ -216,8 +240,19 @@ def random_score(state: SearchState, edge: int) -> Tensor:
 
 
 def best_accuracy(state: SearchState, edge: int) -> Tensor:
-    """Largest validation accuracy of all architectures with the operation on the edge, given the decided edges."""
+    """Largest mean validation accuracy of all architectures with the operation on the edge, given the decided edges."""
     return table_scores(_valid_accuracies(state), state.decisions, edge, "best-acc")
+
+
+def best_accuracy_of_runs(state: SearchState, edge: int) -> Tensor:
+    """Largest validation accuracy of a single training of all architectures with the operation on the edge.
+
+    The published code of Zero-Cost-PT reads best-acc so. It favours architectures that were trained more often.
+    """
+    accuracies = state.task.best_valid_accuracies
+    if accuracies is None:
+        raise MissingIngredient("best-acc of runs reads single trainings; name a table that has them")
+    return table_scores(accuracies, state.decisions, edge, "best-acc")
 
 
 def average_accuracy(state: SearchState, edge: int) -> Tensor:
@@ -229,7 +264,7 @@ def table_scores(
     accuracies: Float[np.ndarray, " architectures"],
     decisions: Decisions,
     edge: int,
-    summary: Literal["best-acc", "avg-acc"],
+    summary: Summary,
 ) -> Tensor:
     """Oracle scores of the operations of an edge: a summary of the accuracies of all architectures that have them.
 
@@ -267,6 +302,7 @@ PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), TRAIN
 DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), TRAINED_SUPERNET)
 RANDOM = RegisteredScore(random_score, NO_SUPERNET, is_random=True)
 BEST_ACCURACY = RegisteredScore(best_accuracy, NO_SUPERNET, oracle=True)
+BEST_ACCURACY_OF_RUNS = RegisteredScore(best_accuracy_of_runs, NO_SUPERNET, oracle=True)
 AVERAGE_ACCURACY = RegisteredScore(average_accuracy, NO_SUPERNET, oracle=True)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from opselect.selectors.costs import Costs
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.supernets.settings import SupernetTraining
+from opselect.spaces.augmentation import augment
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.seeds import numpy_generator, torch_generator
 from opselect.spaces.space import Architecture, SearchSpace, Weights
@@ -61,12 +62,14 @@ class SearchImages:
         val_split: Images that alpha is trained on and that validation accuracy is measured on.
         crop_padding: Padding for random crops in training, in pixels; 0 for no crops.
         flip: Whether training mirrors images at random.
+        black: Value of the padding per channel; None for zeros.
     """
 
     train_split: LabelledImages
     val_split: LabelledImages
     crop_padding: int = 0
     flip: bool = False
+    black: tuple[float, ...] | None = None
 
     @classmethod
     def halves(cls, data: ImageData, device: str = "cpu") -> "SearchImages":
@@ -83,7 +86,12 @@ class SearchImages:
             True
         """
         train, middle = data.train.to(device), len(data.train) // 2
-        return cls(train[:middle], train[middle:], data.crop_padding, data.flip)
+        return cls(train[:middle], train[middle:], data.crop_padding, data.flip, data.black)
+
+    def augment(self, batch: LabelledImages, generator: torch.Generator) -> LabelledImages:
+        """A batch as the search sees it: cropped and mirrored at random, with draws from the generator."""
+        images = augment(batch.images, self.crop_padding, self.flip, generator, self.black)
+        return LabelledImages(images, batch.labels)
 
 
 class ShuffledBatches:
@@ -132,8 +140,11 @@ class Task:
             selectors with one seed see the same edge orders and batches.
         supernet: Supernet in the state that the selector needs; no other trial has this one. None where it needs none.
         alpha: Architecture parameters, `[edges, operations]`; None where no supernet training has learnt them.
+        alpha_optimizer: State of alpha's Adam at the end of the supernet training; None where there is none.
         valid_accuracies: Validation accuracy of every architecture in the order of `space.enumerate()`, percent; only
             the oracles use it. There is no test accuracy here.
+        best_valid_accuracies: The same of the best training of every architecture; None where single trainings are
+            not known.
         training: Training of the supernet, which defines how alpha is read and what tuning does.
         costs: Costs of the trial; the selector adds its own.
         record_all_scores: Whether to score every open edge at every step for the report, not just the edge to decide.
@@ -145,7 +156,9 @@ class Task:
     seed: int
     supernet: nn.Module | None = None
     alpha: Float[Tensor, "edges operations"] | None = None
+    alpha_optimizer: dict[str, Any] | None = None
     valid_accuracies: np.ndarray | None = None
+    best_valid_accuracies: np.ndarray | None = None
     training: SupernetTraining = field(default_factory=DARTS)
     costs: Costs = field(default_factory=Costs)
     record_all_scores: bool = False

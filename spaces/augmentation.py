@@ -1,20 +1,24 @@
 """Random transformations of training images that keep their class."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
-def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Mirror images at random and crop them at random positions after zero padding.
+def augment(
+    images: Tensor, crop_padding: int, flip: bool, generator: torch.Generator, padding: Sequence[float] | None = None
+) -> Tensor:
+    """Mirror images at random and crop them at random positions of the padded image.
 
     Every image has its own draws.
 
     Args:
         images: Images `[batch, channels, height, width]`.
-        crop_padding: Zero padding in pixels on every side, 0 for no crops.
+        crop_padding: Padding in pixels on every side, 0 for no crops.
         flip: Whether half of the images, on average, are mirrored left to right.
         generator: Random generator on the CPU.
+        padding: Value of the padding per channel; zeros without it, which is the mean of normalised images.
 
     Returns:
         Images of the same shape.
@@ -29,7 +33,11 @@ def augment(images: Tensor, crop_padding: int, flip: bool, generator: torch.Gene
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if crop_padding:
         height, width = images.shape[2:]
-        padded = functional.pad(images, [crop_padding] * 4)
+        edge = crop_padding
+        value = torch.zeros(images.shape[1]) if padding is None else torch.tensor(padding)
+        size = len(images), images.shape[1], height + 2 * edge, width + 2 * edge
+        padded = value.to(images)[:, None, None].expand(size).clone()
+        padded[:, :, edge : edge + height, edge : edge + width] = images
         rows, columns = torch.randint(0, 2 * crop_padding + 1, (2, len(images)), generator=generator)
         images = torch.stack(
             [

@@ -4,9 +4,11 @@ The data root is the folder in the environment variable OPSELECT_DATA, otherwise
 Nothing is downloaded: the error about a missing dataset says how to get it.
 """
 
+import logging
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,18 @@ from opselect.spaces.errors import MissingData, UserError, in_one_line, shortene
 from opselect.spaces.files import data_root, is_file
 from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
+from opselect.spaces.seeds import torch_generator
 
+SVHN_STATISTICS = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 IMAGENET16_CLASSES = 120
 IMAGENET16_SIZE = 16
-IMAGENET16_MEAN = (122.68, 116.66, 104.01)
-IMAGENET16_STD = (63.22, 61.26, 65.09)
+IMAGENET16_STATISTICS = (122.68 / 255, 116.66 / 255, 104.01 / 255), (63.22 / 255, 61.26 / 255, 65.09 / 255)
 IMAGENET16_TRAINING_FILES = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 IMAGENET16_TEST_FILE = "val_data"
 IMAGENET16_MOST_STEPS = 1_000_000
 """Limit of pickle instructions per file. Each label takes one or two; the largest file has 130,000 labels."""
+ORDER_SEED = 0
+"""Seed with which training images that are sorted by class are shuffled."""
 LARGEST_RATIO = 50
 """Limit of an archive's unpacked size over its size on disk; images rarely reach ten."""
 LARGEST_SMALL_ARCHIVE = 32 * 2**20
@@ -86,13 +91,13 @@ def cifar100() -> ImageData:
     Raises:
         MissingData: The dataset is not in the data root.
     """
-    return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+    return _cifar("cifar100", "CIFAR100", 100, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
 
 
 def svhn() -> ImageData:
     """Street View House Numbers: 73,257 training and 26,032 test images, 3x32x32, 10 classes; no "extra" images.
 
-    Normalised with the means and standard deviations of the DARTS-PT code. Training does not flip digits.
+    Normalised with the means and standard deviations of the DARTS-PT code. Training mirrors digits, as there.
 
     Raises:
         MissingData: The dataset is not in the data root.
@@ -100,10 +105,10 @@ def svhn() -> ImageData:
     splits = []
     for split in ("train", "test"):
         dataset = _torchvision("svhn", "SVHN", split=split)
-        images = _normalise(dataset.data, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
-        splits.append(LabelledImages(images, torch.from_numpy(dataset.labels)))
+        splits.append(LabelledImages(_normalise(dataset.data, *SVHN_STATISTICS), torch.from_numpy(dataset.labels)))
     train, test = splits
-    return ImageData("svhn", 10, train, None, test, crop_padding=4, flip=False)
+    black = _black(*SVHN_STATISTICS)
+    return ImageData("svhn", 10, train, None, test, crop_padding=4, flip=True, black=black)
 
 
 def imagenet16_120() -> ImageData:
@@ -124,7 +129,8 @@ def imagenet16_120() -> ImageData:
     # The small file comes first, so that a missing download is reported at once.
     test = _imagenet16_images([folder / IMAGENET16_TEST_FILE])
     train = _imagenet16_images([folder / name for name in IMAGENET16_TRAINING_FILES])
-    return ImageData("imagenet16-120", IMAGENET16_CLASSES, train, None, test, crop_padding=2, flip=True)
+    black = _black(*IMAGENET16_STATISTICS)
+    return ImageData("imagenet16-120", IMAGENET16_CLASSES, train, None, test, crop_padding=2, flip=True, black=black)
 
 
 def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageData:
@@ -137,10 +143,13 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
     0..1 and normalised by the mean and the standard deviation of every channel of the training images; floating-point
     images are used unchanged. Labels are integers from 0, and every class has a training image.
 
+    Training images that are sorted by class are shuffled with a fixed seed, since a search takes the first half of them
+    for one purpose and the second half for another; a warning says so, and `order_seed` of the dataset is that seed.
+
     Args:
         path: Path of the archive; object arrays (pickles) are refused.
-        crop_padding: Zero padding in pixels on every side for random crops in training, 0 for no crops.
-        flip: Whether a mirrored image keeps its class.
+        crop_padding: Padding in pixels on every side for random crops in training, 0 for no crops.
+        flip: Whether training mirrors images at random.
 
     Raises:
         MissingData: The file is missing or cannot be read.
@@ -184,7 +193,13 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
         return LabelledImages(torch.from_numpy(floats), labels)
 
     valid = split("valid") if "x_valid" in arrays else None
-    return ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding=crop_padding, flip=flip)
+    black = _black(*statistics) if statistics is not None else None
+    data = ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding, flip, black)
+    if not data.is_sorted_by_class:
+        return data
+    logging.warning("%s: its training images are sorted by class; they are shuffled with seed %d", path, ORDER_SEED)
+    order = torch_generator("npz", "order of the training images", ORDER_SEED)
+    return replace(data, train=data.train[torch.randperm(len(data.train), generator=order)], order_seed=ORDER_SEED)
 
 
 def _normalise(
@@ -194,6 +209,12 @@ def _normalise(
     floats = torch.from_numpy(np.ascontiguousarray(images)).to(torch.float32)
     per_channel = (1, -1, 1, 1)
     return floats.div_(255).sub_(torch.tensor(mean).view(per_channel)).div_(torch.tensor(std).view(per_channel))
+
+
+def _black(mean: Sequence[float], std: Sequence[float]) -> tuple[float, ...]:
+    """The value of a black pixel per channel after `_normalise`."""
+    pixel = np.zeros((1, len(mean), 1, 1), dtype=np.uint8)
+    return tuple(_normalise(pixel, mean, std).flatten().tolist())
 
 
 def _torchvision(name: str, dataset_class: str, **split: str | bool) -> Any:
@@ -219,7 +240,7 @@ def _cifar(name: str, dataset_class: str, classes: int, mean: Sequence[float], s
         images = _normalise(dataset.data.transpose(0, 3, 1, 2), mean, std)
         splits.append(LabelledImages(images, torch.tensor(dataset.targets)))
     train, test = splits
-    return ImageData(name, classes, train, None, test, crop_padding=4, flip=True)
+    return ImageData(name, classes, train, None, test, crop_padding=4, flip=True, black=_black(mean, std))
 
 
 def _imagenet16_batch(file: Path) -> tuple[UInt8[np.ndarray, "count 768"], Integer[np.ndarray, " count"]]:
@@ -273,8 +294,7 @@ def _imagenet16_images(files: Sequence[Path]) -> LabelledImages:
     joined = np.concatenate(images).reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
     if not len(joined):
         raise InvalidImages(f"{files[0]}: no image of the classes 1 to {IMAGENET16_CLASSES}, expected some")
-    mean, std = (tuple(value / 255 for value in values) for values in (IMAGENET16_MEAN, IMAGENET16_STD))
-    return LabelledImages(_normalise(joined, mean, std), torch.from_numpy(np.concatenate(labels)))
+    return LabelledImages(_normalise(joined, *IMAGENET16_STATISTICS), torch.from_numpy(np.concatenate(labels)))
 
 
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from opselect.spaces.errors import UserError
 
+SURELY_SORTED = 1e-6
+"""Probability under a random order below which training images count as sorted by class."""
+
 
 class TooFewImages(UserError, ValueError):
     """More training images were requested than the dataset has."""
@@ -57,8 +60,10 @@ class ImageData:
             search-validation split.
         valid: Images for choosing between trained networks; None where the dataset defines no such split.
         test: Images on which accuracies are reported; no selector ever sees them.
-        crop_padding: Zero padding in pixels on every side for random crops in training, 0 for no crops.
-        flip: Whether a mirrored image keeps its class, so that training may flip at random.
+        crop_padding: Padding in pixels on every side for random crops in training, 0 for no crops.
+        flip: Whether training mirrors images at random.
+        black: Value of a black pixel per channel, with which random crops are padded; None for padding with zeros.
+        order_seed: Seed with which the training images were shuffled; None where they have the order of their source.
 
     Example:
         >>> images = LabelledImages(torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))
@@ -74,11 +79,37 @@ class ImageData:
     test: LabelledImages
     crop_padding: int = 0
     flip: bool = False
+    black: tuple[float, ...] | None = None
+    order_seed: int | None = None
+
+    @property
+    def augmentation(self) -> dict[str, int | bool | str] | None:
+        """What training changes at random, by name; None where it changes nothing."""
+        if not self.crop_padding:
+            return {"crop_padding": 0, "flip": True} if self.flip else None
+        fill = "zero" if self.black is None else "black"
+        return {"crop_padding": self.crop_padding, "flip": self.flip, "crop_fill": fill}
 
     @property
     def channels(self) -> int:
         """Number of channels of every image."""
         return self.train.images.shape[1]
+
+    @property
+    def is_sorted_by_class(self) -> bool:
+        """Whether the two halves of the training images hold other classes than a random order could give.
+
+        A search trains on the first half and validates on the second, so an order by class makes it worthless. The
+        probability that a random order divides the classes so unevenly is below 1e-6, by a chi-squared test.
+        """
+        # Imported here, since reading tables should not load scipy.
+        from scipy.stats import chi2_contingency
+
+        middle = len(self.train) // 2
+        halves = [self.train.labels[:middle], self.train.labels[middle:]]
+        counts = torch.stack([torch.bincount(half, minlength=self.classes) for half in halves])
+        present = counts[:, counts.sum(0) > 0].numpy()
+        return middle > 0 and float(chi2_contingency(present, correction=False).pvalue) < SURELY_SORTED
 
     def limited(self, training_images: int | None) -> "ImageData":
         """The same dataset with the first `training_images` training images only.

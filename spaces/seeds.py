@@ -1,11 +1,14 @@
 """Seeds derived by hashing the purpose of a random choice, so that every choice has its own reproducible stream."""
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
 
@@ -41,6 +44,26 @@ def torch_generator(*purpose: object) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(seed_for(*purpose))
+
+
+@contextmanager
+def global_torch_seed(seed: int) -> "Iterator[None]":
+    """While the block runs, torch's global stream starts from a seed; afterwards it is what it was before.
+
+    torch's layers draw their initial parameters from this stream when they are built.
+
+    Example:
+        >>> import torch
+        >>> with global_torch_seed(0):
+        ...     drawn = torch.rand(1)
+        >>> torch.equal(drawn, torch.rand(1, generator=torch.Generator().manual_seed(0)))
+        True
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def numpy_generator(*purpose: object) -> np.random.Generator:

@@ -103,6 +103,24 @@ class HasEvaluationForm(Protocol):
         ...
 
 
+REFERENCE_ALPHA_SPREAD = 1e-3
+"""Standard deviation of alpha's random start in the published codes."""
+
+
+@runtime_checkable
+class HasReferenceSupernet(Protocol):
+    """Optional for a space: the supernet as its published code starts it, for `initialization = "reference"`."""
+
+    @property
+    def has_published_code(self) -> bool:
+        """Whether there is published code to start as."""
+        ...
+
+    def reference_supernet(self, image_channels: int, classes: int, seed: int) -> "tuple[nn.Module, Tensor]":
+        """The supernet and alpha `[edges, operations]` with which that code starts for a seed."""
+        ...
+
+
 @runtime_checkable
 class HasBlockChain(Protocol):
     """Optional for a network: the blocks that it consists of, for proxies that score them one by one (AZ-NAS)."""

@@ -106,6 +106,10 @@ def published(
             metavar="[FOLDER ...]", help="Folders that 'opselect run' has written; every one in runs by default."
         ),
     ] = None,
+    best_acc: Annotated[
+        str,
+        typer.Option(help="What best-acc is the maximum of: single trainings where they are known, or means."),
+    ] = "runs",
     as_json: JsonOption = False,
 ) -> None:
     """Hold runs and imported tables against the numbers that papers and their code's logs report.
@@ -115,12 +119,15 @@ def published(
 
     Example: `opselect published runs/mine`
     """
-    from opselect.bench.published.compare import compare, supernets_for, tables_for
+    from opselect.bench.published.compare import BEST_ACC, compare, supernets_for, tables_for
     from opselect.bench.published.numbers import load_packaged
     from opselect.bench.report.sections.published import print_comparison, row_data, verdict_counts
+    from opselect.spaces.registry import UnknownName, did_you_mean
 
+    if best_acc not in BEST_ACC:
+        raise UnknownName(f"no reading of best-acc named {best_acc!r}{did_you_mean(best_acc, tuple(BEST_ACC))}")
     numbers = load_packaged()
-    rows = compare(numbers, _runs(folders), tables_for(numbers), supernets_for(numbers))
+    rows = compare(numbers, _runs(folders), tables_for(numbers), supernets_for(numbers), BEST_ACC[best_acc])
     if as_json:
         print_json({"rows": [row_data(row) for row in rows], "verdicts": verdict_counts(rows)})
     else:

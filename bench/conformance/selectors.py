@@ -115,7 +115,7 @@ def scoring_leaves_everything(fixture: ScoreFixture) -> None:
 def score_reads_its_task_only(fixture: ScoreFixture) -> None:
     """A score reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
     task = small_task(fixture.needs)
-    reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
+    reduced = task if fixture.oracle else replace(task, valid_accuracies=None, best_valid_accuracies=None)
     with sealed() as reads:
         scores = _unless_missing(lambda: fixture.first_scores(reduced))
     _expect_no_reads(reads)
@@ -170,7 +170,10 @@ def _given(task: Task) -> dict[str, object]:
     return {
         "alpha": None if task.alpha is None else task.alpha.clone(),
         "images or labels": [[split.images.clone(), split.labels.clone()] for split in splits],
-        "the table's accuracies": None if task.valid_accuracies is None else task.valid_accuracies.copy(),
+        "the table's accuracies": [
+            None if accuracies is None else accuracies.copy()
+            for accuracies in (task.valid_accuracies, task.best_valid_accuracies)
+        ],
     }
 
 
@@ -338,7 +341,7 @@ def observing_changes_nothing(fixture: SelectorFixture) -> None:
 def selector_reads_its_task_only(fixture: SelectorFixture) -> None:
     """A selector reads no table and no dataset, and the validation accuracies of its task only if it is an oracle."""
     task = fixture.make_task()
-    reduced = task if fixture.oracle else replace(task, valid_accuracies=None)
+    reduced = task if fixture.oracle else replace(task, valid_accuracies=None, best_valid_accuracies=None)
     with sealed() as reads:
         selection = _unless_missing(lambda: fixture.selector(reduced))
     _expect_no_reads(reads)

@@ -30,7 +30,7 @@ class SupernetFixture:
             Alpha `[edges, operations]`, and the parameters and buffers of the supernet.
         """
         supernet = self.training.prepare(SPACE.supernet(1, 10, seed=0))
-        alpha = train_supernet(
+        learnt = train_supernet(
             supernet,
             Decisions.none_yet(SPACE.edges),
             small_task(INITIAL_SUPERNET).images,
@@ -38,7 +38,7 @@ class SupernetFixture:
             torch_generator("conformance", "alpha"),
             torch_generator("conformance", "batches"),
         )
-        return alpha, list(supernet.state_dict().values())
+        return learnt.alpha, list(supernet.state_dict().values())
 
 
 def the_same_supernet_for_a_seed(fixture: SupernetFixture) -> None:

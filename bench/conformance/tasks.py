@@ -48,6 +48,7 @@ def small_task(needs: Needs, seed: int = 5, record_all_scores: bool = False) -> 
         supernet=SPACE.supernet(1, 10, seed=0) if needs.supernet else None,
         alpha=torch.arange(30.0).reshape(6, 5).sin() if needs.trained else None,
         valid_accuracies=numpy_generator("conformance", "accuracies").uniform(10, 90, 5**6),
+        best_valid_accuracies=numpy_generator("conformance", "best accuracies").uniform(10, 90, 5**6),
         training=TRAINING,
         record_all_scores=record_all_scores,
     )
@@ -82,22 +83,26 @@ class Permutation:
     def task(self, task: Task) -> Task:
         """The same task with edges and operations in the other order, as are supernet, alpha and accuracies."""
         space = PermutedSpace(task.space, self)
-        alpha, accuracies = task.alpha, task.valid_accuracies
+        alpha = task.alpha
         if alpha is not None:
             rows = [alpha[old, list(order)] for old, order in zip(self.edges, self.operations, strict=True)]
             alpha = torch.stack(rows)
-        if accuracies is not None:
-            grid = accuracies.reshape([len(edge.operations) for edge in task.space.edges]).transpose(self.edges)
-            for axis, order in enumerate(self.operations):
-                grid = np.take(grid, order, axis)
-            accuracies = grid.ravel()
         return replace(
             task,
             space=space,
             supernet=task.supernet and PermutedSupernet(task.supernet, self),
             alpha=alpha,
-            valid_accuracies=accuracies,
+            valid_accuracies=self._accuracies(task.space, task.valid_accuracies),
+            best_valid_accuracies=self._accuracies(task.space, task.best_valid_accuracies),
         )
+
+    def _accuracies(self, space: SearchSpace, accuracies: np.ndarray | None) -> np.ndarray | None:
+        if accuracies is None:
+            return None
+        grid = accuracies.reshape([len(edge.operations) for edge in space.edges]).transpose(self.edges)
+        for axis, order in enumerate(self.operations):
+            grid = np.take(grid, order, axis)
+        return grid.ravel()
 
     def back(self, scores: dict[int, tuple[float, ...]]) -> dict[int, tuple[float, ...]]:
         """Scores of a permuted task, with edges and operations in their original order."""
@@ -255,12 +260,14 @@ def planted_task(needs: Needs, best: Sequence[int]) -> Task:
     digits_of = np.stack(np.unravel_index(np.arange(5**6), [5] * 6), axis=1)
     alpha = torch.arange(30.0).reshape(6, 5).sin() / 10
     alpha[torch.arange(6), list(best)] += 3
+    accuracies = 30 + 8.0 * (digits_of == np.array(best)).sum(axis=1)
     return replace(
         task,
         images=SearchImages(images("weights"), images("alpha")),
         supernet=None if task.supernet is None else PlantedSupernet(best),
         alpha=None if task.alpha is None else alpha,
-        valid_accuracies=30 + 8.0 * (digits_of == np.array(best)).sum(axis=1),
+        valid_accuracies=accuracies,
+        best_valid_accuracies=accuracies,
     )
 
 

@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +41,10 @@ class InvalidCheckpoint(UserError, ValueError):
 
 class TrainingFailed(UserError, RuntimeError):
     """A training that cannot continue; its finished epochs are in the checkpoint."""
+
+
+FORMER_RECIPE: Mapping[str, object] = {"crop_fill": "zero"}
+"""Settings by which networks were trained whose records are older than these settings."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def train_network(
     schedule = CosineAnnealingLR(optimizer, training.epochs)
     generator = torch_generator("network training", seed)
     train, test = data.train.to(device), data.test.to(device)
+    padding = data.black if training.crop_fill == "black" else None
     progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
     if (saved := _read(checkpoint, key, identity)) is not None:
         try:
@@ -115,7 +120,7 @@ def train_network(
             raise _damaged(checkpoint) from error
     while progress.epoch < training.epochs:
         started = time.perf_counter()
-        loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device)
+        loss = _train_epoch(network, train, training, progress.epoch, optimizer, generator, device, padding)
         schedule.step()
         accuracy = accuracy_on(network, test)
         progress = Progress(
@@ -167,6 +172,7 @@ def _train_epoch(
     optimizer: SGD,
     generator: torch.Generator,
     device: str,
+    padding: tuple[float, ...] | None,
 ) -> float:
     network.train()
     probability = training.drop_path * epoch / training.epochs
@@ -177,7 +183,7 @@ def _train_epoch(
         if len(chosen) == 1:
             continue
         batch = images[chosen]
-        augmented = augment(batch.images, training.crop_padding, training.flip, generator)
+        augmented = augment(batch.images, training.crop_padding, training.flip, generator, padding)
         augmented = cutout(augmented, training.cutout, generator)
         optimizer.zero_grad()
         try:

@@ -1,6 +1,7 @@
 """Experiments: one TOML file, checked completely before anything runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -125,7 +126,31 @@ class NetworkChoice(NetworkTraining):
     @property
     def training(self) -> NetworkTraining:
         """The settings of the training itself."""
-        return NetworkTraining.model_validate(self.model_dump(include=set(NetworkTraining.model_fields)))
+        named = self.model_fields_set & set(NetworkTraining.model_fields)
+        return NetworkTraining.model_validate(self.model_dump(include=named))
+
+
+class Augmentation(_Checked):
+    """How a search changes its images: in supernet training and tuning, in measured accuracies, in zero-cost batches.
+
+    Attributes:
+        crop_padding: Padding of random crops in pixels; None for that of the images, 4 on CIFAR.
+        flip: Whether images are mirrored at random; None for what the images say.
+        crop_fill: Value of the padding: black, as before normalisation, or zero, as after it.
+    """
+
+    crop_padding: int | None = Field(default=None, ge=0, le=64)
+    flip: bool | None = None
+    crop_fill: Literal["black", "zero"] = "black"
+
+    def applied_to(self, data: ImageData) -> ImageData:
+        """The images with this augmentation."""
+        return replace(
+            data,
+            crop_padding=data.crop_padding if self.crop_padding is None else self.crop_padding,
+            flip=data.flip if self.flip is None else self.flip,
+            black=data.black if self.crop_fill == "black" else None,
+        )
 
 
 class SupernetEntry(_Checked):
@@ -202,6 +227,8 @@ class _ExperimentFile(_Checked):
     training_images: int | None = Field(default=None, ge=2)
     table: TableChoice | None = None
     seeds: Seeds
+    augmentation: Augmentation = Augmentation()
+    initialization: Literal["own", "reference"] = "own"
     observe: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
     supernet: Annotated[dict[str, Any] | list[dict[str, Any]], BeforeValidator(_table_or_tables)] = Field(
@@ -221,6 +248,8 @@ class Experiment(_Checked):
         space: Registered name of the search space.
         images: Registered name, or path of an `.npz` file.
         training_images: Number of images used for training, the first ones; None for all.
+        augmentation: How the search changes its images at random.
+        initialization: Whether supernets start from weights of our own, or from those that the published code draws.
         table: Accuracies that selections are measured against; None where the space has no table.
         seeds: Seeds of the trials, one trial per selector and seed; those of one seed share their supernets.
         observe: Whether every open edge is scored at every step, for the report.
@@ -241,6 +270,8 @@ class Experiment(_Checked):
     space: str
     images: str
     training_images: int | None
+    augmentation: Augmentation
+    initialization: Literal["own", "reference"]
     table: TableChoice | None
     seeds: tuple[int, ...]
     observe: bool
@@ -274,7 +305,7 @@ class Experiment(_Checked):
 
     def load_images(self) -> ImageData:
         """Load the images, limited to the training images that are used."""
-        return load_images(self.images).limited(self.training_images)
+        return self.augmentation.applied_to(load_images(self.images).limited(self.training_images))
 
     def load_table(self) -> Table | None:
         """Load the table of accuracies; None where the experiment has none."""
@@ -322,6 +353,8 @@ def parse(text: str, where: str) -> Experiment:
         space=file.space,
         images=file.images,
         training_images=file.training_images,
+        augmentation=file.augmentation,
+        initialization=file.initialization,
         table=file.table,
         seeds=file.seeds,
         observe=file.observe,
@@ -542,7 +575,11 @@ def _explanation(error: ValidationError, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            sections: dict[str, type[BaseModel]] = {"table": TableChoice, "report": _ReportChoice}
+            sections: dict[str, type[BaseModel]] = {
+                "table": TableChoice,
+                "augmentation": Augmentation,
+                "report": _ReportChoice,
+            }
             owner = sections.get(str(problem["loc"][0]), model) if len(problem["loc"]) > 1 else model
             hint = registry.did_you_mean(str(problem["loc"][-1]), tuple(owner.model_fields))
             return f"unknown setting {place!r}{hint}"

@@ -11,7 +11,7 @@ from opselect.spaces import registry
 from opselect.spaces.errors import in_one_line
 from opselect.spaces.image_sources import load_images
 from opselect.spaces.images import ImageData, content_hash
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import HasReferenceSupernet, SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
 
@@ -55,6 +55,13 @@ def load_proxy_ingredients(space: str, images: str) -> Ingredients:
     return Ingredients(registry.load("spaces", space), load_images(images), None)
 
 
+def best_of_runs(table: Table, column: tuple[str, str, int]) -> np.ndarray | None:
+    """The best single training of every architecture in the order of the space; None where none are known."""
+    single = table.accuracies(*column, "each")
+    # An architecture without any accuracy stays without one.
+    return None if single.shape[1] < 2 else np.fmax.reduce(single, axis=1)
+
+
 @cache
 def images_hash(experiment: Experiment) -> str:
     """A hash of all images and labels that the experiment uses: 16 hexadecimal digits."""
@@ -80,7 +87,14 @@ def check_ingredients(experiment: Experiment) -> None:
 
 
 def _check_images(experiment: Experiment) -> None:
-    images = load_ingredients(experiment).images
+    space, images, _ = load_ingredients(experiment)
+    if experiment.initialization == "reference" and not (
+        isinstance(space, HasReferenceSupernet) and space.has_published_code
+    ):
+        raise InvalidExperiment(
+            f"{experiment.name}: initialization = 'reference', but no published code has supernets of "
+            f"{experiment.space}; leave it out"
+        )
     half = len(images.train) // 2
     sizes = {
         entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
@@ -99,6 +113,11 @@ def _check_images(experiment: Experiment) -> None:
                 f"{experiment.name}: the {len(labels)} {split} images of {experiment.images!r} have {classes} class, "
                 "expected at least two, since otherwise every answer is right; choose other images or more of them"
             )
+    if images.is_sorted_by_class:
+        raise InvalidExperiment(
+            f"{experiment.name}: of the {len(images.train)} training images of {experiment.images!r} the first half "
+            "has other classes than the second; a search needs all classes in both, so mix the images"
+        )
     if any(entry.selector.needs.supernet for entry in experiment.selectors):
         reason = _why_images_do_not_fit(experiment.space, tuple(images.train.images.shape[1:]), images.classes)
         if reason:
@@ -153,3 +172,11 @@ def _check_table(experiment: Experiment) -> None:
                 f"{experiment.name}, [table]: {choice.name!r} has no accuracy of any architecture of {space.name} for "
                 f"{column[0]}, {column[1]}, {column[2]} epochs; import it again"
             )
+    reads_runs = next(
+        (entry.label for entry in experiment.selectors if getattr(entry.settings, "of", "") == "runs"), None
+    )
+    if reads_runs is not None and best_of_runs(table, choice.valid_column) is None:
+        raise InvalidExperiment(
+            f"{experiment.name}, {reads_runs}: of = 'runs', but {choice.name!r} has no single trainings of "
+            f"{choice.dataset} validation after {choice.valid_column[2]} epochs; choose of = 'means' or another dataset"
+        )

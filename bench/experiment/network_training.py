@@ -1,5 +1,7 @@
 """Settings of the training of selected networks."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -28,3 +30,6 @@ class NetworkTraining(BaseModel):
     cutout: int = Field(default=16, ge=0, description="Side of the square that is cut out, in pixels; 0 for none.")
     crop_padding: int = Field(default=4, ge=0, description="Padding for random crops, in pixels; 0 for no crops.")
     flip: bool = Field(default=True, description="Whether training mirrors images at random.")
+    crop_fill: Literal["black", "zero"] = Field(
+        default="black", description="Padding of the crops: black, as before normalisation, or zero, as after it."
+    )

@@ -10,6 +10,8 @@ from opselect.selectors.methods import FORMER_SELECTORS
 from opselect.selectors.task import Role
 
 FILE_NAME = "records.jsonl"
+ADDED_LATER = ("training_images", "supernet", "augmentation", "order_seed", "initialization", "code")
+"""Fields of the description of a trial that the first records did not have."""
 
 
 class TableReference(Value):
@@ -61,6 +63,10 @@ class TrialDescription(Value):
         device: Device of the networks; numbers differ a little between kinds of devices.
         software: Versions of opselect and torch.
         training_images: Number of images used for training, the first ones; null for all.
+        augmentation: How the search changes its images at random; null where it does not. Records that are older than
+            this field have padded with zeros and augmented nothing but the batches of supernet training and tuning.
+        initialization: `reference` where supernets started from the weights of the published code; null for our own.
+        order_seed: Seed with which training images that were sorted by class were shuffled; null where they were not.
         code: The code that makes the trial; null in records of versions that did not record it.
     """
 
@@ -77,6 +83,9 @@ class TrialDescription(Value):
     software: dict[str, str]
     training_images: int | None = None
     supernet: str | None = None
+    augmentation: dict[str, Any] | None = None
+    order_seed: int | None = None
+    initialization: str | None = None
     code: Code | None = None
 
     @property
@@ -97,7 +106,7 @@ class TrialDescription(Value):
     @property
     def _unused(self) -> set[str]:
         # A field that the first records did not have is left out where it is not used, so that their keys stay.
-        return {name for name in ("training_images", "supernet", "code") if getattr(self, name) is None}
+        return {name for name in ADDED_LATER if getattr(self, name) is None}
 
 
 class StepRecord(Value):
@@ -108,7 +117,8 @@ class StepRecord(Value):
         operation: Number of the chosen operation.
         tied: Number of other operations with the same score.
         scores: By edge number, one score per operation, larger is better; the decided edge and the traced ones.
-        truth: Oracle scores by oracle (`best-acc`, `avg-acc`) and edge number, from the table's test accuracies given
+        truth: Oracle scores by oracle (`best-acc` and `avg-acc` of mean accuracies, `best-acc-runs` of single trainings
+            where the table has several) and edge number, from the table's test accuracies given
             the decisions before this step; for the report only, computed after the selection.
     """
 

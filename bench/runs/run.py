@@ -4,24 +4,30 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 
 from opselect.bench.evaluation.networks import TrainingRecord, TrainingResult, read_trainings
-from opselect.bench.experiment.file import Experiment, TableChoice, read
+from opselect.bench.evaluation.training import FORMER_RECIPE
+from opselect.bench.experiment.file import Experiment, SelectorEntry, TableChoice, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
-from opselect.bench.runs.records import FILE_NAME, Record, Result, read_records
+from opselect.bench.runs.records import FILE_NAME, Record, Result, TrialDescription, read_records
 from opselect.bench.runs.trial import look_up
 from opselect.bench.storage.store import InvalidRecords, edited_lines
+from opselect.selectors.methods import FORMER_READINGS
 from opselect.selectors.task import Role
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
 
 ORACLES = ("best-acc", "avg-acc")
+TRUTHS = ("best-acc", "best-acc-runs", "avg-acc")
+"""Oracle scores in records: of mean accuracies, of single trainings where the table has them, averages of means."""
 FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
 """Roles by name of the selector, for records of versions that did not record them."""
 
@@ -198,6 +204,13 @@ def _with_accuracies(record: Record, networks: Mapping[str, tuple[TrainingRecord
 
 
 def _check_unmixed(records: Sequence[Record]) -> None:
+    for label, group in groupby(records, key=lambda record: record.label):
+        names = {tuple(sorted(record.trial.settings)) for record in group}
+        if len(names) > 1:
+            raise MixedRecords(
+                f"selector {label!r}: records from before and after a setting was added; "
+                "run the experiment to its end, then only the new ones count"
+            )
     trials = Counter((record.label, record.trial.seed) for record in records)
     for (label, seed), count in trials.items():
         if count > 1:
@@ -215,7 +228,9 @@ def _problem(record: Record) -> str:
     measured = (
         f"table {table.name}, {table.dataset}, {table.epochs} epochs, {table.fingerprint}" if table else "no table"
     )
-    return f"space {trial.space}, images {trial.images} {trial.images_hash}, {measured}"
+    changed = "".join(f", {name} {value}" for name, value in sorted((trial.augmentation or {}).items()))
+    changed += f", initialization {trial.initialization}" if trial.initialization else ""
+    return f"space {trial.space}, images {trial.images} {trial.images_hash}{changed}, {measured}"
 
 
 def load_run(folder: Path) -> Run:
@@ -236,14 +251,11 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")
-    settings = {
-        entry.label: (entry.name, entry.settings.model_dump(mode="json"), entry.recorded_supernet)
-        for entry in experiment.selectors
-    }
+    entries = {entry.label: entry for entry in experiment.selectors}
     matching = [
         record
         for record in read_records(path)
-        if settings.get(record.label) == (record.trial.selector, record.trial.settings, record.trial.supernet)
+        if record.label in entries and _is_of(record.trial, entries[record.label])
     ]
     newest_code = {record.label: record.trial.code for record in matching}
     latest = {
@@ -354,6 +366,28 @@ def _remarks(path: Path, left_out: Collection[tuple[str, int]]) -> tuple[str, ..
     return tuple(remarks)
 
 
+def _is_of(trial: TrialDescription, entry: SelectorEntry) -> bool:
+    """Whether a trial is of a selector of an experiment file, with its settings."""
+    return (trial.selector, trial.supernet) == (entry.name, entry.recorded_supernet) and _are_of(
+        trial.settings, entry.settings, FORMER_READINGS
+    )
+
+
+def _are_of(recorded: Mapping[str, Any], settings: BaseModel, former_readings: Mapping[str, object]) -> bool:
+    """Whether recorded settings are those of an experiment file.
+
+    A record from before a setting has the former reading. It is of a file that does not name the setting, since that
+    may be as old, or that names this reading.
+    """
+    today = settings.model_dump(mode="json")
+    former = {
+        name: value if name in settings.model_fields_set else today[name]
+        for name, value in former_readings.items()
+        if name in today and name not in recorded
+    }
+    return {**recorded, **former} == today
+
+
 def _misfit(result: Result, space: SearchSpace) -> str:
     """The reason why a result cannot be of the space; empty where it can."""
     try:
@@ -367,7 +401,7 @@ def _misfit(result: Result, space: SearchSpace) -> str:
         for scores in (step.scores, *step.truth.values()):
             if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
                 return f"step {number} scores other edges or operations than those of {space.name}"
-        if step.truth.keys() not in (set(), set(ORACLES)):
+        if step.truth.keys() not in (set(), set(ORACLES), set(TRUTHS)):
             return f"step {number} has the oracles {', '.join(step.truth)}, expected {', '.join(ORACLES)} or none"
         if any(values.keys() != step.scores.keys() for values in step.truth.values()):
             return f"step {number} does not score the same edges by itself and by an oracle"
@@ -384,7 +418,7 @@ def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Recor
     if choice is None:
         return []
     selected = {record.result.architecture for record in records if record.result is not None}
-    recipe = choice.training.model_dump(mode="json")
+    recipe = choice.training
     latest = {
         (training.network.genotype, training.network.seed): training
         for training in read_trainings(folder)
@@ -392,7 +426,7 @@ def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Recor
         and training.network.seed in choice.seeds
         and (training.network.channels, training.network.cells) == (choice.channels, choice.cells)
         and training.network.stem == choice.stem
-        and training.network.training == recipe
+        and _are_of(training.network.training, recipe, FORMER_RECIPE)
         and training.network.training_images == experiment.training_images
     }
     return list(latest.values())

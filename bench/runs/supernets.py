@@ -18,11 +18,11 @@ from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.provenance import reason_of, software
 from opselect.bench.storage.torch_files import read_torch_file
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.training import train_supernet
+from opselect.selectors.supernets.training import LearntAlpha, train_supernet
 from opselect.selectors.task import SearchImages
 from opselect.spaces.files import NotWritten
 from opselect.spaces.seeds import seed_for, torch_generator
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import HasReferenceSupernet, SearchSpace
 
 _TRAINING = tuple(f"opselect.bench.runs.supernets:{name}" for name in ("_train_from", "initial_supernet"))
 """The functions of this module that determine a trained supernet."""
@@ -47,7 +47,7 @@ class SupernetJob:
     @property
     def path(self) -> Path:
         """Path of the trained supernet, named by a hash of everything that determines it, the code included."""
-        space = load_ingredients(self.experiment).space
+        space, data, _ = load_ingredients(self.experiment)
         determinants = (
             self.experiment.space,
             images_hash(self.experiment),
@@ -55,6 +55,8 @@ class SupernetJob:
             self.seed,
             self.supernet.name,
             self.experiment.device,
+            data.augmentation,
+            self.experiment.initialization,
             *software().items(),
             code_digest(
                 "opselect.selectors.supernets.training",
@@ -70,12 +72,18 @@ class SupernetJob:
         """The file with the state of an unfinished training."""
         return CheckpointFile(self.path.with_suffix(".checkpoint"))
 
-    def initial_supernet(self) -> nn.Module:
-        """The supernet before training, with the size and the changes that the training defines."""
+    def initial_supernet(self) -> tuple[nn.Module, torch.Tensor | None]:
+        """The supernet before training, with the size and the changes that the training defines, and its initial alpha.
+
+        Returns:
+            The supernet, and the initial alpha `[edges, operations]` where the published code draws it with the
+            supernet; else None, and the training draws its own.
+        """
         training, space = self.supernet.training, load_ingredients(self.experiment).space
         if (training.channels, training.cells) != (None, None):
             space = space.resized(training.channels, training.cells)
-        return training.prepare(initial_supernet(self.experiment, space, self.seed))
+        supernet, alpha = initial_supernet(self.experiment, space, self.seed)
+        return training.prepare(supernet), alpha
 
 
 @dataclass
@@ -130,9 +138,9 @@ def train(job: SupernetJob) -> str | None:
         return None
     try:
         checkpoint = job.checkpoint
-        supernet, alpha = _train_from(job, checkpoint)
+        supernet, learnt = _train_from(job, checkpoint)
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
-        _write(job.path, {"supernet": state, "alpha": alpha, "seconds": checkpoint.measure()})
+        _write(job.path, {"supernet": state, **learnt._asdict(), "seconds": checkpoint.measure()})
         checkpoint.path.unlink(missing_ok=True)
     except NotWritten:
         raise  # no trial could be recorded either
@@ -141,10 +149,10 @@ def train(job: SupernetJob) -> str | None:
     return None
 
 
-def _train_from(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, torch.Tensor]:
+def _train_from(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module, LearntAlpha]:
     space, data, _ = load_ingredients(job.experiment)
-    supernet = job.initial_supernet()
-    alpha = train_supernet(
+    supernet, alpha = job.initial_supernet()
+    learnt = train_supernet(
         supernet,
         Decisions.none_yet(space.edges),
         SearchImages.halves(data, job.experiment.device),
@@ -152,31 +160,40 @@ def _train_from(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module
         torch_generator(space.name, job.seed, "supernet alpha"),
         torch_generator(space.name, job.seed, "supernet batches"),
         checkpoint,
+        alpha,
     )
-    return supernet, alpha
+    return supernet, learnt
 
 
 def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
     """The cached supernet of a job; None where there is none, and, with a warning in the log, for a damaged one.
 
     Returns:
-        State of the network under `supernet`, `alpha` `[edges, operations]`, and the wall time under `seconds`.
+        State of the network under `supernet`, `alpha` `[edges, operations]`, the state of its optimizer under
+        `optimizer`, and the wall time under `seconds`.
     """
-    return _read(job.path, {"supernet", "alpha", "seconds"}, "this supernet is trained again")
+    return _read(job.path, {"supernet", "alpha", "optimizer", "seconds"}, "this supernet is trained again")
 
 
-def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> nn.Module:
-    """The supernet at initialisation, on the experiment's device.
+def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> tuple[nn.Module, torch.Tensor | None]:
+    """The supernet at initialisation, on the experiment's device, and the alpha that belongs to its initial weights.
 
     Args:
-        experiment: Experiment that names the images and the device.
+        experiment: Experiment that names the images, the device and whose initial weights are used.
         space: Search space, which may have another size than the experiment's.
         seed: Seed of the trial, which determines the initial parameters.
+
+    Returns:
+        The supernet, and the initial alpha of the published code where its weights are used, else None.
     """
-    data = load_ingredients(experiment).images
-    supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
+    data, alpha = load_ingredients(experiment).images, None
+    if experiment.initialization == "reference":
+        assert isinstance(space, HasReferenceSupernet)
+        supernet, alpha = space.reference_supernet(data.channels, data.classes, seed)
+    else:
+        supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
     # All layers keep this memory layout; on the CPU that makes training a third faster.
-    return supernet.to(experiment.device).to(memory_format=torch.channels_last)
+    return supernet.to(experiment.device).to(memory_format=torch.channels_last), alpha
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

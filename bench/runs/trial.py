@@ -1,6 +1,7 @@
 """One trial: a selector with a seed on its supernet, and the record of its result and its costs."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from opselect.bench.experiment.file import Experiment, SelectorEntry, TableChoice
-from opselect.bench.experiment.ingredients import images_hash, load_ingredients
+from opselect.bench.experiment.ingredients import best_of_runs, images_hash, load_ingredients
 from opselect.bench.runs.records import (
     CellRecord,
     Code,
@@ -27,7 +28,7 @@ from opselect.bench.storage.provenance import environment, reason_of, software
 from opselect.bench.storage.store import FORMAT_VERSION
 from opselect.selectors.costs import Costs, peak_memory_megabytes
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.scores import table_scores
+from opselect.selectors.scores import Summary, table_scores
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.task import SearchImages, Selection, Task
 from opselect.spaces import registry
@@ -67,7 +68,7 @@ class Trial:
     def description(self) -> TrialDescription:
         """Everything that determines the outcome of the trial."""
         experiment, choice, supernet = self.experiment, self.experiment.table, self.entry.supernet
-        table = load_ingredients(experiment).table
+        _, data, table = load_ingredients(experiment)
         return TrialDescription(
             space=experiment.space,
             images=experiment.images,
@@ -91,6 +92,9 @@ class Trial:
             device=experiment.device,
             software=software(),
             training_images=experiment.training_images,
+            augmentation=data.augmentation,
+            order_seed=data.order_seed,
+            initialization=None if experiment.initialization == "own" else experiment.initialization,
             code=_code_of(self._components),
         )
 
@@ -153,16 +157,17 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     experiment, entry = trial.experiment, trial.entry
     space, data, table = load_ingredients(experiment)
     costs = Costs(experiment.device)
-    supernet, alpha = None, None
+    supernet, alpha, alpha_optimizer = None, None, None
     if job := trial.supernet_job:
         cached = cached_supernet(job)
         if cached is None:
             raise FileNotFoundError(f"no trained supernet at {job.path}")
-        supernet, alpha = job.initial_supernet(), cached["alpha"]
+        (supernet, _), alpha, alpha_optimizer = job.initial_supernet(), cached["alpha"], cached["optimizer"]
         supernet.load_state_dict(cached["supernet"])
         costs.seconds["supernet training"] = cached["seconds"]
     elif entry.selector.needs.supernet:
-        supernet = initial_supernet(experiment, space, trial.seed)
+        supernet, alpha = initial_supernet(experiment, space, trial.seed)
+    valid, best_valid = _valid_accuracies(table, trial)
     task = Task(
         space=space,
         images=SearchImages.halves(data, experiment.device),
@@ -170,7 +175,9 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
         seed=trial.seed,
         supernet=supernet,
         alpha=alpha,
-        valid_accuracies=_valid_accuracies(table, trial),
+        alpha_optimizer=alpha_optimizer,
+        valid_accuracies=valid,
+        best_valid_accuracies=best_valid,
         training=entry.supernet.training if entry.supernet else DARTS(),
         costs=costs,
         record_all_scores=experiment.observe,
@@ -186,12 +193,12 @@ def _select(trial: Trial) -> tuple[Result, Cost]:
     return _evaluate(selection, space, table, trial), cost
 
 
-def _valid_accuracies(table: Table | None, trial: Trial) -> np.ndarray | None:
-    """What the oracles read. A table without validation accuracies is for experiments without oracles."""
+def _valid_accuracies(table: Table | None, trial: Trial) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What the oracles read: means, and the best of single trainings. Without oracles, a table may have none."""
     choice = trial.experiment.table
     if table is None or choice is None or choice.valid_column not in table.columns:
-        return None
-    return table.accuracies(*choice.valid_column, "mean")
+        return None, None
+    return table.accuracies(*choice.valid_column, "mean"), best_of_runs(table, choice.valid_column)
 
 
 def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, trial: Trial) -> Result:
@@ -212,13 +219,13 @@ def _evaluate(selection: Selection, space: SearchSpace, table: Table | None, tri
             other_test_accuracies={},
             regret=None,
             percentile=None,
-            steps=_step_records(selection, space, None),
+            steps=_step_records(selection, space, {}),
         )
 
     return Result(
         **common,
         **look_up(selection.architecture, table, choice),
-        steps=_step_records(selection, space, table.accuracies(*choice.test_columns[choice.dataset], "mean")),
+        steps=_step_records(selection, space, oracle_accuracies(table, choice.test_columns[choice.dataset])),
     )
 
 
@@ -247,6 +254,20 @@ def look_up(architecture: Architecture, table: Table, choice: TableChoice) -> di
     }
 
 
+def oracle_accuracies(table: Table, column: tuple[str, str, int]) -> dict[str, tuple[np.ndarray, Summary]]:
+    """By oracle, the accuracies of all architectures that it reads, and how it summarizes them.
+
+    Args:
+        table: The table of accuracies.
+        column: Dataset, split and epochs.
+    """
+    means, runs = table.accuracies(*column, "mean"), best_of_runs(table, column)
+    found: dict[str, tuple[np.ndarray, Summary]] = {"best-acc": (means, "best-acc")}
+    if runs is not None:
+        found["best-acc-runs"] = (runs, "best-acc")
+    return found | {"avg-acc": (means, "avg-acc")}
+
+
 def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, CellRecord]:
     """Shape of the cells of an architecture by type of cell; empty in spaces without genotypes.
 
@@ -268,19 +289,17 @@ def cell_records(space: SearchSpace, architecture: Architecture) -> dict[str, Ce
     }
 
 
-def _step_records(selection: Selection, space: SearchSpace, test_accuracies: np.ndarray | None) -> list[StepRecord]:
+def _step_records(
+    selection: Selection, space: SearchSpace, oracles: Mapping[str, tuple[np.ndarray, Summary]]
+) -> list[StepRecord]:
     """Records of the steps, with oracle scores given the decisions before each step."""
     decisions = Decisions.none_yet(space.edges)
     records = []
     for step in selection.steps:
-        truth = {}
-        if test_accuracies is not None:
-            truth = {
-                summary: {
-                    edge: table_scores(test_accuracies, decisions, edge, summary).tolist() for edge in step.scores
-                }
-                for summary in ("best-acc", "avg-acc")
-            }
+        truth = {
+            oracle: {edge: table_scores(accuracies, decisions, edge, summary).tolist() for edge in step.scores}
+            for oracle, (accuracies, summary) in oracles.items()
+        }
         records.append(
             StepRecord(
                 edge=step.edge,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from opselect.bench.runs.records import Result, StepRecord
-from opselect.bench.runs.run import ORACLES, Run
+from opselect.bench.runs.run import TRUTHS, Run
 from opselect.bench.statistics.correlations import EdgeMean, mean_over_edges_kendall, mean_over_edges_spearman
 from opselect.bench.statistics.estimates import CORRELATION, Mean, mean_interval
 
@@ -52,7 +52,7 @@ def agreements(run: Run) -> list[AgreementSummary]:
     return [
         _agreement_of(run, label, oracle, statistic)
         for label in run.labels
-        for oracle in ORACLES
+        for oracle in TRUTHS
         for statistic in STATISTICS
         if any(oracle_scores(result, 0, oracle) for result in run.results(label).values())
     ]
@@ -228,7 +228,7 @@ def first_scores(run: Run) -> dict[str, dict[int, dict[int, list[float]]]]:
             for seed, result in run.results(label).items()
             if oracle_scores(result, 0, oracle)
         }
-        for oracle in ORACLES
+        for oracle in TRUTHS
     }
     selectors = {
         label: {seed: open_scores(result.steps, 0) for seed, result in run.results(label).items() if result.steps}

@@ -1,8 +1,9 @@
 """The one trainer of supernets: steps of alpha and of the weights in turn, and the tuning between decisions."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.settings import Moment, SupernetTraining
 from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
-from opselect.spaces.augmentation import augment
-from opselect.spaces.images import LabelledImages
 
 ALPHA_BETAS = (0.5, 0.999)
 
@@ -30,6 +29,18 @@ class Checkpoint(Protocol):
     def save(self, state: dict[str, Any]) -> None:
         """Replace the saved state by this one."""
         ...
+
+
+class LearntAlpha(NamedTuple):
+    """What a training learnt about the operations.
+
+    Attributes:
+        alpha: `[edges, operations]`.
+        optimizer: State of alpha's Adam, with which tuning goes on.
+    """
+
+    alpha: Tensor
+    optimizer: dict[str, Any]
 
 
 class SupernetTrainer:
@@ -93,9 +104,8 @@ class SupernetTrainer:
     def _loss(self, batches: ShuffledBatches, decisions: Decisions, moment: Moment) -> Tensor:
         alpha = self.alpha if moment.step == "alpha" else self.alpha.detach()
         weights = self.training.relax(alpha, decisions, moment)
-        batch: LabelledImages = next(batches)
-        images = augment(batch.images, self.images.crop_padding, self.images.flip, self.generator)
-        loss = functional.cross_entropy(self.supernet(images, weights), batch.labels)
+        batch = self.images.augment(next(batches), self.generator)
+        loss = functional.cross_entropy(self.supernet(batch.images, weights), batch.labels)
         penalty = self.training.penalty(alpha, decisions, moment)
         return loss if penalty is None else loss + penalty
 
@@ -131,7 +141,8 @@ def train_supernet(
     alpha_generator: torch.Generator,
     batch_generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
-) -> Tensor:
+    alpha: Tensor | None = None,
+) -> LearntAlpha:
     """Train an initialised supernet in place, and return its alpha.
 
     Args:
@@ -143,11 +154,13 @@ def train_supernet(
         batch_generator: Random stream of batches, augmentation and relaxation.
         checkpoint: Saved state, replaced after every epoch except the last. A training that finds one continues from
             it, and ends with the same numbers to the last bit.
+        alpha: Initial alpha, `[edges, operations]`; None for that of the training, `initial_alpha`.
 
     Returns:
-        Alpha, `[edges, operations]`.
+        Alpha, and the state of its optimizer.
     """
-    alpha = training.initial_alpha(decisions, alpha_generator)
+    if alpha is None:
+        alpha = training.initial_alpha(decisions, alpha_generator)
     trainer = SupernetTrainer(supernet, alpha, images, training, training.learning_rate, batch_generator)
     schedule = CosineAnnealingLR(trainer.sgd, training.epochs, training.final_learning_rate)
     first = 0
@@ -162,15 +175,20 @@ def train_supernet(
         if checkpoint is not None and epoch + 1 < training.epochs:
             state = {"trainer": trainer.state_dict(), "schedule": schedule.state_dict(), "epochs": epoch + 1}
             checkpoint.save(state)
-    return trainer.alpha.detach()
+    return LearntAlpha(trainer.alpha.detach(), trainer.adam.state_dict())
 
 
-def tuner(state: SearchState, epochs: int) -> Callable[[SearchState], SearchState]:
+def tuner(
+    state: SearchState, epochs: int, last_epochs: int | None = None, continue_optimizer: bool = True
+) -> Callable[[SearchState], SearchState]:
     """The `Tune` of DARTS-PT: some epochs at a small constant learning rate after each decision.
 
     Args:
         state: State before the first decision; its supernet is tuned in place, by the plugs of its training.
         epochs: Number of epochs between two decisions.
+        last_epochs: Number of epochs before the last decision about operations; None for as many.
+        continue_optimizer: Whether alpha's Adam goes on with the state that the training of the supernet left, as in
+            the published code, where the paper is silent. The SGD of the weights is new, there too.
 
     Returns:
         A function that tunes the supernet and returns the state with the tuned alpha.
@@ -188,8 +206,15 @@ def tuner(state: SearchState, epochs: int) -> Callable[[SearchState], SearchStat
         state.task.torch_generator("tuning batches"),
     )
 
+    if continue_optimizer and state.task.alpha_optimizer is not None:
+        # A copy, since an optimizer changes the tensors that it is given in place.
+        trainer.adam.load_state_dict(deepcopy(state.task.alpha_optimizer))
+
     def tune(current: SearchState) -> SearchState:
-        for _ in range(epochs):
+        decisions = current.decisions
+        cells = [decisions.edges[edge].cell for edge in decisions.open_edges]
+        is_last = bool(cells) and len(cells) == len(set(cells))
+        for _ in range(last_epochs if is_last and last_epochs is not None else epochs):
             trainer.train_epoch(current.decisions, training.epochs)
         return replace(current, alpha=trainer.alpha.detach().clone())
 

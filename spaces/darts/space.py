@@ -25,10 +25,12 @@ from opselect.spaces.darts.genotypes import (
     parse_genotype,
 )
 from opselect.spaces.errors import UserError
-from opselect.spaces.seeds import seed_for
-from opselect.spaces.space import NONE, Architecture, Edge, InvalidArchitecture
+from opselect.spaces.seeds import global_torch_seed, seed_for
+from opselect.spaces.space import NONE, REFERENCE_ALPHA_SPREAD, Architecture, Edge, InvalidArchitecture
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from opselect.spaces.darts.network import DARTSNetwork
 
 CONCAT = tuple(range(CELL_INPUTS, CELL_INPUTS + INNER_NODES))
@@ -183,7 +185,34 @@ class DARTSSpace:
             classes: Number of classes.
             seed: Seed of the initial parameters.
         """
-        return self._build([edge.operations for edge in self.edges], image_channels, classes, seed, search=True)
+        with global_torch_seed(seed_for("initial parameters", seed)):
+            return self._build([edge.operations for edge in self.edges], image_channels, classes, search=True)
+
+    @property
+    def has_published_code(self) -> bool:
+        """Whether the published search code has this space, so that it has initial weights to start from."""
+        return True
+
+    def reference_supernet(self, image_channels: int, classes: int, seed: int) -> "tuple[DARTSNetwork, Tensor]":
+        """The supernet and alpha with which the published code starts after `torch.manual_seed(seed)`.
+
+        It builds the cells in the order in which they run, in a cell the two inputs and then the edges by their number,
+        all with torch's own initial parameters, and draws one alpha for each type of cell next.
+
+        Args:
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of torch's global stream.
+
+        Source: The published code of DARTS-PT (sota/cnn/model_search.py).
+        """
+        import torch
+
+        operations = max(len(edge.operations) for edge in self.edges)
+        with global_torch_seed(seed):
+            supernet = self._build([edge.operations for edge in self.edges], image_channels, classes, search=True)
+            alphas = [torch.randn(len(EDGES), operations) for _ in CELLS]
+            return supernet, REFERENCE_ALPHA_SPREAD * torch.cat(alphas)
 
     def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "DARTSNetwork":
         """A stand-alone network at initialisation, for images of CIFAR's size and without auxiliary classifier.
@@ -223,28 +252,23 @@ class DARTSSpace:
         """
         self._check(architecture)
         candidates = [(name,) for name in architecture.operations]
-        return self._build(candidates, image_channels, classes, seed, search=False, stem=stem, auxiliary=auxiliary)
+        with global_torch_seed(seed_for("initial parameters", seed)):
+            return self._build(candidates, image_channels, classes, search=False, stem=stem, auxiliary=auxiliary)
 
     def _build(
         self,
         candidates: Sequence[tuple[str, ...]],
         image_channels: int,
         classes: int,
-        seed: int,
         search: bool,
         stem: Literal["cifar", "imagenet"] = "cifar",
         auxiliary: bool = False,
     ) -> "DARTSNetwork":
         # Imported here, so that genotypes can be read and written without torch.
-        import torch
-
         from opselect.spaces.darts.network import DARTSNetwork, DARTSSkeleton
 
         skeleton = DARTSSkeleton(self.channels, self.cells, stem, auxiliary)
-        # torch's layers draw from the global stream when they are built; the fork leaves the caller's stream as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for("initial parameters", seed))
-            return DARTSNetwork(self.edges, candidates, skeleton, image_channels, classes, search)
+        return DARTSNetwork(self.edges, candidates, skeleton, image_channels, classes, search)
 
     def _check(self, architecture: Architecture) -> None:
         if len(architecture.operations) != len(self.edges):

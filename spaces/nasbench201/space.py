@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from opselect.spaces.nasbench201.equivalence import computation
-from opselect.spaces.seeds import seed_for
-from opselect.spaces.space import Architecture, Edge, InvalidArchitecture, operation_indices
+from opselect.spaces.seeds import global_torch_seed, seed_for
+from opselect.spaces.space import REFERENCE_ALPHA_SPREAD, Architecture, Edge, InvalidArchitecture, operation_indices
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from opselect.spaces.nasbench201.network import CellNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -193,7 +195,33 @@ class NASBench201Space:
             classes: Number of classes.
             seed: Seed of the initial parameters.
         """
-        return self._build([edge.operations for edge in EDGES], image_channels, classes, False, seed)
+        with global_torch_seed(seed_for("initial parameters", seed)):
+            return self._build([edge.operations for edge in EDGES], image_channels, classes, affine=False)
+
+    @property
+    def has_published_code(self) -> bool:
+        """Whether the published search code has this skeleton, so that it has initial weights to start from."""
+        return self.down_sampling == "residual"
+
+    def reference_supernet(self, image_channels: int, classes: int, seed: int) -> "tuple[CellNetwork, Tensor]":
+        """The supernet and alpha with which the published code starts after `torch.manual_seed(seed)`.
+
+        It builds stem, cells and classifier in the order in which they run, the edges of a cell by their number and the
+        operations of an edge by theirs, all with torch's own initial parameters, and draws alpha `[edges, operations]`
+        next.
+
+        Args:
+            image_channels: Number of channels of the images.
+            classes: Number of classes.
+            seed: Seed of torch's global stream.
+
+        Source: The published code of DARTS-PT (nasbench201/search_model.py), which that of Zero-Cost-PT shares.
+        """
+        import torch
+
+        with global_torch_seed(seed):
+            supernet = self._build([edge.operations for edge in EDGES], image_channels, classes, affine=False)
+            return supernet, REFERENCE_ALPHA_SPREAD * torch.randn(len(EDGES), len(OPERATIONS))
 
     def network(self, architecture: Architecture, image_channels: int, classes: int, seed: int) -> "CellNetwork":
         """A stand-alone network at initialisation, with the chosen operations only; all its batch norms are learnt.
@@ -208,21 +236,18 @@ class NASBench201Space:
             InvalidArchitecture: The architecture is not one of this space.
         """
         operation_indices(EDGES, architecture)
-        return self._build([(name,) for name in architecture.operations], image_channels, classes, True, seed)
+        with global_torch_seed(seed_for("initial parameters", seed)):
+            candidates: list[tuple[str, ...]] = [(name,) for name in architecture.operations]
+            return self._build(candidates, image_channels, classes, affine=True)
 
     def _build(
-        self, candidates: list[tuple[str, ...]], image_channels: int, classes: int, affine: bool, seed: int
+        self, candidates: list[tuple[str, ...]], image_channels: int, classes: int, affine: bool
     ) -> "CellNetwork":
         # Imported here, since reading tables and arch strings should not load torch; see `opselect.spaces.space`.
-        import torch
-
         from opselect.spaces.nasbench201.network import CellNetwork, Skeleton
 
         skeleton = Skeleton(self.channels, self.cells_per_stage, self.down_sampling)
-        # torch's layers draw from the global stream when they are built; the fork leaves the caller's stream as it was.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for("initial parameters", seed))
-            return CellNetwork(EDGES, candidates, skeleton, image_channels, classes, affine)
+        return CellNetwork(EDGES, candidates, skeleton, image_channels, classes, affine)
 
 
 def _shorten(text: str, limit: int = 60) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.stats import rankdata
 
 from opselect.bench.conformance.run import check_selector
-from opselect.selectors.methods import TENAS, DartsPT, Magnitude, ProxySearch, ZeroCostPT
+from opselect.selectors.methods import TENAS, BestAccuracy, DartsPT, Magnitude, ProxySearch, ZeroCostPT
 from opselect.selectors.proxies.interface import Combination
 from opselect.selectors.scores import MissingIngredient, perturbation
 from opselect.selectors.task import Task
@@ -74,6 +74,15 @@ def test_best_acc_finds_the_best_architecture_in_every_order(make_task: Callable
     best = digits201.at(int(ACCURACIES.argmax()))
     for order in ("fixed", "random", "global-op-iter"):
         assert registry.load("selectors", "best-acc")(edge_order=order)(make_task()).architecture == best
+
+
+def test_best_acc_of_runs_finds_the_architecture_with_the_best_single_training(make_task: Callable[[], Task]) -> None:
+    runs = np.where(np.arange(5**6) == 4321, 99.0, ACCURACIES + 1)
+    task = replace(make_task(), best_valid_accuracies=runs)
+    assert BestAccuracy(of="runs")(task).architecture == digits201.at(4321)
+    assert BestAccuracy()(task).architecture == digits201.at(int(ACCURACIES.argmax()))
+    with pytest.raises(MissingIngredient, match="single trainings"):
+        BestAccuracy(of="runs")(make_task())
 
 
 def test_oracles_without_a_table_say_what_is_missing(make_task: Callable[[], Task]) -> None:

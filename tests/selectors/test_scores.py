@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from opselect.selectors.decisions import Decisions
 from opselect.selectors.methods import initial_state
 from opselect.selectors.scores import (
     MissingIngredient,
+    ValidationAccuracy,
     accuracies,
     alpha_strength,
     average_accuracy,
@@ -24,7 +26,7 @@ from opselect.selectors.scores import (
     table_scores,
     validation_accuracy,
 )
-from opselect.selectors.task import SearchState, Task
+from opselect.selectors.task import SearchImages, SearchState, Task
 from opselect.spaces import table as tables
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import OPERATIONS, digits201
@@ -124,13 +126,41 @@ def test_validation_accuracy_counts_by_hand(task: Task) -> None:
     assert validation_accuracy(state, [torch.zeros(6, 5)] * 2) == pytest.approx([expected] * 2)
 
 
+def test_accuracy_is_measured_on_augmented_images_in_shuffled_batches_of_64(task: Task) -> None:
+    numbered = LabelledImages(
+        torch.arange(1.0, 131.0)[:, None, None, None].expand(130, 1, 4, 4), torch.zeros(130).long()
+    )
+    images = SearchImages(numbered, numbered, crop_padding=1, flip=True, black=(-7.0,))
+    state = initial_state(replace(task, images=images))
+
+    def batches(state: SearchState, **settings: Any) -> list[torch.Tensor]:
+        return [batch.images for batch in ValidationAccuracy(**settings).batches(state)]
+
+    def order(found: list[torch.Tensor]) -> list[int]:
+        return torch.cat(found).amax((1, 2, 3)).int().tolist()
+
+    usual = batches(state)
+    assert [len(batch) for batch in usual] == [65, 65]
+    assert order(usual) != sorted(order(usual)) == list(range(1, 131))
+    assert float(torch.cat(usual).min()) == -7, "crops show the black padding"
+    assert all(torch.equal(one, other) for one, other in zip(usual, batches(state), strict=True))
+    assert order(batches(state.decide(0, 1))) != order(usual), "every step has an order of its own"
+    # A permutation of the edges leaves the images as they are.
+    assert order(batches(state.decide(5, 2))) == order(batches(state.decide(0, 1)))
+    plain = batches(state, augmented=False)
+    assert float(torch.cat(plain).min()) == 1
+    assert order(plain) != sorted(order(plain))
+    (former,) = batches(state, augmented=False, shuffled=False, batch_size=256)
+    assert torch.equal(former, numbered.images)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_measuring_accuracy_leaves_the_supernet_exactly_as_it_was(training: bool, few_digits: LabelledImages) -> None:
     supernet = digits201.supernet(1, 10, seed=0).train(training)
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
     several = [torch.full((6, 5), 0.2), torch.eye(6, 5)]
-    first = accuracies(supernet, several, few_digits)
-    assert [accuracies(supernet, [weights], few_digits) for weights in several] == [[each] for each in first]
+    first = accuracies(supernet, several, [few_digits])
+    assert [accuracies(supernet, [weights], [few_digits]) for weights in several] == [[each] for each in first]
     assert supernet.training == training
     assert all(torch.equal(before[name], tensor) for name, tensor in supernet.state_dict().items())
 

@@ -21,6 +21,15 @@ def test_augmentation_crops_and_mirrors_whole_images() -> None:
     assert cropped == windows
 
 
+def test_crops_are_padded_with_a_value_per_channel() -> None:
+    images = torch.full((300, 2, 4, 4), 0.1)
+    padded = augment(images, 1, False, torch_generator("a"), padding=(-2.0, -3.0))
+    zeros = augment(images, 1, False, torch_generator("a"))
+    for channel, value in enumerate((-2.0, -3.0)):
+        assert padded[:, channel].unique().tolist() == pytest.approx([value, 0.1])
+        assert torch.equal(padded[:, channel] == value, zeros[:, channel] == 0)
+
+
 @pytest.mark.parametrize(("side", "most"), [(2, 4), (3, 9)])
 def test_cutout_hides_one_square_of_every_image(side: int, most: int) -> None:
     images = torch.ones(300, 2, 5, 6)

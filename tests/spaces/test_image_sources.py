@@ -204,6 +204,20 @@ def test_cifar10_is_normalised_with_the_constants_of_the_field(root: Path, monke
     values = cifar10().train.images[0, :, 0, 0].tolist()
     # REFERENCE.md 1.2: (128 / 255 - mean) / std.
     assert values == pytest.approx([0.0428, 0.0812, 0.2120], abs=2e-4)
+    assert cifar10().black == pytest.approx([-1.9892, -1.9803, -1.7071], abs=2e-4)
+
+
+def test_cifar100_is_normalised_with_the_constants_of_the_published_code(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Grey:
+        data = np.full((1, 32, 32, 3), 128, dtype=np.uint8)
+        targets = (7,)
+
+    monkeypatch.setattr(datasets, "CIFAR100", lambda **_: Grey)
+    values = cifar100().train.images[0, :, 0, 0].double().numpy()
+    expected = (128 / 255 - np.array([0.5071, 0.4865, 0.4409])) / np.array([0.2673, 0.2564, 0.2762])
+    assert values == pytest.approx(expected, abs=1e-6)
 
 
 def test_svhn_is_read_from_torchvisions_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +232,8 @@ def test_svhn_is_read_from_torchvisions_files(root: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(datasets.SVHN, "split_list", known)
 
     found = svhn()
-    assert (found.classes, found.crop_padding, found.flip, found.valid) == (10, 4, False, None)
+    assert (found.classes, found.crop_padding, found.flip, found.valid) == (10, 4, True, None)
+    assert found.black == pytest.approx([-0.4377 / 0.1980, -0.4438 / 0.2010, -0.4728 / 0.1970])
     assert found.train.labels.tolist() == [0, 9, 1, 2]  # the file's class 10 is the digit 0
     assert found.train.images.shape == (4, 3, 32, 32)
     red = images["train"][..., 0] / 255
@@ -525,3 +540,34 @@ def test_real_cifar10_images_have_the_statistics_of_the_field() -> None:
         mean, std = image_sources._channel_statistics(real["x_train"])
     assert mean == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.01)
     assert std == pytest.approx([0.2470, 0.2435, 0.2616], abs=0.01)
+
+
+def sorted_archive(folder: Path, order: np.ndarray) -> Path:
+    """60 images of three classes, in some order; the brightness of an image is its number."""
+    folder.mkdir()
+    images = np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None], (60, 8, 8))
+    return archive(
+        folder,
+        x_train=images[order],
+        y_train=np.repeat(np.arange(3), 20)[order],
+        x_test=images[:3],
+        y_test=np.arange(3),
+    )
+
+
+def test_images_that_are_sorted_by_class_are_shuffled_with_a_stated_seed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sorted_by_class, mixed = np.arange(60), np.random.default_rng(0).permutation(60)
+    plain = npz(sorted_archive(tmp_path / "mixed", mixed))
+    assert plain.order_seed is None
+    assert not caplog.records
+    found, again = (npz(sorted_archive(tmp_path / name, sorted_by_class)) for name in ("sorted", "again"))
+    assert found.order_seed == 0
+    assert "its training images are sorted by class; they are shuffled with seed 0" in caplog.text
+    assert torch.equal(found.train.images, again.train.images)
+    assert not found.is_sorted_by_class
+    assert set(found.train.labels[:30].tolist()) == set(found.train.labels[30:].tolist()) == {0, 1, 2}
+    # Every image keeps its class.
+    by_brightness = found.train.images[:, 0, 0, 0].argsort()
+    assert torch.equal(found.train.labels[by_brightness], torch.arange(3).repeat_interleave(20))

@@ -3,10 +3,11 @@
 import itertools
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, UNDEFINED_NOTE, interval, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Figure, Table, role_blocks
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.run import Run
+from opselect.bench.statistics.estimates import Mean
 from opselect.bench.summaries.agreement import (
     AgreementSummary,
     agreements,
@@ -38,12 +39,13 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
         for label, group in itertools.groupby(summaries, key=lambda row: row.label)
     ]
     measures = dict.fromkeys((row.oracle, row.statistic) for row in summaries)
+    has_runs = any(oracle == "best-acc-runs" for oracle, _ in measures)
     return Table(
         name="agreement",
         title="Agreement of the first operation scores with the table",
         columns=(
             SELECTOR,
-            *(_measure_column(oracle, statistic) for oracle, statistic in measures),
+            *(_measure_column(oracle, statistic, _oracle_title(oracle, has_runs)) for oracle, statistic in measures),
             Column(
                 "95 % interval of the first",
                 show=lambda row: interval(row.first.agreement),
@@ -63,6 +65,7 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
             "edges, then mean ± sample standard deviation over the n seeds in which it is defined.",
             "best-acc and avg-acc: largest and mean test accuracy of all architectures in the table that have the "
             "operation on the edge. The oracles' own scores are the same from validation accuracies.",
+            *(["best-acc of runs is the maximum over single trainings, as in the published code."] if has_runs else []),
             "Edges are summed over seeds; one is undefined where a column of scores is constant or has fewer than "
             "three finite pairs.",
             *supernet_size_notes(run),
@@ -72,12 +75,26 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
     )
 
 
-def _measure_column(oracle: str, statistic: str) -> Column[AgreementRow]:
+def _oracle_title(oracle: str, has_runs: bool) -> str:
+    """The name of an oracle; best-acc says of what it is the maximum where both readings are there."""
+    return (
+        {"best-acc": "best-acc of means", "best-acc-runs": "best-acc of runs"}.get(oracle, oracle)
+        if has_runs
+        else oracle
+    )
+
+
+def _measure_column(oracle: str, statistic: str, title: str) -> Column[AgreementRow]:
+    # Records from before best-acc of runs lack it.
+    def agreement(row: AgreementRow) -> Mean | None:
+        summary = row.measures.get((oracle, statistic))
+        return None if summary is None else summary.agreement
+
     return Column(
-        f"{oracle}, {statistic.capitalize()}",
+        f"{title}, {statistic.capitalize()}",
         better="↑",
-        show=lambda row: mean_and_deviation(row.measures[oracle, statistic].agreement),
-        rank=lambda row: row.measures[oracle, statistic].agreement.value,
+        show=lambda row: UNDEFINED if (mean := agreement(row)) is None else mean_and_deviation(mean),
+        rank=lambda row: None if (mean := agreement(row)) is None else mean.value,
     )
 
 

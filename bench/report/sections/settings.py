@@ -81,6 +81,17 @@ def reproducibility_table(run: Run) -> Table[Fact]:
             "Space": [trial.space for trial in trials],
             "Images": [trial.images for trial in trials],
             "Images, hash": [trial.images_hash for trial in trials],
+            "Images, order": [
+                f"sorted by class in the file, shuffled with seed {trial.order_seed}"
+                for trial in trials
+                if trial.order_seed is not None
+            ],
+            "Images, augmentation": [
+                assignments(trial.augmentation) for trial in trials if trial.augmentation is not None
+            ],
+            "Initial weights of supernets": [
+                "as the published code draws them" for trial in trials if trial.initialization == "reference"
+            ],
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in tables],
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in tables],
             "Table, fingerprint": [table.fingerprint for table in tables],

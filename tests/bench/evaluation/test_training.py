@@ -1,7 +1,10 @@
 """Training of selected networks: it learns, it resumes bit for bit, and it says what is wrong."""
 
 import io
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -109,6 +112,16 @@ def test_seeds_and_settings_lead_to_different_trainings(tmp_path: Path) -> None:
     }
     losses.add(train_network(network(), DATA, SHORT, 1, tmp_path / "seed.pt", "bright").loss)
     assert len(losses) == len(changes) + 1
+
+
+def test_crops_are_padded_with_black_unless_the_recipe_says_zero(tmp_path: Path) -> None:
+    def loss(data: ImageData, fill: Literal["black", "zero"]) -> float:
+        training = SHORT.model_copy(update={"epochs": 1, "cutout": 0, "crop_fill": fill})
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            return train_network(network(), data, training, 0, Path(folder, "c.pt"), "bright").loss
+
+    dark = replace(DATA, black=(-9.0,) * DATA.channels)
+    assert loss(dark, "black") != loss(dark, "zero") == loss(DATA, "black")
 
 
 def test_the_auxiliary_classifier_takes_part_in_the_loss(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ from opselect.selectors.methods import (
 from opselect.selectors.supernets.darts import DARTS
 from opselect.selectors.supernets.fixed_alpha import FixedAlpha
 from opselect.spaces.errors import MissingData, UserError
-from opselect.spaces.image_sources import InvalidImages
+from opselect.spaces.image_sources import InvalidImages, load_images
 from opselect.spaces.images import ImageData
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.registry import UnknownName
-from opselect.spaces.table import Table
+from opselect.spaces.table import SeedPolicy, Table
 
 SHIPPED = Path(__file__).parents[3] / "bench" / "experiment" / "packaged" / "digits201.toml"
 
@@ -102,6 +102,25 @@ def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
         "disc-acc": DARTS(**settings),
     } | dict.fromkeys(experiment.labels[4:])
     assert dict(experiment.left_out).keys() == {"magnitude on fixed-alpha"}
+
+
+def test_the_images_say_how_a_search_augments_them_unless_the_file_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = replace(load_images("digits"), crop_padding=4, flip=True, black=(-2.0,))
+    monkeypatch.setattr("opselect.bench.experiment.file.load_images", lambda _: data)
+
+    def augmentation(lines: str) -> object:
+        return parse(f"{TOP}{lines}{SELECTOR}", "mine.toml").load_images().augmentation
+
+    assert augmentation("") == {"crop_padding": 4, "flip": True, "crop_fill": "black"}
+    assert augmentation('[augmentation]\ncrop_fill = "zero"\nflip = false\n') == {
+        "crop_padding": 4,
+        "flip": False,
+        "crop_fill": "zero",
+    }
+    assert augmentation("[augmentation]\ncrop_padding = 0\n") == {"crop_padding": 0, "flip": True}
+    assert augmentation("[augmentation]\ncrop_padding = 0\nflip = false\n") is None
+    assert "unknown setting 'augmentation.fill'" in complaint(f"{TOP}[augmentation]\nfill = 'zero'\n{SELECTOR}")
+    assert "augmentation.crop_padding = -1" in complaint(f"{TOP}[augmentation]\ncrop_padding = -1\n{SELECTOR}")
 
 
 def test_what_a_file_leaves_out_has_its_documented_default() -> None:
@@ -279,6 +298,30 @@ def test_an_oracle_without_a_table_is_refused(oracle: str) -> None:
     text = f"{TOP.replace('digits', 'tiny').replace('tiny201', 'digits201')}[supernet]\nbatch_size = 16\n{SELECTOR}"
     experiment = parse(f'{text}[[selector]]\nname = "{oracle}"\nlabel = "ceiling"\n', "mine.toml")
     with pytest.raises(InvalidExperiment, match="mine, ceiling: an oracle reads a table; add a \\[table\\]"):
+        check_ingredients(experiment)
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_images_whose_halves_have_other_classes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiny().load_images()
+    order = data.train.labels.argsort()
+    monkeypatch.setattr("opselect.bench.experiment.file.load_images", lambda _: replace(data, train=data.train[order]))
+    with pytest.raises(InvalidExperiment, match="mine: of the 64 training images of 'tiny' the first half has other"):
+        check_ingredients(tiny("title = 'sorted'"))
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_best_acc_of_runs_needs_a_table_with_single_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = tiny(f"{ADDITIVE}[[selector]]\nname = 'best-acc'\nof = 'runs'\n")
+    check_ingredients(experiment)
+    accuracies = Table.accuracies
+
+    def of_one_training(table: Table, dataset: str, split: str, epochs: int, seeds: SeedPolicy) -> np.ndarray:
+        found = accuracies(table, dataset, split, epochs, seeds)
+        return found[:, :1] if seeds == "each" else found
+
+    monkeypatch.setattr(Table, "accuracies", of_one_training)
+    with pytest.raises(InvalidExperiment, match="mine, best-acc: of = 'runs', but 'additive' has no single trainings"):
         check_ingredients(experiment)
 
 

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from opselect.bench.published.compare import compare, supernets_for
+from opselect.bench.published.compare import BestAcc, compare, supernets_for
 from opselect.bench.published.numbers import RUN_MEASURES, TABLE_MEASURES, InvalidNumbers, Published, load_packaged
-from opselect.bench.runs.records import Record
-from opselect.bench.runs.run import Run
+from opselect.bench.runs.records import Record, StepRecord
+from opselect.bench.runs.run import Run, load_run
+from opselect.bench.runs.trial import oracle_accuracies
+from opselect.bench.statistics.correlations import mean_over_edges_spearman
 from opselect.bench.tables.importers.plain_csv import read_csv
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.scores import table_scores
 from opselect.spaces.table import Table
 from tests.bench.published.examples import LOGGED, SPEARMAN, TIME, TRAINED, TRAINING, record, row_of, rows_of, step
 
@@ -35,7 +40,10 @@ def test_a_mean_beyond_the_tolerance_differs_and_says_if_chance_explains_it(numb
     row = row_of(published, record(92.0, 0), record(92.1, 1))
     assert (row.verdict, row.reason) == ("differs", "proxy = nwot")
     wide = row_of(published, record(90.0, 0), record(95.0, 1))
-    assert (wide.verdict, wide.reason) == ("differs", "proxy = nwot; the published value lies in our 95 % interval")
+    assert (wide.verdict, wide.reason) == (
+        "differs",
+        "proxy = nwot; the published value lies within two standard errors of ours",
+    )
 
 
 def test_every_label_and_run_that_fits_has_a_row(numbers: Callable[..., Published]) -> None:
@@ -224,3 +232,42 @@ def test_the_real_table_reproduces_all_that_was_published_of_it() -> None:
     assert len(looked_up) == 6
     assert {row.origin for row in looked_up} == {"table nasbench201, cifar10-runs"}
     assert {row.verdict for row in rows if row.number.measure in RUN_MEASURES} == {"not run"}
+
+
+def test_best_acc_is_of_single_trainings_where_records_have_them_unless_means_are_wanted(
+    numbers: Callable[..., Published],
+) -> None:
+    published = numbers(SPEARMAN)
+    means_only = step(6, of=6)
+    first, *rest = means_only
+    backwards = {edge: [5.0, 4.0, 3.0, 2.0, 1.0] for edge in range(6)}
+    both = [first.model_copy(update={"truth": {**first.truth, "best-acc-runs": backwards}}), *rest]
+
+    def value(steps: list[StepRecord], best_acc: BestAcc) -> tuple[float | None, str]:
+        (row,) = compare(published, {"mine": Run.of([record(94.0, steps=steps)], [])}, {}, {}, best_acc)
+        assert row.ours is not None
+        return row.ours.value, row.reason
+
+    assert value(both, "means")[0] == value(means_only, "runs")[0] == pytest.approx(1)
+    assert value(both, "runs")[0] == pytest.approx(-1)
+    assert "best-acc of runs" in value(both, "runs")[1]
+    assert "best-acc of runs" not in value(both, "means")[1] + value(means_only, "runs")[1]
+
+
+def test_the_readme_of_nasbench201_says_which_reading_of_best_acc_gives_which_agreement(real_accuracies: Table) -> None:
+    results = Path(__file__).parents[3] / "results" / "nasbench201"
+    run, readme = load_run(results / "scores"), (results / "README.md").read_text()
+    nothing = Decisions.none_yet(real_accuracies.space.edges)
+    oracles = oracle_accuracies(real_accuracies, ("cifar10-runs", "test", 200))
+    found = []
+    for label in ("zero-cost-pt (nwot_reference)", "zero-cost-disc (nwot_reference)", "magnitude"):
+        for oracle in ("best-acc-runs", "best-acc"):
+            accuracies, summary = oracles[oracle]
+            truth = [table_scores(accuracies, nothing, edge, summary).tolist() for edge in range(6)]
+            agreements = [
+                mean_over_edges_spearman([result.steps[0].scores[edge] for edge in range(6)], truth).value
+                for result in run.results(label).values()
+            ]
+            found.append(f"{np.mean([value for value in agreements if value is not None]):.3f}")
+    assert found == ["0.704", "0.692", "0.437", "0.425", "0.079", "0.100"]
+    assert all(value in readme for value in found)

@@ -142,6 +142,9 @@ CHANGES: dict[str, Any] = {
     "training_images": 2000,
     "supernet": "sdarts-rs",
     "code": Code(digest="0123456789abcdef", packages={}),
+    "augmentation": {"crop_padding": 4, "flip": True, "crop_fill": "black"},
+    "order_seed": 0,
+    "initialization": "reference",
 }
 
 

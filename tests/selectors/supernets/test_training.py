@@ -23,6 +23,7 @@ from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.nasbench201.space import digits201
 from opselect.spaces.seeds import torch_generator
+from opselect.spaces.space import SearchSpace
 
 
 class Notes:
@@ -46,14 +47,14 @@ def trained(
     supernet = digits201.supernet(1, 10, seed=0)
     decisions = Decisions.none_yet(digits201.edges)
     streams = torch_generator("alpha"), torch_generator("batches")
-    return supernet, train_supernet(supernet, decisions, images, training, *streams, checkpoint)
+    return supernet, train_supernet(supernet, decisions, images, training, *streams, checkpoint).alpha
 
 
 def test_training_learns_the_digits_and_alpha(task: Task) -> None:
     images = SearchImages.halves(digits())
     supernet, alpha = trained(images, DARTS(epochs=8, alpha_learning_rate=3e-3))
     weights = Decisions.none_yet(digits201.edges).weights(alpha)
-    assert accuracies(supernet, [weights], images.val_split)[0] > 18, "chance is 10, with a deviation of 1.3"
+    assert accuracies(supernet, [weights], [images.val_split])[0] > 18, "chance is 10, with a deviation of 1.3"
     start_alpha = random_alpha(Decisions.none_yet(digits201.edges), torch_generator("alpha"))
     assert (alpha - start_alpha).abs().max() > 0.02
     assert not alpha.requires_grad
@@ -175,6 +176,44 @@ def test_tuning_goes_on_with_a_small_constant_rate_and_returns_the_new_alpha(tas
     state = replace(state, task=replace(task, training=FixedAlpha(epochs=1, batch_size=32)))
     frozen = tuner(state, epochs=1)(state)
     assert torch.equal(frozen.alpha, state.alpha)
+
+
+def test_tuning_goes_on_with_the_state_of_alphas_optimizer_unless_it_is_new(task: Task) -> None:
+    training = DARTS(epochs=1, batch_size=16)
+    supernet = digits201.supernet(1, 10, seed=0)
+    streams = torch_generator("alpha"), torch_generator("batches")
+    decisions = Decisions.none_yet(digits201.edges)
+    alpha, optimizer = train_supernet(supernet, decisions, task.images, training, *streams)
+    assert optimizer["state"][0]["step"] == 4
+    learnt = replace(task, supernet=supernet, training=training, alpha=alpha, alpha_optimizer=optimizer)
+    start = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+
+    def tuned(subject: Task, continue_optimizer: bool = True) -> torch.Tensor:
+        supernet.load_state_dict(start)
+        state = initial_state(subject).decide(0, 3)
+        return tuner(state, epochs=1, continue_optimizer=continue_optimizer)(state).alpha
+
+    continued, new = tuned(learnt), tuned(learnt, continue_optimizer=False)
+    assert not torch.equal(continued, new)
+    assert torch.equal(continued, tuned(learnt)), "tuning leaves the state that it starts from as it was"
+    assert torch.equal(new, tuned(replace(learnt, alpha_optimizer=None)))
+
+
+@pytest.mark.parametrize(("space", "open_before_the_last"), [(digits201, 1), (darts_s3, 2)])
+def test_the_last_decision_of_every_cell_may_have_tuning_of_its_own(
+    task: Task, monkeypatch: pytest.MonkeyPatch, space: SearchSpace, open_before_the_last: int
+) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(SupernetTrainer, "train_epoch", lambda self, decisions, epoch: epochs.append(epoch))
+    state = initial_state(replace(task, space=space, alpha=None))
+    tune = tuner(state, 5, 4)
+    while state.decisions.open_edges:
+        # One round decides an edge of every type of cell.
+        for cell in dict.fromkeys(edge.cell for edge in space.edges):
+            state = state.decide(next(e for e in state.decisions.open_edges if space.edges[e].cell == cell), 0)
+        epochs.clear()
+        tune(state)
+        assert len(epochs) == (4 if len(state.decisions.open_edges) == open_before_the_last else 5)
 
 
 def test_uniform_alpha_gives_equal_weights(nothing_decided: Decisions) -> None:

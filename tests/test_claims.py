@@ -105,7 +105,9 @@ def test_the_columns_that_the_documentation_names_are_there() -> None:
         files, _, columns = row.split(" | ", 2)
         # Names in parentheses explain a column and are none.
         names = re.findall(r"`(\w+)`", re.sub(r"\([^()]*\)", "", columns))
-        headers = [_header(RESULTS / "digits201" / "tables" / f"{name}.csv") for name in re.findall(r"`([\w-]+)`", files)]
+        headers = [
+            _header(RESULTS / "digits201" / "tables" / f"{name}.csv") for name in re.findall(r"`([\w-]+)`", files)
+        ]
         for name in names:
             assert any(name + suffix in header for header in headers for suffix in suffixes), name
             named += 1

@@ -3,6 +3,7 @@
 Runs, tables and spaces give measurements, and one function compares a measurement with the published number.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -513,8 +514,8 @@ def _judge(number: Number, ours: Mean, choices: Sequence[str]) -> tuple[Verdict,
     # A difference of exactly the tolerance on paper may exceed it in its last bits.
     if abs(ours.value - number.value) <= number.tolerance + 1e-9:
         return "reproduced", "; ".join(remarks)
-    if ours.low is not None and ours.high is not None and ours.low <= number.value <= ours.high:
-        remarks.append("the published value lies in our 95 % interval")
+    if ours.deviation and abs(ours.value - number.value) <= 2 * ours.deviation / math.sqrt(ours.n):
+        remarks.append("the published value lies within two standard errors of ours")
     return "differs", "; ".join(remarks)
 
 

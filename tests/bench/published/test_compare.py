@@ -35,7 +35,10 @@ def test_a_mean_beyond_the_tolerance_differs_and_says_if_chance_explains_it(numb
     row = row_of(published, record(92.0, 0), record(92.1, 1))
     assert (row.verdict, row.reason) == ("differs", "proxy = nwot")
     wide = row_of(published, record(90.0, 0), record(95.0, 1))
-    assert (wide.verdict, wide.reason) == ("differs", "proxy = nwot; the published value lies in our 95 % interval")
+    assert (wide.verdict, wide.reason) == (
+        "differs",
+        "proxy = nwot; the published value lies within two standard errors of ours",
+    )
 
 
 def test_every_label_and_run_that_fits_has_a_row(numbers: Callable[..., Published]) -> None:

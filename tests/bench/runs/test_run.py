@@ -8,7 +8,7 @@ import pytest
 from opselect.bench.experiment.file import parse
 from opselect.bench.runs.records import Record, TrialDescription
 from opselect.bench.runs.run import MixedRecords, load_run
-from opselect.bench.runs.store import FORMAT_VERSION, InvalidRecords, open_for_append
+from opselect.bench.storage.store import FORMAT_VERSION, InvalidRecords, open_for_append
 from opselect.selectors.methods import FORMER_READINGS
 
 EXPERIMENT = """

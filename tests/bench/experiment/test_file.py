@@ -90,7 +90,8 @@ def test_the_shipped_experiment_has_the_ten_entries_of_the_readme() -> None:
     assert [type(entry.selector) for entry in experiment.selectors] == [
         type(entry.settings) for entry in experiment.selectors
     ]
-    assert experiment.seeds == (0, 1, 2, 3, 4)
+    assert experiment.seeds == tuple(range(20))
+    assert {entry.seeds for entry in experiment.selectors if entry.supernet} == {tuple(range(9))}
     assert (experiment.space, experiment.images, experiment.observe) == ("digits201", "digits", True)
     assert experiment.table is not None
     assert (experiment.table.name, experiment.table.dataset, experiment.table.epochs) == ("digits201", "digits", 10)

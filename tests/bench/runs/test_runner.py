@@ -563,7 +563,15 @@ def test_a_record_says_what_determined_it_and_where_it_ran(
         assert set(trial.software) == {"opselect", "torch"}
         assert {"python", "platform", "cores", "torch threads", "versions", "commit"} <= set(record.environment)
     settings = {record.label: record.trial.settings for record in tiny_run[1].records}
-    assert settings["darts-pt"] == {"edge_order": "random", "tuning_epochs": 1}
+    assert settings["darts-pt"] == {
+        "edge_order": "random",
+        "tuning_epochs": 1,
+        "last_tuning_epochs": None,
+        "alpha_optimizer": "continued",
+        "augmented": True,
+        "shuffled": True,
+        "accuracy_batch_size": 64,
+    }
     assert settings["zero-cost-pt"]["proxy"] == "nwot"
 
 

@@ -402,7 +402,8 @@ def _misfit(result: Result, space: SearchSpace) -> str:
             if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
                 return f"step {number} scores other edges or operations than those of {space.name}"
         if step.truth.keys() not in (set(), set(ORACLES), set(TRUTHS)):
-            return f"step {number} has the oracles {', '.join(step.truth)}, expected {', '.join(ORACLES)} or none"
+            known = f"{', '.join(TRUTHS)}, without the second, or none"
+            return f"step {number} has the oracles {', '.join(step.truth)}, expected {known}"
         if any(values.keys() != step.scores.keys() for values in step.truth.values()):
             return f"step {number} does not score the same edges by itself and by an oracle"
     accuracies = (result.valid_accuracy, result.test_accuracy, result.regret, result.percentile)

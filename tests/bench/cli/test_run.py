@@ -220,6 +220,7 @@ def test_select_takes_settings_and_any_registered_selector(opselect: CommandLine
         "batch_size": 8,
         "edge_order": "fixed",
         "validation_batches": 100,
+        "augmented": True,
     }
     # What costs most parameters is missed least under this sign, so it stays nowhere; the trace goes by the order.
     assert record.result is not None

@@ -123,7 +123,7 @@ def test_every_report_states_what_a_repetition_gives(original: Path, opselect: C
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"avg-acc": {', '"other": {', "step 1 has the oracles best-acc, other, expected best-acc, avg-acc or none"),
+        ('"avg-acc": {', '"other": {', "step 1 has the oracles best-acc, best-acc-runs, other, expected "),
         ('"operation": ', '"operation": 7', "step 1 decides an edge or an operation that digits201 has not"),
         ('"architecture": "|', '"architecture": "|x', "arch string, node 1"),
         ('"regret": ', '"regret": 1e999, "percentile": ', "an accuracy that is no number"),

@@ -262,7 +262,7 @@ def test_a_run_that_is_stopped_among_its_trials_keeps_them_and_goes_on(
     runs.finish(tmp_path / "undisturbed")
     process = runs.start(folder)
     wait_until(lambda: has_lines(folder, 3))
-    _, error = stopped(process, number, times=1)
+    error = stopped(process, number, times=1)
     assert process.returncode == status
     assert "the same command goes on from there: opselect run" in error.splitlines()[-1]
     assert len(read_records(folder / "records.jsonl")) >= 3

@@ -16,12 +16,17 @@ from opselect.bench.storage.store import FORMAT_VERSION, InvalidRecords, Value, 
 from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, ShuffledBatches
 from opselect.spaces import registry
+from opselect.spaces.errors import UserError
 from opselect.spaces.images import LabelledImages, content_hash
 from opselect.spaces.seeds import numpy_generator, seed_for, torch_generator
 from opselect.spaces.space import SearchSpace
 
 FILE_NAME = "scores.jsonl"
 COMMAND = "opselect proxies"
+
+
+class UnfitTable(UserError, ValueError):
+    """A table of accuracies of other architectures than those that are scored."""
 
 
 class StudyDescription(BaseModel, frozen=True, extra="forbid"):

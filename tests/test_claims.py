@@ -13,6 +13,7 @@ from click import Command, Context, Group
 from click.exceptions import BadParameter
 
 from opselect.bench.cli.app import app
+from opselect.bench.cli.compare import plan
 from opselect.bench.experiment.file import parse
 from opselect.bench.experiment.study import read_study
 from opselect.bench.runs.run import load_run
@@ -193,3 +194,13 @@ def test_committed_experiments_have_the_trials_of_the_shipped_ones(folder: str) 
     trials = {(entry.name, entry.recorded_supernet, seed) for entry, seed in parse(text, name).runs}
     recorded = [record.trial for record in run.all]
     assert {(trial.selector, trial.supernet, trial.seed) for trial in recorded} == trials
+
+
+def test_the_labels_in_the_help_of_plan_are_those_of_the_default_run() -> None:
+    help_text = plan.__doc__ or ""
+    (example,) = re.findall(r"Example: `opselect (.*)`", help_text)
+    words = shlex.split(example)
+    labels = {words[words.index(option) + 1] for option in ("--first", "--second")}
+    text = (ROOT / "bench" / "experiment" / "packaged" / "digits201.toml").read_text(encoding="utf-8")
+    assert words[:2] == ["plan", "runs/digits201"]
+    assert labels <= set(parse(text, "digits201").labels)

@@ -71,7 +71,7 @@ def plan(
     By the test that the report uses, which flips the signs of the seeds' differences. It can reach no p-value below
     2 / 2ⁿ with n seeds, times the number of comparisons.
 
-    Example: `opselect plan runs/mine --first zero-cost-pt --second darts-pt --difference 0.5`
+    Example: `opselect plan runs/digits201 --first "zero-cost-pt (nwot)" --second darts-pt --difference 0.5`
     """
     from dataclasses import asdict
 

@@ -20,7 +20,9 @@ from opselect.bench.cli.output import exit_if_networks_failed, print_json, progr
 def proxies(
     table: Annotated[str, typer.Option(help="Accuracies: a table by name, or a Parquet file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the scores and the report.")],
-    space: Annotated[str, typer.Option(help="Whose stand-alone networks are scored.")] = "nasbench201",
+    space: Annotated[
+        str | None, typer.Option(help="Whose stand-alone networks are scored; the table's own space by default.")
+    ] = None,
     images: Annotated[str, typer.Option(help="Images by name, or an .npz file.")] = "cifar10",
     sample: Annotated[
         int | None, typer.Option(min=10, help="How many architectures, each equally likely; all by default.")
@@ -37,18 +39,22 @@ def proxies(
     Every finished network is kept at once, the same command goes on from there, and more architectures or proxies may
     be asked for later. Equal architectures are scored once.
 
-    Example: `opselect proxies --space digits201 --images digits --table digits201 --sample 500 --output runs/proxies`
+    Example: `opselect proxies --table digits201 --images digits --sample 500 --output runs/proxies`
     """
     from opselect.bench import proxy_study
     from opselect.bench.report.page import write_proxy_report
     from opselect.spaces import registry
 
     names = tuple(dict.fromkeys(proxy or registry.names("proxies")))
-    for kind, chosen in (("proxies", names), ("spaces", (space,))):
-        for name in chosen:
-            registry.load(kind, name)
+    for name in names:
+        registry.load("proxies", name)
+    scored = None if space is None else registry.load("spaces", space)
     accuracies = load_table(table)
-    study = proxy_study.describe(space, images, batch_size, seed)
+    if scored is not None and scored.edges != accuracies.space.edges:
+        raise proxy_study.UnfitTable(
+            f"{table!r} is a table of {accuracies.space.name}, which has other edges than {space}; leave out --space"
+        )
+    study = proxy_study.describe(space or accuracies.space.name, images, batch_size, seed)
     with progress_bars() as progress:
         scores = proxy_study.score_architectures(study, sample, names, output, worker_count(workers), progress)
     write_proxy_report(scores, accuracies, output)

@@ -76,7 +76,8 @@ class TrainingResult(Value):
     Attributes:
         parameters: Number of parameters without the auxiliary classifier, as papers count.
         multiply_adds: Multiply-adds for one image, without the auxiliary classifier.
-        test_accuracies: Test accuracy in percent per epoch; null for epochs that an earlier process has trained.
+        test_accuracies: Test accuracy in percent per epoch; records of earlier versions have null for epochs before a
+            kill.
         last: Test accuracy after the last epoch, percent.
         best: Largest test accuracy after any epoch, percent; what the papers report.
         seconds: Wall time of training and testing.
@@ -325,11 +326,6 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
     data = load_images(description.images).limited(description.training_images)
     architecture = space.parse(description.genotype)
     seed = seed_for(description.space, description.seed, "trained network")
-    accuracies: list[float | None] = [None] * training.epochs
-
-    def record_accuracy(progress: Progress) -> None:
-        accuracies[progress.epoch - 1] = progress.test_accuracy
-        after_epoch(description, progress)
 
     def build(auxiliary: bool) -> DARTSNetwork:
         return space.evaluation_network(
@@ -345,13 +341,13 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
         checkpoints(job.folder) / f"{description.key}.pt",
         f"{description.genotype} of {description.space}, {description.channels} channels, {description.cells} cells, "
         f"on {description.images}",
-        record_accuracy,
+        lambda progress: after_epoch(description, progress),
         description.device,
     )
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in without_auxiliary.parameters()),
         multiply_adds=multiply_adds(without_auxiliary, data.train.images[:1]),
-        test_accuracies=accuracies,
+        test_accuracies=list(final.test_accuracies),
         last=final.test_accuracy,
         best=final.best_test_accuracy,
         seconds=final.seconds,

@@ -54,16 +54,24 @@ class Progress:
     Attributes:
         epoch: Number of finished epochs.
         loss: Mean training loss of the last epoch, the auxiliary loss included.
-        test_accuracy: Test accuracy after the last epoch, percent.
-        best_test_accuracy: Largest test accuracy of all epochs so far, percent; what the papers report.
+        test_accuracies: Test accuracy after every finished epoch, percent, over all processes.
         seconds: Wall time of training and testing so far, over all processes.
     """
 
     epoch: int
     loss: float
-    test_accuracy: float
-    best_test_accuracy: float
+    test_accuracies: tuple[float, ...]
     seconds: float
+
+    @property
+    def test_accuracy(self) -> float:
+        """Test accuracy after the last epoch, percent; NaN before the first one is finished."""
+        return self.test_accuracies[-1] if self.test_accuracies else math.nan
+
+    @property
+    def best_test_accuracy(self) -> float:
+        """Largest test accuracy of all epochs so far, percent; what the papers report."""
+        return max(self.test_accuracies, default=-math.inf)
 
 
 def train_network(
@@ -108,7 +116,7 @@ def train_network(
     generator = torch_generator("network training", seed)
     train, test = data.train.to(device), data.test.to(device)
     padding = data.black if training.crop_fill == "black" else None
-    progress = Progress(epoch=0, loss=math.nan, test_accuracy=math.nan, best_test_accuracy=-math.inf, seconds=0.0)
+    progress = Progress(epoch=0, loss=math.nan, test_accuracies=(), seconds=0.0)
     if (saved := _read(checkpoint, key, identity)) is not None:
         try:
             network.load_state_dict(saved["network"])
@@ -126,8 +134,7 @@ def train_network(
         progress = Progress(
             epoch=progress.epoch + 1,
             loss=loss,
-            test_accuracy=accuracy,
-            best_test_accuracy=max(progress.best_test_accuracy, accuracy),
+            test_accuracies=(*progress.test_accuracies, accuracy),
             seconds=progress.seconds + time.perf_counter() - started,
         )
         _write(
@@ -258,9 +265,10 @@ def _progress(saved: dict[str, Any]) -> Progress:
     Raises:
         ValueError: Its values are not what a training writes.
     """
-    progress = Progress(**saved)
-    numbers = (progress.loss, progress.test_accuracy, progress.best_test_accuracy, progress.seconds)
-    if type(progress.epoch) is not int or progress.epoch < 0 or not all(isinstance(n, float) for n in numbers):
+    progress = Progress(**{**saved, "test_accuracies": tuple(saved["test_accuracies"])})
+    numbers = (progress.loss, *progress.test_accuracies, progress.seconds)
+    is_complete = type(progress.epoch) is int and progress.epoch == len(progress.test_accuracies)
+    if not is_complete or not all(isinstance(n, float) for n in numbers):
         raise ValueError(f"progress {saved}")
     return progress
 

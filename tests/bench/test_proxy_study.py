@@ -174,6 +174,26 @@ def test_the_command_writes_scores_and_a_report(opselect: CommandLine, tmp_path:
     assert again == first
 
 
+def test_the_scored_networks_are_those_of_the_table_unless_others_are_named(
+    opselect: CommandLine, tmp_path: Path
+) -> None:
+    given = ["--images", "tiny", "--table", "additive", "--sample", "10", "--proxy", "params", "--batch-size", "8"]
+
+    def text(*options: str) -> str:
+        output = tmp_path / f"run{len(options)}"
+        assert opselect("proxies", *given, "--workers", "1", "--output", output, *options)[0] == 0
+        return (output / "proxies.md").read_text()
+
+    assert "Space: digits201" in text()
+    assert "Not the table's networks" not in text()
+    # The same edges in larger networks: possible, and said.
+    other = text("--space", "nasbench201")
+    assert "Not the table's networks: accuracies are of digits201, scores of nasbench201" in other
+    status, _, error = opselect("proxies", *given, "--space", "darts-s1", "--output", tmp_path / "refused")
+    assert status == 2
+    assert "'additive' is a table of digits201, which has other edges than darts-s1; leave out --space" in error
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

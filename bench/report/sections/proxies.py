@@ -191,5 +191,10 @@ def preface(scores: Scores, accuracies: AccuracyTable) -> dict[str, str]:
         "Images": f"{study.images} (hash {study.images_hash}), one batch of {study.batch_size}",
         "Seed": str(study.seed),
         "Accuracies": f"{accuracies.provenance.get('source', accuracies.space.name)} ({accuracies.fingerprint})",
+        **(
+            {"Not the table's networks": f"accuracies are of {accuracies.space.name}, scores of {study.space}"}
+            if study.space != accuracies.space.name
+            else {}
+        ),
         "Versions": ", ".join(f"{name} {version}" for name, version in sorted(study.software.items())),
     }

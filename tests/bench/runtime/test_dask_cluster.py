@@ -202,6 +202,7 @@ def test_a_trial_whose_worker_is_killed_is_run_by_another_one(dask: Processes, p
     assert render_tables(Run.of(far.records, wanted.labels)) == render_tables(Run.of(near.records, wanted.labels))
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_every_worker_fails_with_its_reason_and_alone(dask: Processes, tmp_path: Path) -> None:
     wanted = experiment('[[selector]]\nname = "dies-for-seed-one"\n')
     before = len(dask.have(3) and dask.alive)

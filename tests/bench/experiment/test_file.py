@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, SupernetEntry, parse, read
-from opselect.bench.experiment.ingredients import check_ingredients
+from opselect.bench.experiment.ingredients import check_ingredients, load_ingredients
+from opselect.bench.runs.supernets import SupernetJob
 from opselect.selectors.methods import (
     AverageAccuracy,
     BestAccuracy,
@@ -28,7 +29,7 @@ from opselect.selectors.supernets.fixed_alpha import FixedAlpha
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.image_sources import InvalidImages, load_images
 from opselect.spaces.images import ImageData
-from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.registry import UnknownName
 from opselect.spaces.table import SeedPolicy, Table
 
@@ -309,6 +310,31 @@ def test_images_whose_halves_have_other_classes_are_refused(monkeypatch: pytest.
     monkeypatch.setattr("opselect.bench.experiment.file.load_images", lambda _: replace(data, train=data.train[order]))
     with pytest.raises(InvalidExperiment, match="mine: of the 64 training images of 'tiny' the first half has other"):
         check_ingredients(tiny("title = 'sorted'"))
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_supernets_start_from_the_weights_of_the_published_code_where_there_is_some(tmp_path: Path) -> None:
+    reference = 'initialization = "reference"\n'
+    with pytest.raises(InvalidExperiment, match="no published code has supernets of digits201; leave it out"):
+        check_ingredients(tiny(reference))
+    small = "channels = 4\ncells = 1\nbatch_size = 16\n"
+    text = f"{TOP.replace('digits201', 'nasbench201').replace('digits', 'tiny')}{{}}[supernet]\n{small}{MAGNITUDE}"
+
+    def job(lines: str, seed: int = 0) -> SupernetJob:
+        experiment = parse(text.format(lines), "mine.toml")
+        check_ingredients(experiment)
+        return SupernetJob(experiment, experiment.supernets[0], seed, tmp_path)
+
+    data = load_ingredients(job(reference).experiment).images
+    expected, expected_alpha = nasbench201.resized(4, 1).reference_supernet(data.channels, data.classes, 1)
+    supernet, alpha = job(reference, seed=1).initial_supernet()
+    assert alpha is not None
+    assert torch.equal(alpha, expected_alpha)
+    assert all(torch.equal(one, other) for one, other in zip(supernet.parameters(), expected.parameters(), strict=True))
+    own, own_alpha = job("", seed=1).initial_supernet()
+    assert own_alpha is None
+    assert not torch.equal(next(own.parameters()), next(expected.parameters()))
+    assert job("").path != job(reference).path
 
 
 @pytest.mark.usefixtures("in_tiny_world")

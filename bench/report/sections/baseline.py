@@ -10,27 +10,39 @@ from opselect.bench.statistics.estimates import NOT_NEGATIVE, PERCENT, Mean, mea
 
 
 @dataclass(frozen=True)
-class BaselineSummary:
-    """One selector against chance.
+class ChanceSummary:
+    """One selector against random choice.
 
     Attributes:
         label: Label of the selector.
         test_accuracy: Test accuracy of the selected architectures in percent.
         above_random: Mean minus the expectation of a random choice, percentage points.
         chance: Chance that the mean of as many random architectures is at least as high.
-        search_seconds: Seconds of a search.
-        equal_draws: Number of architectures that could have been trained in that time, at least 1; None where the table
-            does not say how long a training takes.
-        random_search: Expected test accuracy of the best of so many random architectures by validation accuracy; None
-            where the table has no validation accuracies either.
     """
 
     label: str
     test_accuracy: Mean
-    above_random: float | None
+    above_random: float
     chance: float | None
+
+
+@dataclass(frozen=True)
+class BudgetSummary:
+    """One selector against random search in the same time; times may differ between two runs of one experiment.
+
+    Attributes:
+        label: Label of the selector.
+        search_seconds: Seconds of a search.
+        test_accuracy: Test accuracy of the selected architectures in percent.
+        equal_draws: Number of architectures that could have been trained in that time, at least 1.
+        random_search: Expected test accuracy of the best of so many random architectures by validation accuracy; None
+            where the table has no validation accuracies.
+    """
+
+    label: str
     search_seconds: Mean
-    equal_draws: int | None
+    test_accuracy: Mean
+    equal_draws: int
     random_search: float | None
 
 
@@ -39,44 +51,48 @@ def random_expectation(run: Run) -> Baseline | None:
     return None if run.population is None else random_choice(run.population.test)
 
 
-def baselines(run: Run) -> list[BaselineSummary]:
+def _accuracy(run: Run, label: str) -> Mean:
+    return mean_interval(run.values(label, lambda result: result.test_accuracy).values(), PERCENT)
+
+
+def chances(run: Run) -> list[ChanceSummary]:
     """One row per label with an accuracy, where the table is here."""
-    expected = random_expectation(run)
-    if expected is None or run.population is None:
+    expected, population = random_expectation(run), run.population
+    if expected is None or population is None:
+        return []
+    return [
+        ChanceSummary(
+            label=label,
+            test_accuracy=accuracy,
+            above_random=accuracy.value - expected.mean,
+            chance=chance_to_reach(population.test, accuracy.value, accuracy.n),
+        )
+        for label in run.labels
+        if (accuracy := _accuracy(run, label)).value is not None
+    ]
+
+
+def budgets(run: Run) -> list[BudgetSummary]:
+    """One row per competing label with an accuracy, where the table is here and says how long a training takes."""
+    population = run.population
+    if population is None or not population.training_seconds:
         return []
     rows = []
-    for label in run.labels:
-        accuracy = mean_interval((result.test_accuracy for result in run.results(label).values()), PERCENT)
-        if accuracy.value is None:
+    for label in run.in_role("selector"):
+        accuracy = _accuracy(run, label)
+        costs = (record.cost.search_seconds for record in run.records[label] if record.cost)
+        seconds = mean_interval(costs, NOT_NEGATIVE)
+        if accuracy.value is None or seconds.value is None:
             continue
-        seconds = mean_interval(
-            (record.cost.search_seconds for record in run.records[label] if record.cost), NOT_NEGATIVE
-        )
-        draws = _equal_draws(run, seconds)
-        valid = run.population.valid
-        search = None if draws is None or valid is None else random_search(valid, run.population.test, draws)
-        rows.append(
-            BaselineSummary(
-                label=label,
-                test_accuracy=accuracy,
-                above_random=accuracy.value - expected.mean,
-                chance=chance_to_reach(run.population.test, accuracy.value, accuracy.n),
-                search_seconds=seconds,
-                equal_draws=draws,
-                random_search=None if search is None else search.mean,
-            )
-        )
+        draws = max(1, int(seconds.value / population.training_seconds))
+        search = None if population.valid is None else random_search(population.valid, population.test, draws)
+        rows.append(BudgetSummary(label, seconds, accuracy, draws, None if search is None else search.mean))
     return rows
 
 
-def _equal_draws(run: Run, seconds: Mean) -> int | None:
-    training = run.population.training_seconds if run.population else None
-    return None if not training or seconds.value is None else max(1, int(seconds.value / training))
-
-
-def chance_table(run: Run) -> Table[BaselineSummary]:
+def chance_table(run: Run) -> Table[ChanceSummary]:
     """Every selector against the exact expectation of a random choice over the table."""
-    rows = baselines(run)
+    rows = chances(run)
     return Table(
         name="chance",
         title="Against random choice",
@@ -89,14 +105,14 @@ def chance_table(run: Run) -> Table[BaselineSummary]:
         ),
         blocks=role_blocks(run, rows),
         notes=tuple(_notes(run)),
-        data=[row for row in rows if row.chance is not None],
+        data=rows,
         optional=True,
     )
 
 
-def budget_table(run: Run) -> Table[BaselineSummary]:
+def budget_table(run: Run) -> Table[BudgetSummary]:
     """Random search with the time of every selector; times differ between machines."""
-    rows = [row for row in baselines(run) if row.equal_draws is not None and run.role(row.label) == "selector"]
+    rows = budgets(run)
     training = run.population.training_seconds if run.population else None
     return Table(
         name="random-search",
@@ -110,8 +126,7 @@ def budget_table(run: Run) -> Table[BaselineSummary]:
         ),
         blocks=role_blocks(run, rows),
         notes=(
-            "Random search: expected test accuracy of the best of so many random architectures by validation "
-            "accuracy, "
+            "Random search: expected test accuracy of the best of so many random architectures by validation accuracy, "
             f"exact over the table. A training takes {number(training, 1)} s by the table, on the machine that made "
             "it; at least one is made.",
         )

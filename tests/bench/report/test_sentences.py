@@ -8,7 +8,7 @@ import pytest
 
 from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections import selection
-from opselect.bench.report.sections.baseline import baselines
+from opselect.bench.report.sections.baseline import budgets, chances
 from opselect.bench.runs.records import Cost, Record, Result, TableReference, TrialDescription
 from opselect.bench.runs.run import Population, Run
 from opselect.selectors.task import Role
@@ -122,12 +122,28 @@ def test_the_expectation_of_random_choice_is_exact_and_no_draw() -> None:
 
 
 def test_random_search_has_the_time_of_the_selector() -> None:
-    (row,) = baselines(replace(run_of({"a": [79.0, 80.0]}), population=POPULATION))
+    run = replace(run_of({"a": [79.0, 80.0], "luck": [1.0, 2.0]}, {"luck": "random"}), population=POPULATION)
+    (row,) = budgets(run)
     # Ten seconds for five trainings; the best of five even draws from 0 to 80, by exact summation.
     assert row.equal_draws == 5
     levels = np.arange(82) / 81
     assert row.random_search == pytest.approx(float((np.arange(81) * np.diff(levels**5)).sum()))
-    assert row.above_random == pytest.approx(39.5)
+    assert [each.above_random for each in chances(run)] == pytest.approx([39.5, -38.5])
+
+
+def test_nothing_that_a_search_costs_is_in_a_reproducible_table() -> None:
+    run = replace(run_of({"a": [79.0, 80.0]}), population=POPULATION)
+    slower = replace(run, records={"a": tuple(map(ten_times_slower, run.records["a"]))})
+    assert budgets(slower) != budgets(run)
+    assert "tables/chance.csv" in render_tables(run)
+    assert render_tables(slower) == render_tables(run)
+    assert render_markdown(slower) == render_markdown(run)
+
+
+def ten_times_slower(trial: Record) -> Record:
+    assert trial.cost is not None
+    seconds = 10 * trial.cost.search_seconds
+    return trial.model_copy(update={"cost": trial.cost.model_copy(update={"search_seconds": seconds})})
 
 
 def test_without_the_table_nothing_is_said_about_the_expectation() -> None:

@@ -298,13 +298,14 @@ def number_column(
     value: Callable[[Row], float | None],
     decimals: int = 2,
     shown: bool = True,
+    ranked: bool = True,
 ) -> Column[Row]:
-    """Declare a ranked column of numbers."""
+    """Declare a column of numbers, whose best ones are marked if it is ranked."""
 
     def show(row: Row) -> str:
         return number(value(row), decimals)
 
-    return Column(heading, unit, better, show=show, rank=value, decimals=decimals, shown=shown)
+    return Column(heading, unit, better, show=show, rank=value if ranked else None, decimals=decimals, shown=shown)
 
 
 def best_marks(values: Iterable[float | None], better: Direction, decimals: int = 2) -> list[Mark]:

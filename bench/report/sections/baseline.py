@@ -51,7 +51,8 @@ def random_expectation(run: Run) -> Baseline | None:
     return None if run.population is None else random_choice(run.population.test)
 
 
-def _accuracy(run: Run, label: str) -> Mean:
+def mean_accuracy(run: Run, label: str) -> Mean:
+    """Test accuracy of the architectures that a label selected, percent, mean over all its seeds."""
     return mean_interval(run.values(label, lambda result: result.test_accuracy).values(), PERCENT)
 
 
@@ -68,7 +69,7 @@ def chances(run: Run) -> list[ChanceSummary]:
             chance=chance_to_reach(population.test, accuracy.value, accuracy.n),
         )
         for label in run.labels
-        if (accuracy := _accuracy(run, label)).value is not None
+        if (accuracy := mean_accuracy(run, label)).value is not None
     ]
 
 
@@ -79,7 +80,7 @@ def budgets(run: Run) -> list[BudgetSummary]:
         return []
     rows = []
     for label in run.in_role("selector"):
-        accuracy = _accuracy(run, label)
+        accuracy = mean_accuracy(run, label)
         costs = (record.cost.search_seconds for record in run.records[label] if record.cost)
         seconds = mean_interval(costs, NOT_NEGATIVE)
         if accuracy.value is None or seconds.value is None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opselect.bench.report.formatting import (
@@ -15,14 +15,14 @@ from opselect.bench.report.formatting import (
 from opselect.bench.report.render import (
     SELECTOR,
     Column,
-    Direction,
     Figure,
     Table,
     has_table,
     mean_columns,
+    number_column,
     role_blocks,
 )
-from opselect.bench.report.sections.baseline import random_expectation
+from opselect.bench.report.sections.baseline import mean_accuracy, random_expectation
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach
@@ -85,32 +85,53 @@ class SelectionSummary:
     nonfinite_scores: int
 
 
+@dataclass(frozen=True)
+class CommonSeeds:
+    """The seeds for which every selector that has accuracies has one; only over these are means comparable.
+
+    Attributes:
+        seeds: The seeds, sorted.
+        are_all: Whether no selector has accuracies for further seeds.
+    """
+
+    seeds: tuple[int, ...]
+    are_all: bool
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether a selector may be marked as the best of them."""
+        return len(self.seeds) >= FEWEST_COMMON_SEEDS
+
+    @property
+    def text(self) -> str:
+        """Their number, `1 seed` or `2 seeds` for example."""
+        return counted(self.seeds)
+
+    def mean(self, run: Run, label: str) -> Mean:
+        """Test accuracy of a label in percent, mean over these seeds."""
+        accuracies = run.values(label, lambda result: result.test_accuracy)
+        return mean_interval((accuracies.get(seed) for seed in self.seeds), PERCENT)
+
+
+def common_seeds(run: Run) -> CommonSeeds:
+    """The common seeds of all competing labels."""
+    known = [
+        seeds
+        for label in run.in_role("selector")
+        if (seeds := {seed for seed, result in run.results(label).items() if result.test_accuracy is not None})
+    ]
+    shared = set.intersection(*known) if known else set[int]()
+    return CommonSeeds(tuple(sorted(shared)), all(seeds == shared for seeds in known))
+
+
 def selection(run: Run) -> list[SelectionSummary]:
     """One row per label."""
-    return [_selection_of(run, label) for label in run.labels]
+    common = common_seeds(run)
+    return [_selection_of(run, label, common) for label in run.labels]
 
 
-def common_seeds(run: Run) -> tuple[int, ...]:
-    """The seeds for which every selector that has an accuracy has one, sorted; only over these are means comparable."""
-    known = [set(_accuracies(run, label)) for label in run.in_role("selector")]
-    return tuple(sorted(set.intersection(*filter(None, known)))) if any(known) else ()
-
-
-def _accuracies(run: Run, label: str) -> dict[int, float]:
-    """Test accuracy of every trial of a label that has one, by seed."""
-    values = run.values(label, lambda result: result.test_accuracy)
-    return {seed: value for seed, value in values.items() if value is not None}
-
-
-def have_all_seeds_in_common(run: Run) -> bool:
-    """Whether all selectors with accuracies have them for the same seeds."""
-    common = set(common_seeds(run))
-    return all(not (known := set(_accuracies(run, label))) or known == common for label in run.in_role("selector"))
-
-
-def _selection_of(run: Run, label: str) -> SelectionSummary:
+def _selection_of(run: Run, label: str, common: CommonSeeds) -> SelectionSummary:
     results = run.results(label).values()
-    accuracies, common = _accuracies(run, label), common_seeds(run)
     steps = [step for result in results for step in result.steps]
     scores = [score for step in steps for row in step.scores.values() for score in row]
     # A pool with one distinct candidate is not validated.
@@ -120,9 +141,9 @@ def _selection_of(run: Run, label: str) -> SelectionSummary:
         role=run.role(label),
         trials=len(run.records[label]),
         failed=sum(record.result is None for record in run.records[label]),
-        test_accuracy=mean_interval((result.test_accuracy for result in results), PERCENT),
+        test_accuracy=mean_accuracy(run, label),
         median_accuracy=median_interval(result.test_accuracy for result in results),
-        common_accuracy=mean_interval((accuracies.get(seed) for seed in common), PERCENT),
+        common_accuracy=common.mean(run, label),
         valid_accuracy=mean_interval((result.valid_accuracy for result in results), PERCENT),
         regret=mean_interval((result.regret for result in results), NOT_NEGATIVE),
         percentile=mean_interval((result.percentile for result in results), PERCENT),
@@ -139,43 +160,37 @@ class Best:
     """The selectors with the highest mean test accuracy, as printed, over the common seeds.
 
     Attributes:
-        labels: Their labels, in the report's order.
+        labels: Their labels, the best one first.
         accuracy: Mean test accuracy of the first of them, percent.
         regret: Percentage points of that mean below the table's best architecture; None without a table.
-        seeds: The common seeds.
+        common: The common seeds.
     """
 
     labels: tuple[str, ...]
     accuracy: Mean
     regret: float | None
-    seeds: tuple[int, ...]
+    common: CommonSeeds
 
 
 def best_selectors(run: Run) -> Best | None:
     """The competing selectors with the highest mean over the common seeds; None where there is no such mean."""
-    seeds = common_seeds(run)
-    means = {
-        label: mean_interval((known[seed] for seed in seeds), PERCENT)
-        for label in run.in_role("selector")
-        if (known := _accuracies(run, label)) and seeds
-    }
-    rounded = {label: round(mean.value, 2) for label, mean in means.items() if mean.value is not None}
-    if not rounded:
+    common = common_seeds(run)
+    means = {label: common.mean(run, label) for label in run.in_role("selector")}
+    values = {label: mean.value for label, mean in means.items() if mean.value is not None}
+    if not values:
         return None
-    labels = tuple(label for label, value in rounded.items() if value == max(rounded.values()))
-    best = max(labels, key=lambda label: means[label].value or 0.0)
-    labels = (best, *(label for label in labels if label != best))
+    best = max(values, key=values.__getitem__)
+    alike = [label for label in values if label != best and round(values[label], 2) == round(values[best], 2)]
     results = run.results(best)
-    regret = mean_interval((results[seed].regret for seed in seeds), NOT_NEGATIVE).value
-    return Best(labels, means[best], regret, seeds)
+    regret = mean_interval((results[seed].regret for seed in common.seeds), NOT_NEGATIVE).value
+    return Best((best, *alike), means[best], regret, common)
 
 
 def selection_table(run: Run) -> Table[SelectionSummary]:
     """How good the selected architectures are, one row per selector."""
     rows = selection(run)
-    with_table = has_table(run)
-    seeds, is_common = common_seeds(run), have_all_seeds_in_common(run)
-    ranked = len(seeds) >= FEWEST_COMMON_SEEDS
+    with_table, common = has_table(run), common_seeds(run)
+    ranked = common.are_enough and common.are_all
     return Table(
         name="selection",
         title="Selected architectures",
@@ -189,23 +204,21 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
                 rows,
                 lambda row: row.test_accuracy,
                 lambda row: row.median_accuracy,
-                ranked=ranked and is_common,
+                ranked,
             ),
-            Column(
-                f"On the {counted(seeds)} in common",
+            number_column(
+                f"On the {common.text} in common",
                 "%",
                 "↑",
-                show=lambda row: number(row.common_accuracy.value),
-                rank=(lambda row: row.common_accuracy.value) if ranked else None,
-                shown=not is_common,
+                lambda row: row.common_accuracy.value,
+                shown=not common.are_all,
+                ranked=common.are_enough,
             ),
-            _mean_column(
-                "Validation accuracy", "%", "↑", lambda row: row.valid_accuracy, ranked and is_common, with_table
+            number_column(
+                "Validation accuracy", "%", "↑", lambda row: row.valid_accuracy.value, shown=with_table, ranked=ranked
             ),
-            _mean_column("Regret", "pp", "↓", lambda row: row.regret, ranked and is_common, with_table),
-            _mean_column(
-                "Percentile", "%", "↑", lambda row: row.percentile, ranked and is_common, with_table, decimals=1
-            ),
+            number_column("Regret", "pp", "↓", lambda row: row.regret.value, shown=with_table, ranked=ranked),
+            number_column("Percentile", "%", "↑", lambda row: row.percentile.value, 1, with_table, ranked),
             Column("Distinct choices", show=lambda row: str(row.architectures)),
             Column("Tied decisions", show=lambda row: f"{row.tied_decisions} of {row.decisions}"),
             Column("Non-finite scores", "", "↓", show=lambda row: f"{row.nonfinite_scores} of {row.scores}"),
@@ -215,7 +228,7 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
             _source_note(run),
             *supernet_size_notes(run),
             *interval_notes((row.test_accuracy, row.median_accuracy) for row in rows if row.test_accuracy.n),
-            _marks_note(seeds, ranked, is_common),
+            _marks_note(common),
             *_noise_notes(run),
             *([REGRET_NOTE] if with_table else []),
             "Decisions and scores are those of the recorded steps (of the first proposal, where a selector makes "
@@ -226,36 +239,15 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
     )
 
 
-def _mean_column(
-    heading: str,
-    unit: str,
-    better: Direction,
-    mean: Callable[[SelectionSummary], Mean],
-    ranked: bool,
-    shown: bool,
-    decimals: int = 2,
-) -> Column[SelectionSummary]:
-    """A column of means without their deviations."""
-    return Column(
-        heading,
-        unit,
-        better,
-        show=lambda row: number(mean(row).value, decimals),
-        rank=(lambda row: mean(row).value) if ranked else None,
-        decimals=decimals,
-        shown=shown,
-    )
-
-
 def counted(seeds: Sequence[int]) -> str:
     """`1 seed` or `2 seeds`."""
     return f"{len(seeds)} seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
-def _marks_note(seeds: Sequence[int], ranked: bool, is_common: bool) -> str:
-    if not ranked:
-        return f"No selector is marked as the best: they have {counted(seeds)} in common, which is too little."
-    over = "" if is_common else f" over the {counted(seeds)} that all of them have ({listing(seeds)})"
+def _marks_note(common: CommonSeeds) -> str:
+    if not common.are_enough:
+        return f"No selector is marked as the best: they have {common.text} in common, which is too little."
+    over = "" if common.are_all else f" over the {common.text} that all of them have ({listing(common.seeds)})"
     return (
         f"Best selector in bold, runner-up underlined, by rounded means{over}; random choice and oracles do not "
         "compete. Whether a difference is more than chance is in the table of paired differences."
@@ -274,7 +266,7 @@ def _noise_notes(run: Run) -> list[str]:
     sizes = sorted({len(values) for values in several})
     error = deviation / math.sqrt(sizes[0])
     return [
-        f"The table's own noise: single trainings of one selected architecture have a standard deviation of "
+        "The table's own noise: single trainings of one selected architecture have a standard deviation of "
         f"{number(deviation)} pp, so the table's mean of {listing(sizes)} has a standard error of about "
         f"{number(error)} pp, also where all seeds chose the same."
     ]
@@ -318,14 +310,13 @@ def findings(run: Run) -> tuple[str, ...]:
     if not run.all:
         return (*run.remarks, *_unfinished(run), "There are no records.")
     failed = sum(record.result is None for record in run.all)
-    counted = [f"{len(run.all)} trials, {failed} failed."]
+    trials = f"{len(run.all)} trials, {failed} failed."
     best = best_selectors(run)
     if best is None:
-        return (*run.remarks, *_unfinished(run), *counted)
+        return (*run.remarks, *_unfinished(run), trials)
     chance, is_beaten = _chance(run, best)
-    highest = _highest(run, best)
     # What a reader would otherwise cite without it stands first.
-    order = [*counted, highest, *chance] if is_beaten else [*chance, *counted, highest]
+    order = [trials, _highest(best), *chance] if is_beaten else [*chance, trials, _highest(best)]
     return (*run.remarks, *_unfinished(run), " ".join(order))
 
 
@@ -340,8 +331,8 @@ def _unfinished(run: Run) -> list[str]:
     ]
 
 
-def _highest(run: Run, best: Best) -> str:
-    over = "" if have_all_seeds_in_common(run) else f" over the {counted(best.seeds)} that all selectors have"
+def _highest(best: Best) -> str:
+    over = "" if best.common.are_all else f" over the {best.common.text} that all selectors have"
     below = (
         "" if best.regret is None else f", {number(best.regret)} percentage points below the table's best architecture"
     )
@@ -357,9 +348,7 @@ def _chance(run: Run, best: Best) -> tuple[list[str], bool]:
         reached = chance_to_reach(run.population.test, best.accuracy.value, best.accuracy.n)
         return _against_expectation(best, expected, reached)
     drawn = {
-        label: mean.value
-        for label in run.in_role("random")
-        if (mean := mean_interval(_accuracies(run, label).values(), PERCENT)).value is not None
+        label: mean.value for label in run.in_role("random") if (mean := mean_accuracy(run, label)).value is not None
     }
     sentences = [
         f"Random choice is not beaten: {label} has a mean of {number(value)} %, the highest mean of a selector is "
@@ -420,14 +409,14 @@ def transfer_table(run: Run) -> Table[TransferSummary]:
     """How good the selected architectures are on other datasets, one row per selector."""
     rows = transfer(run)
     datasets = tuple(rows[0].test_accuracy) if rows else ()
-    is_ranked = len(common_seeds(run)) >= FEWEST_COMMON_SEEDS and have_all_seeds_in_common(run)
+    common = common_seeds(run)
     return Table(
         name="transfer",
         title="The selected architectures on other datasets",
         columns=(
             SELECTOR,
             Column("Trials", show=lambda row: str(row.trials)),
-            *(column for name in datasets for column in _transfer_columns(name, rows, is_ranked)),
+            *(column for name in datasets for column in _transfer_columns(name, rows, common)),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -439,7 +428,7 @@ def transfer_table(run: Run) -> Table[TransferSummary]:
 
 
 def _transfer_columns(
-    dataset: str, rows: Sequence[TransferSummary], ranked: bool
+    dataset: str, rows: Sequence[TransferSummary], common: CommonSeeds
 ) -> tuple[Column[TransferSummary], ...]:
     return mean_columns(
         f"{dataset} test accuracy",
@@ -448,7 +437,7 @@ def _transfer_columns(
         rows,
         lambda row: row.test_accuracy[dataset],
         lambda row: row.median_accuracy[dataset],
-        ranked,
+        common.are_enough and common.are_all,
     )
 
 

@@ -167,7 +167,7 @@ def test_the_best_is_that_of_the_common_seeds_also_where_more_seeds_say_otherwis
     run = run_of({"many": [50.0, 51.0, 90.0, 90.0], "few": [52.0, 53.0]})
     best = selection.best_selectors(run)
     assert best is not None
-    assert (best.labels, best.seeds) == (("few",), (0, 1))
+    assert (best.labels, best.common.seeds) == (("few",), (0, 1))
     text = render_markdown(run)
     assert "| **52.50** |" in text and "**70.25" not in text
 

@@ -147,7 +147,7 @@ def _simulated_power(effect: float, seeds: int, level: float) -> float:
 
 
 def seeds_needed(effect: float, power: float, level: float) -> int | None:
-    """Smallest number of seeds at which a two-sided paired t test has the given power.
+    """Smallest number of seeds at which the two-sided sign-flip test has the given power.
 
     Args:
         effect: Mean of the differences in units of their standard deviation, more than 0.

@@ -44,11 +44,13 @@ class Comparison:
             intervals of all comparisons cover together; one that excludes zero has a p-value below the level.
         p_value: Two-sided p-value by Holm's method; None where there are no common seeds.
         smallest_p: Least p-value that this many seeds and comparisons can reach; None where there is none.
+        tests: Number of comparisons with common seeds, which the p-value and the interval are corrected for.
     """
 
     difference: Mean
     p_value: float | None
     smallest_p: float | None
+    tests: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def compare_pairs(pairs: Sequence[tuple[BySeed, BySeed]], level: float = 1 - CON
             _difference(differences, dropped, level, tests),
             p_value,
             smallest_p(len(differences), tests) if differences else None,
+            tests,
         )
         for (differences, dropped), p_value in zip(samples, corrected, strict=True)
     ]

@@ -49,14 +49,12 @@ class Rival:
         label: Its label.
         family: `reference` or `best`.
         comparisons: By label of every other selector, that one minus the rival.
-        corrected_for: Number of comparisons that the p-values are corrected for.
         indistinguishable: Of the best one, the selectors that the test cannot tell from it.
     """
 
     label: str
     family: str
     comparisons: Mapping[str, Comparison]
-    corrected_for: int
     indistinguishable: tuple[str, ...] = ()
 
 
@@ -71,14 +69,11 @@ def rivals(run: Run) -> list[Rival]:
         return []
     found = []
     if run.reference in values and run.reference is not None:
-        comparisons = compare_with_reference(values, run.reference, LEVEL)
-        tests = sum(each.p_value is not None for each in comparisons.values())
-        found.append(Rival(run.reference, "reference", comparisons, tests))
+        found.append(Rival(run.reference, "reference", compare_with_reference(values, run.reference, LEVEL)))
     best = best_selectors(run)
-    if best is not None and best.labels[0] in values:
+    if best is not None:
         against = compare_with_best(values, best.labels[0], LEVEL)
-        pairs = len(values) * (len(values) - 1) // 2
-        found.append(Rival(against.best, "best", against.comparisons, pairs, against.indistinguishable))
+        found.append(Rival(against.best, "best", against.comparisons, against.indistinguishable))
     return found
 
 
@@ -101,7 +96,7 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
     return Table(
         name="paired",
         title="Paired differences of test accuracy",
-        columns=(SELECTOR, *(column for number in range(len(found)) for column in _columns(found[number], number))),
+        columns=(SELECTOR, *(column for place, rival in enumerate(found) for column in _columns(rival, place))),
         blocks=[Block("", rows)],
         notes=tuple(_notes(found)) if rows else (),
         data=[
@@ -130,9 +125,8 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
     yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
     yield (
         "p: two-sided sign-flip test, corrected by Holm's method for all comparisons with the named selector, those "
-        "with "
-        "the best one for all pairs of selectors. Intervals invert the same test, and those of one rival hold together "
-        "with 95 %."
+        "with the best one for all pairs of selectors. Intervals invert the same test, and those of one rival hold "
+        "together with 95 %."
     )
     for rival in found:
         yield _floor(rival)
@@ -155,11 +149,11 @@ def _floor(rival: Rival) -> str:
     floors = [each.smallest_p for each in rival.comparisons.values() if each.smallest_p is not None]
     if not floors:
         return f"There are no common seeds for a comparison with {rival.label}."
-    text = f"Comparisons with {rival.label}{' as the best' if rival.family == 'best' else ''}: {rival.corrected_for}"
+    tests = max(each.tests for each in rival.comparisons.values())
+    text = f"Comparisons with {rival.label}{' as the best' if rival.family == 'best' else ''}: {tests}"
     if min(floors) <= LEVEL:
         return f"{text}; no p-value can be below {number(min(floors), 4)}."
     return (
         f"{text}; with so few common seeds no p-value can be below {number(min(floors), 4)}, so nothing here can be "
-        "told "
-        f"apart at 5 %, whatever the differences: that takes at least {fewest_seeds(LEVEL, rival.corrected_for)} seeds."
+        f"told apart at 5 %, whatever the differences: that takes at least {fewest_seeds(LEVEL, tests)} seeds."
     )

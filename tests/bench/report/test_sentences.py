@@ -9,6 +9,7 @@ import pytest
 from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.baseline import budgets, chances
+from opselect.bench.report.sections.comparisons import rivals
 from opselect.bench.runs.records import Cost, Record, Result, TableReference, TrialDescription
 from opselect.bench.runs.run import Population, Run
 from opselect.selectors.task import Role
@@ -188,6 +189,21 @@ def test_the_floor_of_p_is_that_of_the_seeds_at_hand(seeds: int) -> None:
     # Two comparisons with one selector take 2 x 2 / 2^7 seeds; three pairs as many.
     assert text.count("nothing here can be told apart at 5 %") == (2 if seeds < 7 else 0)
     assert text.count("that takes at least 7 seeds") == (2 if seeds < 7 else 0)
+
+
+def test_only_pairs_with_common_seeds_are_counted_as_comparisons() -> None:
+    run = run_of({"a": [50.0, 51.0, 52.0], "b": [40.0, 41.0, 42.0], "c": [30.0]})
+    apart = replace(run, records=run.records | {"c": tuple(map(at_another_seed, run.records["c"]))})
+    # Of the three pairs, a and b alone have seeds in common; and no seed is common to all three.
+    assert [rival.family for rival in rivals(apart)] == []
+    named = rivals(replace(apart, declared_reference="a"))
+    assert [each.tests for rival in named for each in rival.comparisons.values()] == [1, 1]
+    assert "Comparisons with a: 1; with so few" in render_markdown(replace(apart, declared_reference="a"))
+
+
+def at_another_seed(trial: Record) -> Record:
+    description = trial.trial.model_copy(update={"seed": 99})
+    return trial.model_copy(update={"trial": description, "key": description.key})
 
 
 def test_a_reference_of_ones_own_takes_the_place_of_magnitude() -> None:

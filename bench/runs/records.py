@@ -12,6 +12,9 @@ from opselect.selectors.task import Role
 FILE_NAME = "records.jsonl"
 ADDED_LATER = ("training_images", "supernet", "augmentation", "order_seed", "initialization", "code")
 """Fields of the description of a trial that the first records did not have."""
+ORACLES = ("best-acc", "avg-acc")
+TRUTHS = ("best-acc", "best-acc-runs", "avg-acc")
+"""Oracle scores in records: of mean accuracies, of single trainings where the table has them, averages of means."""
 
 
 class TableReference(Value):

@@ -1,6 +1,5 @@
 """The records of a run, in an order that does not depend on the order in which they were written."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,18 +15,14 @@ from opselect.bench.evaluation.training import FORMER_RECIPE
 from opselect.bench.experiment.file import Experiment, SelectorEntry, TableChoice, read
 from opselect.bench.experiment.study import FILE_NAME as STUDY_FILE
 from opselect.bench.experiment.study import read_study
-from opselect.bench.runs.records import FILE_NAME, Record, Result, TrialDescription, read_records
-from opselect.bench.runs.trial import look_up
+from opselect.bench.runs.records import FILE_NAME, ORACLES, Record, Result, TrialDescription, read_records
+from opselect.bench.runs.verification import agreeing_table, refuse_misfits
 from opselect.bench.storage.store import InvalidRecords, edited_lines
 from opselect.selectors.methods import FORMER_READINGS
 from opselect.selectors.task import Role
 from opselect.spaces.errors import UserError
-from opselect.spaces.space import SearchSpace
-from opselect.spaces.table import NotInTable, Table
+from opselect.spaces.table import Table
 
-ORACLES = ("best-acc", "avg-acc")
-TRUTHS = ("best-acc", "best-acc-runs", "avg-acc")
-"""Oracle scores in records: of mean accuracies, of single trainings where the table has them, averages of means."""
 FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
 """Roles by name of the selector, for records of versions that did not record them."""
 
@@ -270,17 +265,8 @@ def load_run(folder: Path) -> Run:
             f"{path}: no record of any selector and seed of {folder / 'experiment.toml'}; run it first"
         )
     space = experiment.load_space()
-    finished = [(record, record.result) for record in records if record.result is not None]
-    _refuse_first(path, ((record, _misfit(result, space)) for record, result in finished))
-    table = _load_table(experiment)
-    if table is not None:
-        found = [(record, _contradiction(record, space, *table)) for record, _ in finished if record.trial.table]
-        references = {record.trial.table.fingerprint for record in records if record.trial.table}
-        # The fingerprint of a large table takes seconds, and is needed only where something is wrong.
-        if any(problem for _, problem in found) and references != {table[0].fingerprint}:
-            table = None  # another one has its name by now
-        else:
-            _refuse_first(path, found)
+    refuse_misfits(path, records, space)
+    table = agreeing_table(path, records, experiment, space)
     remarks = _remarks(path, {(record.label, record.trial.seed) for record in matching} & set(wanted) - latest.keys())
     networks = _read_networks(folder, experiment, records)
     return Run.of(
@@ -296,23 +282,6 @@ def load_run(folder: Path) -> Run:
     )
 
 
-def _refuse_first(path: Path, problems: Iterable[tuple[Record, str]]) -> None:
-    for record, problem in problems:
-        if problem:
-            raise InvalidRecords(
-                f"{path}: {record.label}, seed {record.trial.seed}: {problem}; expected what 'opselect run' writes"
-            )
-
-
-def _load_table(experiment: Experiment) -> tuple[Table, TableChoice] | None:
-    """The table of an experiment and its choice of columns; None where it has none, or where it is not here."""
-    try:
-        table = experiment.load_table()
-    except UserError:  # a report needs no table, and may be made on another machine
-        return None
-    return None if table is None or experiment.table is None else (table, experiment.table)
-
-
 def _population(table: Table, choice: TableChoice) -> Population:
     """The accuracies of all architectures, by the columns that an experiment names."""
     main = choice.test_columns[choice.dataset]
@@ -322,32 +291,6 @@ def _population(table: Table, choice: TableChoice) -> Population:
         valid=table.accuracies(*choice.valid_column, "mean") if has_validation else None,
         training_seconds=table.training_seconds(*main),
     )
-
-
-def _contradiction(record: Record, space: SearchSpace, table: Table, choice: TableChoice) -> str:
-    """Which accuracy of a finished trial contradicts the table, or the others; empty where none does."""
-    result = record.result
-    if result is None or result.test_accuracy is None:
-        return ""
-    if result.test_accuracies:
-        mean = math.fsum(result.test_accuracies) / len(result.test_accuracies)
-        if not _is_close(result.test_accuracy, mean):
-            return f"test_accuracy {result.test_accuracy}, but the mean of its single trainings is {mean}"
-    try:
-        known = look_up(space.parse(result.architecture), table, choice)
-    except NotInTable as error:
-        return f"its accuracy is not in the table: {error}"
-    for name in ("test_accuracy", "valid_accuracy", "regret", "percentile"):
-        recorded, of_table = getattr(result, name), known[name]
-        if not _is_close(recorded, of_table):
-            return f"{name} {recorded}, but by the table {choice.name} it is {of_table}"
-    return ""
-
-
-def _is_close(first: float | None, second: float | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return math.isclose(first, second, rel_tol=0, abs_tol=1e-3)
 
 
 def _remarks(path: Path, left_out: Collection[tuple[str, int]]) -> tuple[str, ...]:
@@ -386,31 +329,6 @@ def _are_of(recorded: Mapping[str, Any], settings: BaseModel, former_readings: M
         if name in today and name not in recorded
     }
     return {**recorded, **former} == today
-
-
-def _misfit(result: Result, space: SearchSpace) -> str:
-    """The reason why a result cannot be of the space; empty where it can."""
-    try:
-        space.parse(result.architecture)
-    except UserError as error:
-        return str(error)
-    sizes = [len(edge.operations) for edge in space.edges]
-    for number, step in enumerate(result.steps, start=1):
-        if not 0 <= step.edge < len(sizes) or not 0 <= step.operation < sizes[step.edge]:
-            return f"step {number} decides an edge or an operation that {space.name} has not"
-        for scores in (step.scores, *step.truth.values()):
-            if any(not 0 <= edge < len(sizes) or len(values) != sizes[edge] for edge, values in scores.items()):
-                return f"step {number} scores other edges or operations than those of {space.name}"
-        if step.truth.keys() not in (set(), set(ORACLES), set(TRUTHS)):
-            known = f"{', '.join(TRUTHS)}, without the second, or none"
-            return f"step {number} has the oracles {', '.join(step.truth)}, expected {known}"
-        if any(values.keys() != step.scores.keys() for values in step.truth.values()):
-            return f"step {number} does not score the same edges by itself and by an oracle"
-    accuracies = (result.valid_accuracy, result.test_accuracy, result.regret, result.percentile)
-    others = (*result.test_accuracies, *result.other_test_accuracies.values())
-    if any(value is not None and not math.isfinite(value) for value in (*accuracies, *others)):
-        return "an accuracy that is no number"
-    return ""
 
 
 def _read_networks(folder: Path, experiment: Experiment, records: Sequence[Record]) -> list[TrainingRecord]:

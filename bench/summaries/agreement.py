@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from opselect.bench.runs.records import Result, StepRecord
-from opselect.bench.runs.run import TRUTHS, Run
+from opselect.bench.runs.records import TRUTHS, Result, StepRecord
+from opselect.bench.runs.run import Run
 from opselect.bench.statistics.correlations import EdgeMean, mean_over_edges_kendall, mean_over_edges_spearman
 from opselect.bench.statistics.estimates import CORRELATION, Mean, mean_interval
 

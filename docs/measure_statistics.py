@@ -71,7 +71,7 @@ def students_interval(values: list[float]) -> Mean:
 
 
 def false_alarms(accuracies: np.ndarray, repetitions: int = 800) -> Rows:
-    """How often selectors that all draw at random are told apart."""
+    """How often selectors that all draw at random are distinguished."""
     rows: Rows = {}
     for n in (5, 8, 10, 20):
         alarms: dict[str, list[bool]] = {}
@@ -105,7 +105,7 @@ def false_alarms(accuracies: np.ndarray, repetitions: int = 800) -> Rows:
 
 
 def found_differences(accuracies: np.ndarray, repetitions: int = 200) -> Rows:
-    """How often three selectors that draw the best of four are told from a random one, among seven comparisons."""
+    """How often three selectors that take the best of four draws are distinguished from a random one."""
     rows: Rows = {}
     generator = np.random.default_rng(1)
     truth = float(np.sort(generator.choice(accuracies, (400_000, 4)), axis=1)[:, -1].mean() - accuracies.mean())

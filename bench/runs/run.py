@@ -298,7 +298,7 @@ def _remarks(path: Path, left_out: Collection[tuple[str, int]]) -> tuple[str, ..
     remarks = []
     if edited := edited_lines(path):
         remarks.append(
-            f"{len(edited)} record(s) have no checksum, while others have one: somebody has changed them by hand "
+            f"{len(edited)} record(s) have no checksum, while others have one, so they were changed by hand "
             f"(line {', '.join(map(str, edited))} of {path.name})."
         )
     if left_out:

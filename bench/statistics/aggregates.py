@@ -36,9 +36,9 @@ class AverageRanks:
         tasks: Number of tasks that were used.
         dropped: Number of tasks left out because a method has no value there.
         p_value: P-value of Friedman's test of "all methods are equal"; None for fewer than three methods or two tasks.
-        critical_difference: By how much two average ranks must differ to be told apart by Nemenyi's test; None for
+        critical_difference: By how much two average ranks must differ to be distinguished by Nemenyi's test; None for
             fewer than two methods or tasks.
-        cliques: Groups of labels that cannot be told apart, the largest possible ones, each best first.
+        cliques: Groups of labels that cannot be distinguished, the largest possible ones, each best first.
     """
 
     ranks: dict[str, float]
@@ -122,7 +122,7 @@ def probability_of_improvement(first: Sequence[Values], second: Sequence[Values]
 
 
 def average_ranks(values: Mapping[str, Sequence[float | None]]) -> AverageRanks:
-    """Rank the methods on every task, average the ranks, and say which averages cannot be told apart.
+    """Rank the methods on every task, average the ranks, and say which averages cannot be distinguished.
 
     Args:
         values: For every label one value per task, in the same order of tasks for all, larger is better.
@@ -161,7 +161,7 @@ def average_ranks(values: Mapping[str, Sequence[float | None]]) -> AverageRanks:
 
 
 def critical_difference(methods: int, tasks: int) -> float:
-    """By how much average ranks must differ to be told apart by Nemenyi's test at 5 %.
+    """By how much average ranks must differ to be distinguished by Nemenyi's test at 5 %.
 
     Example:
         >>> round(critical_difference(methods=4, tasks=14), 2)

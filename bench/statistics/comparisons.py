@@ -60,7 +60,7 @@ class AgainstBest:
     Attributes:
         best: Label of the best method.
         comparisons: For every other label, that method minus the best one.
-        indistinguishable: Labels, the best included, that the test cannot tell from the best.
+        indistinguishable: Labels, the best included, that the test cannot distinguish from the best.
     """
 
     best: str
@@ -148,7 +148,7 @@ def compare_with_best(values: Mapping[str, BySeed], best: str, level: float = 1 
     Args:
         values: Values by label and seed.
         best: Label of the method with the best mean.
-        level: Chance that, of equally good methods, any is told from the best.
+        level: Chance that, of equally good methods, any is distinguished from the best.
     """
     pairs = list(combinations([best, *(label for label in values if label != best)], 2))
     found = dict(zip(pairs, compare_pairs([(values[b], values[a]) for a, b in pairs], level), strict=True))

@@ -90,7 +90,7 @@ def read_lines(path: Path, line_type: type[Line], command: str) -> list[Line]:
 
 
 def edited_lines(path: Path) -> list[int]:
-    """Numbers of the lines without a checksum in a file whose other lines have one: somebody has changed them by hand.
+    """Numbers of the lines without a checksum in a file whose other lines have one, so they were changed by hand.
 
     A file without any checksum was written by a version that knew none.
     """

@@ -49,7 +49,7 @@ class Rival:
         label: Its label.
         family: `reference` or `best`.
         comparisons: By label of every other selector, that one minus the rival.
-        indistinguishable: Of the best one, the selectors that the test cannot tell from it.
+        indistinguishable: Of the best one, the selectors that the test cannot distinguish from it.
     """
 
     label: str
@@ -136,9 +136,9 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
             yield (
                 f"{rival.label} has the highest mean over the seeds that all selectors have in common; "
                 + (
-                    f"the test does not tell from it: {listing(others)}."
+                    f"the test does not distinguish from it: {listing(others)}."
                     if others
-                    else "the test tells all others from it."
+                    else "the test distinguishes all others from it."
                 )
             )
     yield UNDEFINED_NOTE
@@ -155,5 +155,5 @@ def _floor(rival: Rival) -> str:
         return f"{text}; no p-value can be below {number(min(floors), 4)}."
     return (
         f"{text}; with so few common seeds no p-value can be below {number(min(floors), 4)}, so nothing here can be "
-        f"told apart at 5 %, whatever the differences: that takes at least {fewest_seeds(LEVEL, tests)} seeds."
+        f"distinguished at 5 %, whatever the differences: that takes at least {fewest_seeds(LEVEL, tests)} seeds."
     )

@@ -187,7 +187,7 @@ def test_the_floor_of_p_is_that_of_the_seeds_at_hand(seeds: int) -> None:
     assert "n = 5" not in text
     assert f"no p-value can be below {floor:.4f}" in text
     # Two comparisons with one selector take 2 x 2 / 2^7 seeds; three pairs as many.
-    assert text.count("nothing here can be told apart at 5 %") == (2 if seeds < 7 else 0)
+    assert text.count("nothing here can be distinguished at 5 %") == (2 if seeds < 7 else 0)
     assert text.count("that takes at least 7 seeds") == (2 if seeds < 7 else 0)
 
 

@@ -140,7 +140,7 @@ def test_an_unfinished_run_knows_what_is_missing(folder: Path) -> None:
 
 
 def edit(folder: Path, **changes: Any) -> None:
-    """Change the result of the first record as somebody with an editor would, and take its checksum away."""
+    """Change the result of the first record and remove its checksum, as in a text editor."""
     path = folder / "records.jsonl"
     first, *others = path.read_text().splitlines()
     line = json.loads(first)
@@ -154,8 +154,7 @@ def test_lines_that_were_changed_by_hand_are_counted(folder: Path) -> None:
     assert load_run(folder).remarks == ()
     edit(folder)
     assert load_run(folder).remarks == (
-        "1 record(s) have no checksum, while others have one: somebody has changed them by hand (line 1 of "
-        "records.jsonl).",
+        "1 record(s) have no checksum, while others have one, so they were changed by hand (line 1 of records.jsonl).",
     )
 
 

@@ -49,7 +49,7 @@ def saved(content: object, path: Path, new_format: bool) -> Path:
     return path
 
 
-# The published file is of the first kind; whoever saved it again has one of the second.
+# The published file is of the first kind; a file that was saved again is of the second.
 @pytest.fixture(
     scope="module",
     params=[

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
+from opselect.selectors.decisions import Decisions
+from opselect.selectors.supernets.settings import uniform_alpha
 from opselect.spaces import registry
 from opselect.spaces.errors import in_one_line
 from opselect.spaces.image_sources import load_images
@@ -82,12 +84,7 @@ def check_ingredients(experiment: Experiment) -> None:
             f"{experiment.name}: device 'cuda', but torch finds no GPU here; set device = \"cpu\" or run it on another "
             "machine"
         )
-    _check_images(experiment)
-    _check_table(experiment)
-
-
-def _check_images(experiment: Experiment) -> None:
-    space, images, _ = load_ingredients(experiment)
+    space = load_ingredients(experiment).space
     if experiment.initialization == "reference" and not (
         isinstance(space, HasReferenceSupernet) and space.has_published_code
     ):
@@ -95,6 +92,12 @@ def _check_images(experiment: Experiment) -> None:
             f"{experiment.name}: initialization = 'reference', but no published code has supernets of "
             f"{experiment.space}; leave it out"
         )
+    _check_images(experiment)
+    _check_table(experiment)
+
+
+def _check_images(experiment: Experiment) -> None:
+    images = load_ingredients(experiment).images
     half = len(images.train) // 2
     sizes = {
         entry.label: size for entry in experiment.selectors if (size := getattr(entry.settings, "batch_size", None))
@@ -132,9 +135,8 @@ def _check_images(experiment: Experiment) -> None:
 def _why_images_do_not_fit(space_name: str, shape: tuple[int, ...], classes: int) -> str:
     """Why the supernet of a space fails on a batch of two images of a shape; empty where it does not fail."""
     space: SearchSpace = registry.load("spaces", space_name)
-    weights = torch.zeros(len(space.edges), max(len(edge.operations) for edge in space.edges))
-    for row, edge in zip(weights, space.edges, strict=True):
-        row[: len(edge.operations)] = 1 / len(edge.operations)
+    nothing = Decisions.none_yet(space.edges)
+    weights = nothing.weights(uniform_alpha(nothing))
     try:
         with torch.no_grad():
             space.supernet(shape[0], classes, 0)(torch.zeros(2, *shape), weights)
@@ -146,8 +148,9 @@ def _why_images_do_not_fit(space_name: str, shape: tuple[int, ...], classes: int
 def _check_table(experiment: Experiment) -> None:
     space, _, table = load_ingredients(experiment)
     choice = experiment.table
+    oracle = next((entry.label for entry in experiment.selectors if entry.settings.oracle), None)
     if table is None or choice is None:
-        if oracle := next((e.label for e in experiment.selectors if e.settings.oracle), None):
+        if oracle:
             raise InvalidExperiment(f"{experiment.name}, {oracle}: an oracle reads a table; add a [table] to the file")
         return
     where = f"{experiment.name}, [table]: {choice.name!r} is a table of {table.space.name}"
@@ -158,7 +161,6 @@ def _check_table(experiment: Experiment) -> None:
             f"{where}, whose networks are not those of {experiment.space}; set space = {table.space.name!r}, or "
             "of_other_networks = true in [table] if you mean it"
         )
-    oracle = next((entry.label for entry in experiment.selectors if entry.settings.oracle), None)
     for column in (*choice.test_columns.values(), *([choice.valid_column] if oracle else [])):
         try:
             accuracies = table.accuracies(*column, "mean")

@@ -10,51 +10,21 @@ from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.baseline import budgets, chances
 from opselect.bench.report.sections.comparisons import rivals
-from opselect.bench.runs.records import Cost, Record, Result, TableReference, TrialDescription
+from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Population, Run
 from opselect.selectors.task import Role
 from opselect.spaces.nasbench201.space import digits201
-
-TABLE = TableReference(name="mine", dataset="digits", epochs=10, valid_epochs=10, also=(), fingerprint="f1e2d3c4")
+from tests.bench.report.examples import TABLE, finished, measured
 
 
 def record(label: str, seed: int, accuracy: float, selector: str, role: Role | None, table: bool, cell: int) -> Record:
-    trial = TrialDescription(
-        space="digits201",
-        images="digits",
-        images_hash="abc",
-        selector=selector,
-        settings={"label": label},
-        seed=seed,
-        training=None,
-        table=TABLE if table else None,
-        observe=False,
-        device="cpu",
-        software={"opselect": "0.1.0", "torch": "2.5.1"},
-    )
-    return Record(
-        version=1,
-        experiment="mine",
-        label=label,
-        trial=trial,
-        key=trial.key,
-        status="done",
-        reason=None,
-        result=Result(
-            architecture=digits201.format(digits201.at(cell)),
-            valid_accuracy=accuracy if table else None,
-            test_accuracy=accuracy,
-            test_accuracies=[accuracy - 1, accuracy + 1],
-            other_test_accuracies={},
-            regret=90 - accuracy if table else None,
-            percentile=accuracy if table else None,
-            candidates=[],
-            steps=[],
-        ),
-        cost=Cost(seconds={}, search_seconds=10.0, evaluations=1, peak_memory_megabytes=1.0, device="cpu"),
-        environment={},
-        role=role,
-    )
+    result = measured(accuracy, digits201.format(digits201.at(cell)), test_accuracies=[accuracy - 1, accuracy + 1])
+    if not table:
+        result = result.model_copy(update=dict.fromkeys(("valid_accuracy", "regret", "percentile")))
+    trial = finished(label, selector, seed, result, TABLE if table else None)
+    assert trial.cost is not None
+    cost = trial.cost.model_copy(update={"search_seconds": 10.0})
+    return trial.model_copy(update={"role": role, "cost": cost})
 
 
 def run_of(

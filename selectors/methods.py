@@ -101,6 +101,7 @@ class Settings(BaseModel):
     Attributes:
         needs: What the selector needs of the supernet.
         oracle: Whether it reads the validation accuracies of the table; an experiment must then name one.
+        single_trainings: Whether it reads those of single trainings, so that a table of means does not do.
         is_random: Whether it is a random choice, which others are compared with.
     """
 
@@ -108,6 +109,7 @@ class Settings(BaseModel):
 
     needs: ClassVar[Needs] = NO_SUPERNET
     oracle: ClassVar[bool] = False
+    single_trainings: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
 
     @property
@@ -405,6 +407,12 @@ class BestAccuracy(Settings):
         default="means", description="the best mean over the trainings of an architecture, or the best single training"
     )
 
+    # It depends on a setting, hence a property where the other selectors have a constant.
+    @property
+    def single_trainings(self) -> bool:  # type: ignore[override]
+        """Whether the best single training counts."""
+        return self.of == "runs"
+
     def __call__(self, task: Task) -> Selection:
         """Decide by the table."""
         score = best_accuracy_of_runs if self.of == "runs" else best_accuracy
@@ -456,6 +464,11 @@ class ByScore(Settings):
     def oracle(self) -> bool:  # type: ignore[override]
         """Whether the score reads the validation accuracies of the table."""
         return self.registered.oracle
+
+    @property
+    def single_trainings(self) -> bool:  # type: ignore[override]
+        """Whether the score reads the validation accuracies of single trainings."""
+        return self.registered.single_trainings
 
     @property
     def is_random(self) -> bool:  # type: ignore[override]

@@ -302,7 +302,7 @@ PERTURBATION_ACCURACY = RegisteredScore(perturbation(validation_accuracy), TRAIN
 DISCRETIZATION_ACCURACY = RegisteredScore(discretization(validation_accuracy), TRAINED_SUPERNET)
 RANDOM = RegisteredScore(random_score, NO_SUPERNET, is_random=True)
 BEST_ACCURACY = RegisteredScore(best_accuracy, NO_SUPERNET, oracle=True)
-BEST_ACCURACY_OF_RUNS = RegisteredScore(best_accuracy_of_runs, NO_SUPERNET, oracle=True)
+BEST_ACCURACY_OF_RUNS = RegisteredScore(best_accuracy_of_runs, NO_SUPERNET, oracle=True, single_trainings=True)
 AVERAGE_ACCURACY = RegisteredScore(average_accuracy, NO_SUPERNET, oracle=True)
 
 

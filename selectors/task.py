@@ -220,12 +220,14 @@ class RegisteredScore:
         score: The score itself.
         needs: What it needs of the supernet.
         oracle: Whether it reads the validation accuracies of the table.
+        single_trainings: Whether it reads those of single trainings, so that a table of means does not do.
         is_random: Whether it is a random choice, which others are compared with.
     """
 
     score: Score
     needs: Needs
     oracle: bool = False
+    single_trainings: bool = False
     is_random: bool = False
 
     def __call__(self, state: SearchState, edge: int) -> Tensor:

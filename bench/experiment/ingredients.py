@@ -174,11 +174,10 @@ def _check_table(experiment: Experiment) -> None:
                 f"{experiment.name}, [table]: {choice.name!r} has no accuracy of any architecture of {space.name} for "
                 f"{column[0]}, {column[1]}, {column[2]} epochs; import it again"
             )
-    reads_runs = next(
-        (entry.label for entry in experiment.selectors if getattr(entry.settings, "of", "") == "runs"), None
-    )
+    reads_runs = next((entry.label for entry in experiment.selectors if entry.settings.single_trainings), None)
     if reads_runs is not None and best_of_runs(table, choice.valid_column) is None:
         raise InvalidExperiment(
-            f"{experiment.name}, {reads_runs}: of = 'runs', but {choice.name!r} has no single trainings of "
-            f"{choice.dataset} validation after {choice.valid_column[2]} epochs; choose of = 'means' or another dataset"
+            f"{experiment.name}, {reads_runs}: it reads single trainings, but {choice.name!r} has none of "
+            f"{choice.dataset} validation after {choice.valid_column[2]} epochs; choose an oracle of means or another "
+            "dataset"
         )

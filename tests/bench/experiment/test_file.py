@@ -338,8 +338,13 @@ def test_supernets_start_from_the_weights_of_the_published_code_where_there_is_s
 
 
 @pytest.mark.usefixtures("in_tiny_world")
-def test_best_acc_of_runs_needs_a_table_with_single_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = tiny(f"{ADDITIVE}[[selector]]\nname = 'best-acc'\nof = 'runs'\n")
+@pytest.mark.parametrize(
+    ("name", "setting"), [("best-acc", "of = 'runs'"), ("by-score", "score = 'best-accuracy-of-runs'")]
+)
+def test_what_reads_single_trainings_needs_a_table_that_has_them(
+    monkeypatch: pytest.MonkeyPatch, name: str, setting: str
+) -> None:
+    experiment = tiny(f"{ADDITIVE}[[selector]]\nname = {name!r}\n{setting}\n")
     check_ingredients(experiment)
     accuracies = Table.accuracies
 
@@ -348,7 +353,7 @@ def test_best_acc_of_runs_needs_a_table_with_single_trainings(monkeypatch: pytes
         return found[:, :1] if seeds == "each" else found
 
     monkeypatch.setattr(Table, "accuracies", of_one_training)
-    with pytest.raises(InvalidExperiment, match="mine, best-acc: of = 'runs', but 'additive' has no single trainings"):
+    with pytest.raises(InvalidExperiment, match=f"mine, {name}.*: it reads single trainings, but 'additive' has none"):
         check_ingredients(experiment)
 
 

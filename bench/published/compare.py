@@ -62,8 +62,8 @@ Verdict: TypeAlias = Literal[
 VERDICTS: Mapping[Verdict, str] = {
     "reproduced": "all settings agree, and the difference is within its ±",
     "differs": "all settings agree, and the difference is beyond its ±",
-    "inconclusive": "the difference is within its ±, which is as large as the published effect (the error, or the "
-    "distance of a correlation from zero), so that none and twice the effect would lie within it too",
+    "inconclusive": "within the ±, which is at least as large as the published error, or correlation: twice as much "
+    "would lie within it too",
     "agrees under other settings": "within the ±, but images, batches or other settings differ, and are named",
     "differs under other settings": "beyond the ±, and images, batches or other settings differ, and are named",
     "not comparable": "a time of another machine, or a number whose settings are not known; nothing is judged",
@@ -116,7 +116,7 @@ class Difference:
         return f"{f'{self.name} = {self.ours}' if self.ours else f'no {self.name}'}, published {self.published}"
 
 
-BEST_ACC_OF_MEANS = Difference("best-acc", "maximum of means", "maximum of single trainings")
+BEST_ACC_OF_MEANS = Difference("best-acc", "of means", "of single trainings")
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,8 @@ def published(
     best_acc: Annotated[
         Literal["runs", "means"],
         typer.Option(
-            help="What best-acc is the maximum of: single trainings (runs) where records have them, as in the published "
-            "code, or mean accuracies."
+            help="What best-acc is the maximum of: single trainings (runs) where records have them, as in the "
+            "published code, or mean accuracies."
         ),
     ] = "runs",
     as_json: JsonOption = False,
@@ -124,8 +124,8 @@ def published(
     known, or a declared tolerance where none is.
 
     Verdicts: reproduced (all settings agree, within the ±), differs (all agree, beyond it), inconclusive (within the ±,
-    which is as large as the published error or correlation), agrees or differs under other settings, not comparable (a time, or a number whose
-    settings are not known; nothing is judged), not run.
+    which is as large as the published error or correlation), agrees or differs under other settings, not comparable (a
+    time, or a number whose settings are not known; nothing is judged), not run.
 
     Example: `opselect published runs/mine`
     """

@@ -669,7 +669,7 @@ def tolerance_of(number: Number, ours: Mean) -> Tolerance:
     return Tolerance(number.tolerance, "declared")
 
 
-def _quantile(degrees: float) -> float:
+def _quantile(degrees: int | float) -> float:
     return float(student_t.ppf((1 + CONFIDENCE) / 2, degrees))
 
 

@@ -97,8 +97,9 @@ def published_table(run: Run) -> Table[Row]:
         notes=(
             "Published values were measured by others and stand in a column of their own: value ± standard "
             "deviation over seeds, where it is known (number of seeds).",
-            "Difference: ours minus published, ± how far apart two such means of one quantity lie by chance in 95 of 100 "
-            f"cases if values are normal. {_meanings(BASES, used_bases)} The ± is not corrected for the number of rows.",
+            "Difference: ours minus published, ± how far apart two such means of one quantity lie by chance in 95 of "
+            f"100 cases if values are normal. {_meanings(BASES, used_bases)} The ± is not corrected for the number of "
+            "rows.",
             f"Verdicts. {_meanings(VERDICTS, used_verdicts)} Another proxy is another method, and is left out.",
             *_remarks(rows),
             *(f"{name}: {text}." for name, text in sources.items()),

@@ -74,9 +74,9 @@ VERDICTS: Mapping[Verdict, str] = {
 Basis: TypeAlias = Literal["both spreads", "our spread", "published spread", "declared"]
 BASES: Mapping[Basis, str] = {
     "both spreads": "Welch's interval of the difference of two means, from the standard deviations over seeds of both",
-    "our spread": "only ours is known, and the published number is taken to scatter as much",
-    "published spread": "only the published one is known, and ours is taken to scatter as much",
-    "declared": "neither is known: a tolerance from the file of published numbers, not a statistical statement",
+    "our spread": "the published one is not known or zero, and the published number is taken to scatter as ours",
+    "published spread": "ours is not known or zero, and our number is taken to scatter as the published one",
+    "declared": "both are not known or zero: a tolerance from the file of published numbers, not one of chance",
 }
 """What the tolerances follow from."""
 
@@ -131,7 +131,7 @@ class Row:
         differences: Settings whose values differ between our number and the published one.
         tolerance: How far apart both may lie; None where nothing is judged.
         verdict: Result of the comparison.
-        reason: What is missing, or remarks on the verdict; may be empty.
+        reason: Why there is no number of ours, or trials that are not in it; may be empty.
     """
 
     number: Number
@@ -437,7 +437,7 @@ def _unlike(
 
 def _reading_of(trial: TrialDescription) -> dict[str, object]:
     """How a trial reads its method, older records with the readings of their time, and how it augments images."""
-    reading = {**FORMER_READINGS, **trial.settings}
+    reading = {**FORMER_READINGS, "initialization": trial.initialization or "own", **trial.settings}
     if reading["last_tuning_epochs"] is None:
         reading["last_tuning_epochs"] = reading.get("tuning_epochs")
     if trial.training is None and not reading["augmented"]:
@@ -620,15 +620,12 @@ def _row(published: Published, number: Number, measurement: Measurement) -> Row:
     source, ours, differences = published.sources[number.source], measurement.value, measurement.differences
     if isinstance(ours, str):
         return Row(number, source, None, "", differences, None, "not run", ours)
-    tolerance, remark = None, measurement.remark
+    tolerance = None
     verdict: Verdict = "not comparable"
-    if number.definition.timed or not number.judged:
-        why = "a time of another machine" if number.definition.timed else "its settings are not known"
-        remark = "; ".join(filter(None, (why, remark)))
-    else:
+    if number.judged and not number.definition.timed:
         tolerance = tolerance_of(number, ours)
         verdict = _judge(number, ours, tolerance, are_alike=not differences)
-    return Row(number, source, ours, measurement.origin, differences, tolerance, verdict, remark)
+    return Row(number, source, ours, measurement.origin, differences, tolerance, verdict, measurement.remark)
 
 
 def tolerance_of(number: Number, ours: Mean) -> Tolerance:

@@ -43,7 +43,7 @@ class PublishedLine:
         basis: Spreads over seeds that the tolerance follows from, or that it is declared; empty where there is none.
         differences: Settings in which ours differs, with the published ones in brackets.
         verdict: Result of the comparison, one of `VERDICTS`.
-        remark: Why nothing is judged, and trials that are not in our mean; may be empty.
+        remark: Trials that are not in our mean; may be empty.
         note: Difference between the definitions, or the number as it was printed.
         source: What notes call the source.
         citation: Citation of the source.
@@ -116,7 +116,7 @@ def _meanings(meanings: Mapping[Any, str], used: Collection[str]) -> str:
 
 
 def _remarks(rows: Iterable[Row]) -> list[str]:
-    """By selector, trials that are not in its mean, and why nothing is judged, each once."""
+    """By selector, the trials that are not in its mean, each once."""
     remarks = dict.fromkeys((row.origin, row.reason) for row in rows if row.reason)
     return [f"{label}: {remark}." for label, remark in remarks]
 

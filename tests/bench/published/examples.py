@@ -23,6 +23,9 @@ augmented    = true
 crop_padding = 4
 crop_fill    = "black"
 
+[reading.random-alpha]
+initialization = "reference"
+
 [reading.batch]
 batch_size = 256
 

@@ -32,8 +32,8 @@ def test_the_shipped_file_is_sound() -> None:
             assert supernet in ("", *registry.names("supernets"))
             fields = registry.load("selectors", selector).model_fields
             assert set(number.settings) <= set(fields), number
-            crops = set(published.reading["crops"])
-            assert set(published.reading_of(number)) - crops <= set(fields), number
+            of_experiments = {*published.reading["crops"], *published.reading["random-alpha"]}
+            assert set(published.reading_of(number)) - of_experiments <= set(fields), number
             known = registry.names("proxies") + registry.names("combinations")
             assert set(number.settings.get("proxy", ())) <= set(known), number
 

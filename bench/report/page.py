@@ -57,7 +57,7 @@ def reproducible_sections(run: Run) -> tuple[Section, ...]:
         Section(
             "Reproducibility",
             paragraphs=settings.repetition(run),
-            tables=(settings.reproducibility_table(run), settings.settings_table(run)),
+            tables=(settings.reproducibility_table(run), settings.settings_table(run), costs.searches_table(run)),
         ),
     )
 
@@ -74,6 +74,7 @@ def timing_sections(run: Run) -> tuple[Section, ...]:
             tables=(
                 networks.papers_table(run),
                 costs.timing_table(run),
+                costs.total_cost_table(run),
                 baseline.budget_table(run),
                 settings.environment_table(run),
             ),

@@ -52,7 +52,8 @@ class AverageRanks:
 def interquartile_mean(tasks: Sequence[Values]) -> Estimate:
     """The mean of the middle half of all values of all tasks, with a stratified bootstrap interval.
 
-    Values of different tasks must share a scale, for example regret or percentile.
+    Values of different tasks must share a scale, for example regret or percentile. Of fewer than four values it is
+    their mean.
 
     Args:
         tasks: For every task the values of its seeds.
@@ -169,6 +170,21 @@ def critical_difference(methods: int, tasks: int) -> float:
     """
     quantile = float(studentized_range.ppf(CONFIDENCE, methods, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(methods * (methods + 1) / (6 * tasks))
+
+
+def fewest_tasks(methods: int) -> int:
+    """The number of tasks below which Nemenyi's test distinguishes no two methods, however they rank.
+
+    Average ranks differ by at most one less than the number of methods, which the critical difference must not exceed.
+
+    Args:
+        methods: Number of methods, at least 2.
+
+    Example:
+        >>> fewest_tasks(2), fewest_tasks(5)
+        (4, 3)
+    """
+    return next(tasks for tasks in itertools.count(1) if critical_difference(methods, tasks) <= methods - 1)
 
 
 def _cliques(ranks: Mapping[str, float], difference: float) -> tuple[tuple[str, ...], ...]:

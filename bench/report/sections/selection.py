@@ -22,7 +22,7 @@ from opselect.bench.report.render import (
     number_column,
     role_blocks,
 )
-from opselect.bench.report.sections.baseline import mean_accuracy, random_expectation
+from opselect.bench.report.sections.baseline import mean_accuracy, noise_note, random_expectation
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach
@@ -35,6 +35,7 @@ from opselect.bench.statistics.estimates import (
     mean_interval,
     median_interval,
 )
+from opselect.bench.summaries.noise import training_noise
 from opselect.selectors.task import Role
 
 FEWEST_COMMON_SEEDS = 2
@@ -255,20 +256,17 @@ def _marks_note(common: CommonSeeds) -> str:
 
 
 def _noise_notes(run: Run) -> list[str]:
-    """How far single trainings of one architecture lie apart, where the table has several of each."""
-    architectures = {result.architecture: result.test_accuracies for result in run.all_results}
-    several = [values for values in architectures.values() if len(values) > 1]
-    if not several or not has_table(run):
-        return []
-    freedom = sum(len(values) - 1 for values in several)
-    squares = sum((value - math.fsum(values) / len(values)) ** 2 for values in several for value in values)
-    deviation = math.sqrt(squares / freedom)
-    sizes = sorted({len(values) for values in several})
-    error = deviation / math.sqrt(sizes[0])
+    """How far single trainings of one architecture lie apart, where there are accuracies."""
+    noise = training_noise(run)
+    if noise is None:
+        has_accuracies = any(result.test_accuracy is not None for result in run.all_results)
+        return [f"{noise_note(run)} A deviation of 0 over seeds is not certainty."] if has_accuracies else []
+    whose, means = ("table's", "table's mean") if has_table(run) else ("trainings'", "mean")
+    sizes = sorted(set(noise.trainings.values()))
     return [
-        "The table's own noise: single trainings of one selected architecture have a standard deviation of "
-        f"{number(deviation)} pp, so the table's mean of {listing(sizes)} has a standard error of about "
-        f"{number(error)} pp, also where all seeds chose the same."
+        f"The {whose} own noise: single trainings of one selected architecture have a standard deviation of "
+        f"{number(noise.deviation)} pp, so the {means} of {listing(sizes)} has a standard error of about "
+        f"{number(noise.cell_error)} pp, also where all seeds chose the same."
     ]
 
 
@@ -308,19 +306,20 @@ def _validation_notes(run: Run) -> list[str]:
 def findings(run: Run) -> tuple[str, ...]:
     """What a reader must know first: doubts about the records, what is missing, whether chance is beaten, the best."""
     if not run.all:
-        return (*run.remarks, *_unfinished(run), "There are no records.")
+        return (*run.remarks, *unfinished_notes(run), "There are no records.")
     failed = sum(record.result is None for record in run.all)
     trials = f"{len(run.all)} trials, {failed} failed."
     best = best_selectors(run)
     if best is None:
-        return (*run.remarks, *_unfinished(run), trials)
-    chance, is_beaten = _chance(run, best)
+        return (*run.remarks, *unfinished_notes(run), trials)
+    chance, is_beaten = chance_sentences(run, best)
     # What a reader would otherwise cite without it stands first.
     order = [trials, _highest(best), *chance] if is_beaten else [*chance, trials, _highest(best)]
-    return (*run.remarks, *_unfinished(run), " ".join(order))
+    return (*run.remarks, *unfinished_notes(run), " ".join(order))
 
 
-def _unfinished(run: Run) -> list[str]:
+def unfinished_notes(run: Run) -> list[str]:
+    """Which trials of the experiment have no record, in a sentence."""
     if not run.missing:
         return []
     count = sum(map(len, run.missing.values()))
@@ -340,7 +339,7 @@ def _highest(best: Best) -> str:
     return f"Highest mean test accuracy{over}: {labels} with {mean_and_deviation(best.accuracy)} %{below}."
 
 
-def _chance(run: Run, best: Best) -> tuple[list[str], bool]:
+def chance_sentences(run: Run, best: Best) -> tuple[list[str], bool]:
     """Sentences on the best selector against random choice, and whether it beats it."""
     assert best.accuracy.value is not None
     expected = random_expectation(run)

@@ -217,7 +217,7 @@ def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     files["overview.md"] = to_markdown(study.title, preface, sections).encode()
     images: dict[str, bytes] = {}
     for figure in (figure for section in sections for figure in section.shown_figures):
-        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw_overview(runs)
+        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw_overview(figure.name, runs)
         files[f"figures/{figure.name}.png"] = images[figure.name]
     files["overview.html"] = to_html(study.title, preface, sections, images).encode()
     return _write_files(folder, files)

@@ -14,6 +14,7 @@ from opselect.bench.report.render import ROLE_BLOCKS, SELECTOR, Block, Column, F
 from opselect.bench.report.sections.baseline import random_expectation
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.aggregates import (
+    FEWEST_FOR_BOOTSTRAP,
     AverageRanks,
     average_ranks,
     fewest_tasks,
@@ -120,9 +121,10 @@ def scale_of(found: Comparable) -> Scale:
             },
         )
     images = {found.runs[task].all[0].trial.images for task in found.accuracies}
-    why = f"there is no table with which to normalise accuracies on {'; '.join(sorted(gaps.keys() - known.keys()))}"
+    where = "" if not known else f" on {'; '.join(sorted(gaps.keys() - known.keys()))}"
+    why = f"there is no table here with which to normalise them{where}"
     if len(images) > 1:
-        return Scale("", f"No interquartile mean: {why}, and accuracies on different images share no scale.", {})
+        return Scale("", f"No interquartile mean: accuracies on different images share no scale, and {why}.", {})
     return Scale(
         "Interquartile mean of test accuracy",
         f"The interquartile mean is of test accuracies as they are, since {why}; all tasks have the same images.",
@@ -148,9 +150,9 @@ class AggregateSummary:
         role: Whether it competes.
         tasks: Number of tasks.
         runs: Number of runs on all of them.
-        interquartile_mean: Mean of the middle half of its runs on the common scale; None where there is none.
+        interquartile_mean: Mean of the middle half of its runs on the common scale, undefined where there is none.
         rival: Label of the selector that it is compared with.
-        better: Chance that one of its runs is better than one of the rival on the same task; None for the rival.
+        better: Chance that one of its runs is better than one of the rival on the same task, undefined for the rival.
         average_rank: Average rank of its mean accuracies, 1 is the best.
     """
 
@@ -158,9 +160,9 @@ class AggregateSummary:
     role: Role
     tasks: int
     runs: int
-    interquartile_mean: Estimate | None
+    interquartile_mean: Estimate
     rival: str
-    better: Estimate | None
+    better: Estimate
     average_rank: float
 
 
@@ -183,13 +185,23 @@ def aggregates(found: Comparable) -> list[AggregateSummary]:
             role=_role(found, label),
             tasks=len(found.accuracies),
             runs=sum(map(len, found.of(label))),
-            interquartile_mean=interquartile_mean(scale.scaled[label]) if scale.scaled else None,
+            interquartile_mean=interquartile_mean(scale.scaled[label])
+            if scale.scaled
+            else _undefined("no common scale"),
             rival=rival,
-            better=None if label == rival else probability_of_improvement(found.of(label), found.of(rival)),
+            better=(
+                _undefined("compared with itself")
+                if label == rival
+                else probability_of_improvement(found.of(label), found.of(rival))
+            ),
             average_rank=ranks[label],
         )
         for label in found.labels
     ]
+
+
+def _undefined(reason: str) -> Estimate:
+    return Estimate(None, None, None, 0, reason)
 
 
 def _role(found: Comparable, label: str) -> Role:
@@ -235,8 +247,6 @@ def aggregates_table(found: Comparable) -> Table[AggregateSummary]:
     """Aggregates over the tasks, one row per selector."""
     rows, scale = aggregates(found), scale_of(found)
     roles: Mapping[Role, str] = {role: heading for heading, role in ROLE_BLOCKS}
-    better = [row.better for row in rows if row.better is not None]
-    means = [row.interquartile_mean for row in rows if row.interquartile_mean is not None]
     return Table(
         name="overview-aggregates",
         title="All spaces and images together",
@@ -248,23 +258,28 @@ def aggregates_table(found: Comparable) -> Table[AggregateSummary]:
                 show=lambda row: number(row.average_rank),
                 rank=lambda row: row.average_rank,
             ),
-            Column("Chance to be better", show=lambda row: _number(row.better)),
             Column(
-                "Its 95 % interval", show=lambda row: _interval(row.better), shown=any(each.low is not None for each in better)
+                f"Chance to be better than {_rival(found)}",
+                show=lambda row: "" if row.label == row.rival else number(row.better.value),
+            ),
+            Column(
+                "Interval of the chance",
+                show=lambda row: "" if row.label == row.rival else interval(row.better),
+                shown=any(row.better.low is not None for row in rows),
             ),
             Column(
                 scale.heading,
                 "%",
                 "↑",
-                show=lambda row: _number(row.interquartile_mean),
-                rank=lambda row: None if row.interquartile_mean is None else row.interquartile_mean.value,
-                shown=bool(means),
+                show=lambda row: number(row.interquartile_mean.value),
+                rank=lambda row: row.interquartile_mean.value,
+                shown=bool(scale.scaled),
             ),
             Column(
-                "95 % interval",
+                "Interval of the mean",
                 "%",
-                show=lambda row: _interval(row.interquartile_mean),
-                shown=any(each.low is not None for each in means),
+                show=lambda row: interval(row.interquartile_mean),
+                shown=any(row.interquartile_mean.low is not None for row in rows),
             ),
             Column("Runs", show=lambda row: str(row.runs)),
         ),
@@ -272,14 +287,6 @@ def aggregates_table(found: Comparable) -> Table[AggregateSummary]:
         notes=tuple(_notes(found, rows, scale)),
         data=rows,
     )
-
-
-def _number(estimate: Estimate | None) -> str:
-    return "" if estimate is None else number(estimate.value)
-
-
-def _interval(estimate: Estimate | None) -> str:
-    return "" if estimate is None else interval(estimate)
 
 
 def _notes(found: Comparable, rows: Sequence[AggregateSummary], scale: Scale) -> Iterator[str]:
@@ -293,26 +300,26 @@ def _notes(found: Comparable, rows: Sequence[AggregateSummary], scale: Scale) ->
     if found.absent:
         yield f"Without any accuracy: {listing(found.absent)}."
     if any(row.role == "random" for row in rows):
-        yield "Best and second best selector are marked; random choice has a rank, but does not compete."
+        yield "Best selector in bold, runner-up underlined, as printed; random choice has a rank, but does not compete."
     yield from _rank_notes(ranks_of(found), found)
     yield (
         f"Chance to be better: that a run of the row's selector has a higher test accuracy than one of {rows[0].rival} "
         "on the same task, equal ones counting half, mean over tasks (Agarwal et al., 2021)."
     )
     yield scale.note
-    means = [row.interquartile_mean for row in rows if row.interquartile_mean is not None]
-    if means:
-        few = " With fewer than four runs it is their mean." if min(mean.n for mean in means) < 4 else ""
-        yield f"Interquartile mean: mean of the middle half of a selector's runs on all tasks (Agarwal et al., 2021).{few}"
-    estimates = [*means, *(row.better for row in rows if row.better is not None)]
-    if any(each.low is not None for each in estimates):
+    if scale.scaled:
+        few = " With fewer than four runs it is their mean." if min(row.runs for row in rows) < 4 else ""
+        yield (
+            "Interquartile mean: mean of the middle half of a selector's runs on all tasks (Agarwal et al., 2021)."
+            f"{few}"
+        )
+    if any(estimate.low is not None for row in rows for estimate in (row.better, row.interquartile_mean)):
         yield (
             "Intervals: 95 % bootstrap intervals that resample the seeds of each task, so they say nothing about other "
-            "tasks; with few seeds they are too narrow (docs/statistics.md)."
+            f"tasks; with few seeds they are too narrow (docs/statistics.md). {UNDEFINED_NOTE}"
         )
-    if notes := sorted({each.note for each in estimates if each.note}):
-        yield f"Where there is no interval: {'; '.join(notes)}."
-    yield UNDEFINED_NOTE
+    if min(len(values) for each in found.accuracies.values() for values in each.values()) < FEWEST_FOR_BOOTSTRAP:
+        yield f"There are no intervals, since a task has fewer than {FEWEST_FOR_BOOTSTRAP} common seeds."
 
 
 def _counted(values: Mapping[str, Sequence[float]]) -> str:
@@ -331,8 +338,8 @@ def _rank_notes(ranks: AverageRanks, found: Comparable) -> Iterator[str]:
         return
     groups = "; ".join(listing(clique) for clique in ranks.cliques if len(clique) > 1)
     yield (
-        f"By Nemenyi's test at 5 %, average ranks of {methods} selectors over {ranks.tasks} tasks differ by chance unless "
-        f"they are {number(ranks.critical_difference)} apart (Demšar, 2006). "
+        f"Nemenyi's test at 5 % distinguishes average ranks of {methods} selectors over {ranks.tasks} tasks that are "
+        f"at least {number(ranks.critical_difference)} apart (Demšar, 2006). "
         + (f"Not distinguished from each other: {groups}." if groups else "All are that far apart.")
     )
     if ranks.p_value is not None:

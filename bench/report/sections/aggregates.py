@@ -64,9 +64,10 @@ def comparable(runs: Sequence[Run]) -> Comparable:
     shared: dict[str, dict[str, list[float]]] = {}
     left_out = {}
     for task, by_label in known.items():
+        seeds = set.intersection(*(set(by_label.get(label, ())) for label in labels)) if labels else set[int]()
         if without := [label for label in labels if not by_label.get(label)]:
             left_out[task] = f"no accuracy of {listing(without)}"
-        elif seeds := set.intersection(*(set(by_label[label]) for label in labels)):
+        elif seeds:
             shared[task] = {label: [by_label[label][seed] for seed in sorted(seeds)] for label in labels}
         else:
             left_out[task] = "no seed for which all have an accuracy"

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, listing, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach, random_choice, random_search
@@ -153,7 +153,7 @@ def chance_table(run: Run) -> Table[ChanceSummary]:
             ),
         ),
         blocks=role_blocks(run, rows),
-        notes=(*_notes(run), noise_note(run)) if rows else (),
+        notes=(*_notes(run), noise_note(run, _what_random_adds(run))) if rows else (),
         data=rows,
         optional=True,
     )
@@ -192,8 +192,13 @@ def _chance_text(chance: float | None) -> str:
     return "< 0.0001" if chance < 1e-4 else number(chance, 4)
 
 
-def noise_note(run: Run) -> str:
-    """How far a gain would move by chance if the networks were trained again."""
+def noise_note(run: Run, remark: str = "") -> str:
+    """How far a gain would move by chance if the networks were trained again.
+
+    Args:
+        run: Records of a run.
+        remark: Sentence that follows where the noise is known.
+    """
     noise = training_noise(run)
     if noise is None:
         return (
@@ -202,9 +207,14 @@ def noise_note(run: Run) -> str:
         )
     return (
         "Training noise: standard error of the gain, were every selected architecture trained again as often as now; "
-        f"one training has a standard deviation of {number(noise.deviation)} pp. An architecture that both have adds "
-        "none."
-    )
+        f"one training has a standard deviation of {number(noise.deviation)} pp. {remark}"
+    ).rstrip()
+
+
+def _what_random_adds(run: Run) -> str:
+    if run.population is None:
+        return "The drawn architectures have their part in it."
+    return "The mean over the whole table adds next to none, and none is counted for it."
 
 
 def _notes(run: Run) -> list[str]:
@@ -217,7 +227,7 @@ def _notes(run: Run) -> list[str]:
         return [] if draws is None else [_drawn_note(draws), relative]
     quartiles = ", ".join(number(quartile) for quartile in expected.quartiles)
     missing = f" ({expected.missing} have no accuracy and are left out)" if expected.missing else ""
-    named = f" The rows of {' and '.join(run.in_role('random'))} are draws from this." if draws else ""
+    named = f" Drawn from this: {listing(run.in_role('random'))}." if draws else ""
     return [
         f"Random choice, exactly: the mean test accuracy of all {expected.architectures} architectures of the table"
         f"{missing} is {number(expected.mean)} %, the standard deviation {number(expected.deviation)}, the quartiles "

@@ -120,7 +120,9 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
             ),
         ),
         blocks=[Block("", rows)],
-        notes=(*_notes(found), noise_note(run), UNDEFINED_NOTE) if rows else (),
+        notes=(*_notes(found), noise_note(run, "Architectures that both selected cancel."), UNDEFINED_NOTE)
+        if rows
+        else (),
         data=[
             PairSummary(
                 label,
@@ -174,9 +176,10 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
     yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
     yield (
         "p: two-sided sign-flip test, corrected by Holm's method for all comparisons with the named selector, those "
-        "with the best one for all pairs of selectors. Intervals invert the same test, and those of one rival hold "
-        "together with 95 %."
+        "with the best one for all pairs of selectors."
     )
+    if any(each.difference.low is not None for rival in found for each in rival.comparisons.values()):
+        yield "Intervals invert the same test, and those of one rival hold together with 95 %."
     for rival in found:
         yield _floor(rival)
     for rival in found:

@@ -115,7 +115,7 @@ def searches_table(run: Run) -> Table[SearchSummary]:
         notes=(
             "All finished searches are reported, one per seed: means and medians are over all of them, and none was "
             "picked from the others, as the best of k searches by validation would be.",
-            "Candidates: architectures that one search proposes; it selects one of them by its own validation score.",
+            "Candidates: architectures that one search proposes; of several it selects one itself, without the table.",
             _training_note(run),
         ),
         data=rows,

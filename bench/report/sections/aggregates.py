@@ -211,8 +211,9 @@ def _role(found: Comparable, label: str) -> Role:
 
 def _rival(found: Comparable) -> str:
     """The reference of the runs where it is compared, else the label with the best average rank."""
-    references = {run.reference for run in found.runs.values()} & set(found.labels)
-    return references.pop() if len(references) == 1 else next(iter(ranks_of(found).ranks))
+    references = {run.reference for run in found.runs.values()}
+    named = [label for label in found.labels if references == {label}]
+    return named[0] if named else next(iter(ranks_of(found).ranks))
 
 
 def aggregates_section(runs: Sequence[Run]) -> Section:

@@ -1,5 +1,6 @@
 """What was searched and trained, and what it cost; times, which may differ between two runs, in tables of their own."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -168,8 +169,8 @@ def total_costs(run: Run) -> list[TotalCost]:
         costs = [record.cost for record in run.records[label] if record.cost is not None and record.result is not None]
         if not costs:
             continue
-        validation = sum(cost.seconds.get("validation", 0.0) for cost in costs)
-        searching = sum(cost.search_seconds for cost in costs)
+        validation = math.fsum(cost.seconds.get("validation", 0.0) for cost in costs)
+        searching = math.fsum(cost.search_seconds for cost in costs)
         trainings = {result.architecture: run.trainings(result) for result in run.results(label).values()}
         seconds = [training.seconds for finished in trainings.values() for training in finished]
         rows.append(
@@ -180,8 +181,8 @@ def total_costs(run: Run) -> list[TotalCost]:
                 validation_seconds=validation / len(costs),
                 selected=len(trainings),
                 trained=sum(bool(finished) for finished in trainings.values()),
-                training_seconds=sum(seconds) if seconds else None,
-                total_seconds=searching + sum(seconds),
+                training_seconds=math.fsum(seconds) if seconds else None,
+                total_seconds=searching + math.fsum(seconds),
             )
         )
     return rows

@@ -226,7 +226,7 @@ def aggregates_section(runs: Sequence[Run]) -> Section:
         "critical-differences",
         f"Average ranks over {ranks.tasks} tasks, the best on the left. A bar joins selectors that Nemenyi's test at "
         "5 % does not distinguish; CD is the critical difference of two average ranks.",
-        shown=ranks.tasks >= fewest_tasks(len(found.labels)),
+        shown=ranks.critical_difference is not None and ranks.tasks >= fewest_tasks(len(found.labels)),
     )
     return Section(heading, figures=(figure,), tables=(aggregates_table(found),))
 
@@ -330,8 +330,12 @@ def _counted(values: Mapping[str, Sequence[float]]) -> str:
 
 
 def _rank_notes(ranks: AverageRanks, found: Comparable) -> Iterator[str]:
-    methods, fewest = len(ranks.ranks), fewest_tasks(len(ranks.ranks))
     yield "Average rank: of the mean test accuracies on every task; 1 is the best, equal means share their ranks."
+    methods = len(ranks.ranks)
+    if ranks.critical_difference is None:
+        yield "Two selectors: ranks count on how many tasks either is better; tests of ranks are for three or more."
+        return
+    fewest = fewest_tasks(methods)
     if ranks.tasks < fewest:
         yield (
             f"No difference between average ranks can be distinguished from chance here: by Nemenyi's test, {methods} "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
 from opselect.bench.report.sections.baseline import noise_note
-from opselect.bench.report.sections.selection import best_selectors
+from opselect.bench.report.sections.selection import CommonSeeds, best_selectors, common_seeds
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.comparisons import (
     BySeed,
@@ -120,7 +120,11 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
             ),
         ),
         blocks=[Block("", rows)],
-        notes=(*_notes(found), noise_note(run, "Architectures that both selected cancel."), UNDEFINED_NOTE)
+        notes=(
+            *_notes(found, common_seeds(run)),
+            noise_note(run, "Architectures that both selected cancel."),
+            UNDEFINED_NOTE,
+        )
         if rows
         else (),
         data=[
@@ -172,7 +176,7 @@ def _columns(rival: Rival, place: int, noise: bool) -> tuple[Column[ComparisonRo
     )
 
 
-def _notes(found: Sequence[Rival]) -> Iterator[str]:
+def _notes(found: Sequence[Rival], common: CommonSeeds) -> Iterator[str]:
     yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
     yield (
         "p: two-sided sign-flip test, corrected by Holm's method for all comparisons with the named selector, those "
@@ -186,7 +190,7 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
         if rival.family == "best":
             others = [label for label in rival.indistinguishable if label != rival.label]
             yield (
-                f"{rival.label} has the highest mean over the seeds that all selectors have in common; "
+                f"{rival.label} has the highest mean over the seeds that {common.whose} have in common; "
                 + (
                     f"the test does not distinguish from it: {listing(others)}."
                     if others

@@ -11,6 +11,7 @@ from opselect.bench.report.formatting import (
     listing,
     mean_and_deviation,
     number,
+    seed_listing,
 )
 from opselect.bench.report.render import (
     SELECTOR,
@@ -93,10 +94,12 @@ class CommonSeeds:
     Attributes:
         seeds: The seeds, sorted.
         are_all: Whether no selector has accuracies for further seeds.
+        of_all: Whether every selector has accuracies.
     """
 
     seeds: tuple[int, ...]
     are_all: bool
+    of_all: bool
 
     @property
     def are_enough(self) -> bool:
@@ -107,6 +110,11 @@ class CommonSeeds:
     def text(self) -> str:
         """Their number, `1 seed` or `2 seeds` for example."""
         return counted(self.seeds)
+
+    @property
+    def whose(self) -> str:
+        """Who has these seeds in common."""
+        return "all selectors" if self.of_all else "all selectors with accuracies"
 
     def mean(self, run: Run, label: str) -> Mean:
         """Test accuracy of a label in percent, mean over these seeds."""
@@ -122,7 +130,11 @@ def common_seeds(run: Run) -> CommonSeeds:
         if (seeds := {seed for seed, result in run.results(label).items() if result.test_accuracy is not None})
     ]
     shared = set.intersection(*known) if known else set[int]()
-    return CommonSeeds(tuple(sorted(shared)), all(seeds == shared for seeds in known))
+    return CommonSeeds(
+        tuple(sorted(shared)),
+        are_all=all(seeds == shared for seeds in known),
+        of_all=len(known) == len(run.in_role("selector")),
+    )
 
 
 def selection(run: Run) -> list[SelectionSummary]:
@@ -248,7 +260,7 @@ def counted(seeds: Sequence[int]) -> str:
 def _marks_note(common: CommonSeeds) -> str:
     if not common.are_enough:
         return f"No selector is marked as the best: they have {common.text} in common, which is too little."
-    over = "" if common.are_all else f" over the {common.text} that all of them have ({listing(common.seeds)})"
+    over = "" if common.are_all else f" over the {common.text} that {common.whose} have ({seed_listing(common.seeds)})"
     return (
         f"Best selector in bold, runner-up underlined, by rounded means{over}; random choice and oracles do not "
         "compete. Whether a difference is more than chance is in the table of paired differences."
@@ -272,7 +284,7 @@ def _noise_notes(run: Run) -> list[str]:
 
 def _source_note(run: Run) -> str:
     """Number of trials, and the source of their accuracies."""
-    trials = f"{len(run.all)} trials over {counted(run.seeds)} ({listing(run.seeds)})"
+    trials = f"{len(run.all)} trials over {counted(run.seeds)} ({seed_listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
     if table is None and not run.networks:
         return f"{trials}; no table of accuracies, so nothing is said about accuracy."
@@ -297,9 +309,12 @@ def _validation_notes(run: Run) -> list[str]:
     agreement = spearman([valid for valid, _ in accuracies], [test for _, test in accuracies]) if accuracies else None
     if agreement is None or agreement.value is None:
         return []
+    # Where all resamples agree, as those of three pairs in perfect order do, their quantiles are no interval.
+    has_interval = agreement.low is not None and agreement.low != agreement.high
+    uncertainty = f" (95 % bootstrap interval {interval(agreement)})" if has_interval else ""
     return [
         f"Spearman between validation and test accuracy of the {agreement.n} distinct selected architectures: "
-        f"{number(agreement.value)} (95 % bootstrap interval {interval(agreement)})."
+        f"{number(agreement.value)}{uncertainty}."
     ]
 
 
@@ -323,7 +338,7 @@ def unfinished_notes(run: Run) -> list[str]:
     if not run.missing:
         return []
     count = sum(map(len, run.missing.values()))
-    which = "; ".join(f"{label}: {listing(seeds)}" for label, seeds in run.missing.items())
+    which = "; ".join(f"{label}: {seed_listing(seeds)}" for label, seeds in run.missing.items())
     return [
         f"This run is not finished: {count} of {count + len(run.all)} trials have no record (seeds of {which}). "
         "Numbers may change until they have."
@@ -331,7 +346,7 @@ def unfinished_notes(run: Run) -> list[str]:
 
 
 def _highest(best: Best) -> str:
-    over = "" if best.common.are_all else f" over the {best.common.text} that all selectors have"
+    over = "" if best.common.are_all else f" over the {best.common.text} that {best.common.whose} have"
     below = (
         "" if best.regret is None else f", {number(best.regret)} percentage points below the table's best architecture"
     )
@@ -364,7 +379,8 @@ def _against_expectation(best: Best, expected: Baseline, reached: float | None) 
     if best.accuracy.value <= expected.mean:
         return [f"Random choice is not beaten: {of_random}."], False
     chance = "below 0.0001" if reached is not None and reached < 1e-4 else f"of {number(reached, 4)}"
-    draws = f"{best.accuracy.n} random draws reach the mean of {best.labels[0]} with a chance {chance}"
+    draws = "1 random draw reaches" if best.accuracy.n == 1 else f"{best.accuracy.n} random draws reach"
+    draws += f" the mean of {best.labels[0]} with a chance {chance}"
     is_rare = reached is not None and reached <= 0.05
     text = f"Random choice: {of_random}; {draws}."
     return [text if is_rare else f"Not clearly better than random choice: {of_random}, and {draws}."], is_rare

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opselect.bench.report.formatting import UNDEFINED, assignments, listing, value_text
+from opselect.bench.report.formatting import UNDEFINED, assignments, listing, seed_listing, value_text
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
 from opselect.bench.runs.records import Code, Record
 from opselect.bench.runs.run import Run
@@ -104,7 +104,7 @@ def reproducibility_table(run: Run) -> Table[Fact]:
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in tables],
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in tables],
             "Table, fingerprint": [table.fingerprint for table in tables],
-            "Seeds": [listing(run.seeds)] if run.seeds else [],
+            "Seeds": [seed_listing(run.seeds)] if run.seeds else [],
             "Device": [trial.device for trial in trials],
             "All open edges scored at every step": ["yes" if trial.observe else "no" for trial in trials],
         }

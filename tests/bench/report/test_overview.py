@@ -127,8 +127,15 @@ def test_equal_selectors_share_their_ranks_and_none_is_marked() -> None:
 
 
 def test_where_all_ranks_are_apart_it_says_so() -> None:
-    runs = [task({"magnitude": [50.0 + each], "b": [60.0]}, f"space{each}") for each in range(5)]
-    assert "All are that far apart." in text_of(runs)
+    values = {"magnitude": [50.0], "b": [60.0], "c": [70.0]}
+    runs = [task(values, f"space{each}") for each in range(12)]
+    assert "at least 0.96 apart (Demšar, 2006). All are that far apart." in text_of(runs)
+
+
+def test_two_selectors_have_ranks_and_no_test_of_them() -> None:
+    text = text_of([task({"magnitude": [50.0], "b": [60.0]}, f"space{each}") for each in range(12)])
+    assert "tests of ranks are for three or more" in text
+    assert "Nemenyi" not in text and "critical-differences" not in text
 
 
 def test_an_unfinished_study_compares_common_seeds_and_says_what_is_missing() -> None:

@@ -272,3 +272,18 @@ def test_intervals_are_explained_where_there_are_some() -> None:
     assert "Intervals invert" in render_markdown(run_of(values, {"magnitude": "magnitude"}))
     few = {label: each[:3] for label, each in values.items()}
     assert "Intervals invert" not in render_markdown(run_of(few, {"magnitude": "magnitude"}))
+
+
+def test_seeds_in_common_are_those_of_selectors_that_have_accuracies() -> None:
+    run = run_of({"a": [60.0, 50.0], "b": [59.0]})
+    absent = replace(run, records=run.records | {"c": ()})
+    assert "over the 1 seed that all selectors have: a with 60.00 %" in render_markdown(run)
+    assert "over the 1 seed that all selectors with accuracies have: a with 60.00 %" in render_markdown(absent)
+    assert "mean over the seeds that all selectors with accuracies have in common" in render_markdown(absent)
+
+
+def test_one_draw_is_no_plural_and_one_order_no_interval() -> None:
+    run = replace(run_of({"a": [70.0], "b": [60.0], "c": [50.0]}), population=POPULATION)
+    assert f"1 random draw reaches the mean of a with a chance of {11 / 81:.4f}" in first_paragraph(run)
+    ordered = run_of({"a": [70.0, 60.0, 50.0]})
+    assert "of the 3 distinct selected architectures: 1.00." in render_markdown(ordered)

@@ -56,10 +56,18 @@ def task_name(run: Run) -> str:
     return f"{run.all[0].trial.space}, {run.all[0].trial.images}"
 
 
+def roles_of(runs: Sequence[Run]) -> dict[str, Role]:
+    """The role of every label, in the report's order, by a run that has records of it: only records say it surely."""
+    labels = dict.fromkeys(label for run in runs for label in run.labels)
+    last_resort = {label: run.role(label) for run in runs for label in run.labels}
+    recorded = {label: run.role(label) for run in runs for label in run.labels if run.records[label]}
+    return {label: recorded.get(label, last_resort[label]) for label in labels}
+
+
 def comparable(runs: Sequence[Run]) -> Comparable:
     """The tasks and seeds that all selectors with accuracies share."""
     known = {task_name(run): _accuracies(run) for run in runs}
-    every = dict.fromkeys(label for run in runs for label in run.in_role("selector", "random"))
+    every = [label for label, role in roles_of(runs).items() if role != "oracle"]
     labels = tuple(label for label in every if any(by_label.get(label) for by_label in known.values()))
     shared: dict[str, dict[str, list[float]]] = {}
     left_out = {}
@@ -180,10 +188,11 @@ def compared_ranks(runs: Sequence[Run]) -> AverageRanks:
 def aggregates(found: Comparable) -> list[AggregateSummary]:
     """One row per compared label."""
     ranks, scale, rival = ranks_of(found).ranks, scale_of(found), _rival(found)
+    roles = roles_of(list(found.runs.values()))
     return [
         AggregateSummary(
             label=label,
-            role=_role(found, label),
+            role=roles[label],
             tasks=len(found.accuracies),
             runs=sum(map(len, found.of(label))),
             interquartile_mean=interquartile_mean(scale.scaled[label])
@@ -203,10 +212,6 @@ def aggregates(found: Comparable) -> list[AggregateSummary]:
 
 def _undefined(reason: str) -> Estimate:
     return Estimate(None, None, None, 0, reason)
-
-
-def _role(found: Comparable, label: str) -> Role:
-    return next(run.role(label) for run in found.runs.values() if label in run.labels)
 
 
 def _rival(found: Comparable) -> str:

@@ -193,7 +193,7 @@ def total_cost_table(run: Run) -> Table[TotalCost]:
     rows = total_costs(run)
     return Table(
         name="total-cost",
-        title="Total cost: k × (search + validation) + final training",
+        title="Total cost: k (search + validation) + final training",
         columns=(
             SELECTOR,
             Column("k", show=lambda row: str(row.searches)),

@@ -7,7 +7,7 @@ from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import load_packaged
 from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation
 from opselect.bench.report.render import Block, Cell, Column, Figure, Section, Table, best_marks, has_table
-from opselect.bench.report.sections.aggregates import aggregates_section, task_name
+from opselect.bench.report.sections.aggregates import aggregates_section, roles_of, task_name
 from opselect.bench.report.sections.networks import (
     PAPER_COLUMNS,
     PaperRow,
@@ -92,7 +92,7 @@ def errors_table(runs: Sequence[Run]) -> Table[ErrorLine]:
     """Test errors with a row per space, a column per selector, and columns of published errors."""
     lines = error_lines(runs)
     labels = list(lines[0].errors) if lines else []
-    roles = {label: run.role(label) for run in runs for label in run.labels}
+    roles = roles_of(runs)
     competing = [label for label in labels if roles[label] == "selector"]
     published = [label for label in labels if any(line.published.get(label, UNDEFINED) != UNDEFINED for line in lines)]
     return Table(

@@ -16,6 +16,7 @@ from opselect.bench.report.sections.overview import overview_sections
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Population, Run, StudyRun
 from opselect.bench.statistics.aggregates import average_ranks
+from opselect.selectors.task import Role
 from tests.bench.report.examples import TABLE, finished, measured
 from tests.bench.report.test_report import failed
 
@@ -161,6 +162,26 @@ def test_a_task_without_a_selector_is_left_out_and_a_selector_without_accuracies
     text = text_of(nowhere)
     assert "Left out: space0, pictures, no accuracy of b." in text
     assert "Without any accuracy: lost." in text
+
+
+def test_a_role_is_that_of_the_records_also_where_a_run_has_none() -> None:
+    runs = random_tasks(4, ("magnitude", "b", "ceiling", "luck"), 3)
+    roles: Mapping[str, Role] = {"ceiling": "oracle", "luck": "random"}
+    declared = [
+        replace(
+            run,
+            records={
+                label: tuple(each.model_copy(update={"role": roles.get(label, "selector")}) for each in records)
+                for label, records in run.records.items()
+            },
+        )
+        for run in runs
+    ]
+    for place in (0, -1):
+        study = declared.copy()
+        study[place] = replace(study[place], records=study[place].records | {"ceiling": (), "luck": ()})
+        found = {row.label: row.role for row in aggregates(comparable(study))}
+        assert found == {"magnitude": "selector", "b": "selector", "luck": "random"}
 
 
 def test_seeds_that_nobody_shares_are_not_compared() -> None:

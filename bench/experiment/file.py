@@ -21,6 +21,7 @@ from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import Table
 
 LONGEST_LABEL = 100
+LONGEST_REMARK = 300
 MOST_SEEDS = 10_000
 """Limit of seeds per selector: more are a slip, and their descriptions alone would take minutes."""
 
@@ -217,11 +218,18 @@ class _ReportChoice(_Checked):
     reference: str | None = None
 
 
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_REMARK:
+        raise ValueError(f"{shown(text)}, expected one line of at most {LONGEST_REMARK} printable characters")
+    return text.strip()
+
+
 class _ExperimentFile(_Checked):
     name: str = Field(
         max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'"
     )
     title: str = ""
+    hyperparameters: Annotated[str, AfterValidator(_one_line)] | None = None
     space: Annotated[str, _registered("spaces")]
     images: str
     training_images: int | None = Field(default=None, ge=2)
@@ -245,6 +253,8 @@ class Experiment(_Checked):
     Attributes:
         name: Name of the experiment and of the folder of its results.
         title: Title of its report.
+        hyperparameters: How the hyper-parameters were chosen, in one line of text for the report; None where the file
+            does not say.
         space: Registered name of the search space.
         images: Registered name, or path of an `.npz` file.
         training_images: Number of images used for training, the first ones; None for all.
@@ -267,6 +277,7 @@ class Experiment(_Checked):
 
     name: str
     title: str
+    hyperparameters: str | None
     space: str
     images: str
     training_images: int | None
@@ -350,6 +361,7 @@ def parse(text: str, where: str) -> Experiment:
     return Experiment(
         name=file.name,
         title=file.title or file.name,
+        hyperparameters=file.hyperparameters,
         space=file.space,
         images=file.images,
         training_images=file.training_images,

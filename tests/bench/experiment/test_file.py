@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, SupernetEntry, parse, read
 from opselect.bench.experiment.ingredients import check_ingredients, load_ingredients
+from opselect.bench.experiment.study import read_study
+from opselect.bench.runs.runner import trials_of
 from opselect.bench.runs.supernets import SupernetJob
 from opselect.selectors.methods import (
     AverageAccuracy,
@@ -240,6 +242,24 @@ def test_the_first_of_several_problems_is_told_alone() -> None:
     assert complaint(f"{TOP}[supernet]\nepochs = 0\nbatch_size = 0\n{SELECTOR}").count("input should") == 1
 
 
+def test_a_file_may_say_how_its_hyper_parameters_were_chosen(tmp_path: Path) -> None:
+    silent = parse(TOP + SELECTOR, "mine.toml")
+    speaking = parse(f'{TOP}hyperparameters = "as published; none tuned"\n{SELECTOR}', "mine.toml")
+    assert (silent.hyperparameters, speaking.hyperparameters) == (None, "as published; none tuned")
+    keys = [[trial.description.key for trial in trials_of(each, tmp_path)] for each in (silent, speaking)]
+    assert keys[0] == keys[1] != []
+    assert len(parse(f'{TOP}hyperparameters = "{"x" * 300}"\n{SELECTOR}', "mine.toml").hyperparameters or "") == 300
+    expected = "expected one line of at most 300 printable characters"
+    for bad in ("x" * 301, "two\\nlines", "", "  "):
+        assert expected in complaint(f'{TOP}hyperparameters = "{bad}"\n{SELECTOR}')
+    assert "hyperparameters = 3: input should be a valid string" in complaint(f"{TOP}hyperparameters = 3\n{SELECTOR}")
+
+
+def test_every_shipped_experiment_says_how_its_hyper_parameters_were_chosen() -> None:
+    for path in SHIPPED.parent.glob("*.toml"):
+        assert all(each.hyperparameters for each in read_study(path).experiments.values()), path.name
+
+
 def test_the_report_s_reference_is_a_label_of_the_file() -> None:
     assert parse(f"{TOP}{SELECTOR}", "mine.toml").reference is None
     assert parse(f'{TOP}[report]\nreference = "random"\n{SELECTOR}', "mine.toml").reference == "random"
@@ -411,6 +431,7 @@ names = st.sampled_from(
     [
         "name",
         "title",
+        "hyperparameters",
         "space",
         "images",
         "table",

@@ -1,0 +1,47 @@
+"""README.md is a front page: its Python runs, its links lead somewhere, and it is short."""
+
+import doctest
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
+
+
+def test_the_python_on_the_front_page_prints_what_it_says() -> None:
+    failed, tried = doctest.testfile(str(README), module_relative=False)
+    assert tried == 10
+    assert failed == 0
+
+
+def test_the_front_page_is_short_and_in_its_order() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 150
+    order = ["![", "make report", "make test", "pip install .", ">>> ", "## How to cite", "## Licence"]
+    places = [text.index(mark) for mark in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        assert link.startswith("https://") or (page.parent / link).is_file(), link
+
+
+def test_every_page_is_in_the_index_of_the_documentation() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for path in ROOT.glob("docs/*.md"):
+        assert path.name == "README.md" or f"]({path.name})" in index
+
+
+def test_the_picture_is_drawn_from_the_committed_records(tmp_path: Path) -> None:
+    drawn = tmp_path / "front-page.png"
+    runpy.run_path(str(ROOT / "docs" / "front_page.py"))["main"](drawn)
+    signature = b"\x89PNG\r\n"
+    assert drawn.read_bytes().startswith(signature)
+    assert (ROOT / "docs" / "front-page.png").read_bytes().startswith(signature)

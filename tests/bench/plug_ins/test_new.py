@@ -164,5 +164,6 @@ def test_a_new_package_installs_runs_and_passes_its_tests_and_its_gate(tmp_path:
     package = write_plug_in("my_idea", parent=tmp_path)
     environment = installed(package, tmp_path / "site")
     run(["opselect", "run", "experiment.toml", "--output", "baseline"], package, environment)
-    output = run(["pytest", "-q", "-W", "error", "--rootdir", "."], package, environment)
-    assert "test_gate.py ." in output
+    pytest_command = ["pytest", "-q", "-W", "error", "--rootdir", "."]
+    assert "1 passed" in run([*pytest_command, "tests/test_gate.py"], package, environment)
+    assert " passed" in run([*pytest_command, "tests/test_conformance.py"], package, environment)

@@ -20,7 +20,8 @@ from opselect.bench.runs.run import load_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
-TEXTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *RESULTS.rglob("README.md")])
+PLACES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md", "results/**/README.md")
+TEXTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 
 
 def _commands(text: str) -> Iterator[list[str]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from opselect.spaces import registry
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
@@ -21,9 +23,29 @@ def test_the_python_on_the_front_page_prints_what_it_says() -> None:
 def test_the_front_page_is_short_and_in_its_order() -> None:
     text = README.read_text(encoding="utf-8")
     assert len(text.splitlines()) < 150
-    order = ["![", "make report", "make test", "pip install .", ">>> ", "## How to cite", "## Licence"]
+    order = [
+        "![",
+        "pip install .",
+        "make report",
+        "make test",
+        ">>> ",
+        "about ten minutes",
+        "## How to cite",
+        "## Licence",
+    ]
     places = [text.index(mark) for mark in order]
     assert places == sorted(places)
+
+
+def own(kind: str) -> int:
+    """Number of registered components of a kind that are opselect's own."""
+    return sum(registry.origin(kind, name).distribution == "opselect" for name in registry.names(kind))
+
+
+def test_the_front_page_counts_what_is_registered() -> None:
+    assert (own("selectors"), own("supernets")) == (10, 3)
+    text = README.read_text(encoding="utf-8")
+    assert f"Ten selectors, three supernet trainings, {own('proxies')} proxies" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,6 +3,7 @@
 import doctest
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,17 @@ def test_the_picture_is_drawn_from_the_committed_records(tmp_path: Path) -> None
     signature = b"\x89PNG\r\n"
     assert drawn.read_bytes().startswith(signature)
     assert (ROOT / "docs" / "front-page.png").read_bytes().startswith(signature)
+
+
+def test_the_citation_is_that_of_this_version_and_of_the_papers_on_the_front_page() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"\nversion: {project['version']}\n" in citation
+    assert f"\nlicense: {project['license']}\n" in citation
+    assert f'\n  - name: "{project["authors"][0]["name"]}"\n' in citation
+    text = README.read_text(encoding="utf-8")
+    papers = re.findall(r'title: "(.*)"', citation), re.findall(r'value: "(arXiv:.*)"', citation)
+    assert [len(found) for found in papers] == [2, 2]
+    for title, number in zip(*papers, strict=True):
+        assert title in " ".join(text.replace("*", "").split())
+        assert f"[{number}]" in text

@@ -17,6 +17,8 @@ import torch
 from opselect.bench.runtime.retries import give_up
 from opselect.spaces.errors import UserError, in_one_line
 
+log = logging.getLogger(__name__)
+
 _PATIENCE = 8.0
 """Seconds within which a scheduler must answer."""
 _GLANCE = 1.0
@@ -151,7 +153,7 @@ def on_cluster(
         while waiting or running:
             count = _worker_count(client)
             if count == 0 and not idle:
-                logging.warning("no workers at %s; waiting for some", cluster.scheduler)
+                log.warning("no workers at %s; waiting for some", cluster.scheduler)
             idle = count == 0
             # The scheduler blames every task that a dying worker holds. So each worker holds one, the one that it runs;
             # where there is no worker yet, one task shows a scheduler that starts them that they are wanted.

@@ -1,11 +1,13 @@
 """Which differences between selectors are more than chance: every selector against a reference and against the best."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
 from opselect.bench.report.sections.selection import best_selectors
+from opselect.bench.runs.records import Result
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.comparisons import (
     BySeed,
@@ -98,7 +100,7 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
         title="Paired differences of test accuracy",
         columns=(SELECTOR, *(column for place, rival in enumerate(found) for column in _columns(rival, place))),
         blocks=[Block("", rows)],
-        notes=tuple(_notes(found)) if rows else (),
+        notes=(*(_notes(found) if rows else ()), *_equal_by_construction(run)),
         data=[
             PairSummary(label, rival.label, rival.family, each.difference, each.p_value, each.smallest_p)
             for rival in found
@@ -142,6 +144,22 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
                 )
             )
     yield UNDEFINED_NOTE
+
+
+def _equal_by_construction(run: Run) -> Iterator[str]:
+    """Name selectors without any difference, as where a setting that differs is one that they do not read."""
+    labels = [label for label in run.in_role("selector", "random") if run.results(label)]
+    for first, second in itertools.combinations(labels, 2):
+        pairs = [(one, run.results(second).get(seed)) for seed, one in run.results(first).items()]
+        pairs = [(one, other) for one, other in pairs if other is not None]
+        if pairs and all(one.steps and _decided(one) == _decided(other) for one, other in pairs):
+            seeds = "the only common seed" if len(pairs) == 1 else f"all {len(pairs)} common seeds"
+            yield f"{first} and {second} made the same decisions with the same scores on {seeds}."
+
+
+def _decided(result: Result) -> str:
+    """Architecture, decisions and scores of a trial, as text: NaN is equal to NaN there."""
+    return result.model_dump_json(include={"architecture", "candidates", "steps", "topology"})
 
 
 def _floor(rival: Rival) -> str:

@@ -1,6 +1,5 @@
 """Which differences between selectors are more than chance: every selector against a reference and against the best."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -148,13 +147,20 @@ def _notes(found: Sequence[Rival]) -> Iterator[str]:
 
 def _equal_by_construction(run: Run) -> Iterator[str]:
     """Name selectors without any difference, as where a setting that differs is one that they do not read."""
-    labels = [label for label in run.in_role("selector", "random") if run.results(label)]
-    for first, second in itertools.combinations(labels, 2):
-        pairs = [(one, run.results(second).get(seed)) for seed, one in run.results(first).items()]
-        pairs = [(one, other) for one, other in pairs if other is not None]
-        if pairs and all(one.steps and _decided(one) == _decided(other) for one, other in pairs):
-            seeds = "the only common seed" if len(pairs) == 1 else f"all {len(pairs)} common seeds"
-            yield f"{first} and {second} made the same decisions with the same scores on {seeds}."
+    groups: list[tuple[list[str], dict[int, str]]] = []
+    for label in run.in_role("selector", "random"):
+        decided = {seed: _decided(result) for seed, result in run.results(label).items() if result.steps}
+        for place, (names, known) in enumerate(groups):
+            common = {seed: text for seed, text in decided.items() if seed in known}
+            if common and all(known[seed] == text for seed, text in common.items()):
+                groups[place] = [*names, label], common
+                break
+        else:
+            groups.append(([label], decided))
+    for names, known in groups:
+        if len(names) > 1:
+            seeds = "the only common seed" if len(known) == 1 else f"all {len(known)} common seeds"
+            yield f"{listing(names[:-1])} and {names[-1]} made the same decisions with the same scores on {seeds}."
 
 
 def _decided(result: Result) -> str:

@@ -65,7 +65,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             f"no Dask scheduler answers at {address!r} {why}; start one with 'dask scheduler', and give the address "
             "that it prints"
         ) from None
-    with client:
+    with _without_log_of_dask(), client:
         try:
             _compare_versions(client)
             yield client
@@ -74,6 +74,20 @@ def connected(cluster: Cluster) -> Iterator[Any]:
                 f"the scheduler at {address} is gone or was restarted; what was finished is kept, "
                 "the same command goes on from there"
             ) from None
+
+
+@contextlib.contextmanager
+def _without_log_of_dask() -> Iterator[None]:
+    """Silence dask in this process, which logs a traceback when the scheduler is lost; our sentence says it all."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 async def _greet(address: str) -> None:

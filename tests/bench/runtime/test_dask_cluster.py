@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import operator
 import os
 import signal
@@ -393,6 +394,14 @@ def test_missing_workers_are_waited_for_and_a_lost_scheduler_is_one_sentence(
     for worker in dask.alive:
         worker.kill()
         worker.wait()
+    records: list[logging.LogRecord] = []
+    foreign = logging.getLogger("distributed.client")
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", records.append)
+    foreign.addHandler(handler)
     with pytest.raises(UnusableCluster, match="gone or was restarted; what was finished is kept"):
         list(in_parallel(abs, [1, 2], dask.cluster))
     assert said == [f"no workers at {dask.cluster.scheduler}; waiting for some"]
+    foreign.removeHandler(handler)
+    # Dask would log a traceback.
+    assert records == []

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import typer
 
 from opselect.bench.cli import compare, networks, plug_ins, run, tables
+from opselect.bench.runtime.log import print_warnings
 from opselect.spaces.errors import UserError
 
 ENDED_BY = (130, 143)
@@ -60,6 +61,7 @@ def main() -> None:
 
     Ctrl-C and the signal TERM end it with 130 and 143, as shells expect, and a sentence about how to go on.
     """
+    print_warnings()
     try:
         with _ending_cleanly():
             app()

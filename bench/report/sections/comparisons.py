@@ -7,6 +7,7 @@ from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, 
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
 from opselect.bench.report.sections.baseline import noise_note
 from opselect.bench.report.sections.selection import CommonSeeds, best_selectors, common_seeds
+from opselect.bench.runs.records import Result
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.comparisons import (
     BySeed,
@@ -120,13 +121,7 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
             ),
         ),
         blocks=[Block("", rows)],
-        notes=(
-            *_notes(found, common_seeds(run)),
-            noise_note(run, "Architectures that both selected cancel."),
-            UNDEFINED_NOTE,
-        )
-        if rows
-        else (),
+        notes=(*(_table_notes(run, found) if rows else ()), *_equal_by_construction(run)),
         data=[
             PairSummary(
                 label,
@@ -176,6 +171,11 @@ def _columns(rival: Rival, place: int, noise: bool) -> tuple[Column[ComparisonRo
     )
 
 
+def _table_notes(run: Run, found: Sequence[Rival]) -> tuple[str, ...]:
+    noise = noise_note(run, "Architectures that both selected cancel.")
+    return *_notes(found, common_seeds(run)), noise, UNDEFINED_NOTE
+
+
 def _notes(found: Sequence[Rival], common: CommonSeeds) -> Iterator[str]:
     yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
     yield (
@@ -197,6 +197,29 @@ def _notes(found: Sequence[Rival], common: CommonSeeds) -> Iterator[str]:
                     else "the test distinguishes all others from it."
                 )
             )
+
+
+def _equal_by_construction(run: Run) -> Iterator[str]:
+    """Name selectors without any difference, as where a setting that differs is one that they do not read."""
+    groups: list[tuple[list[str], dict[int, str]]] = []
+    for label in run.in_role("selector", "random"):
+        decided = {seed: _decided(result) for seed, result in run.results(label).items() if result.steps}
+        for place, (names, known) in enumerate(groups):
+            common = {seed: text for seed, text in decided.items() if seed in known}
+            if common and all(known[seed] == text for seed, text in common.items()):
+                groups[place] = [*names, label], common
+                break
+        else:
+            groups.append(([label], decided))
+    for names, known in groups:
+        if len(names) > 1:
+            seeds = "the only common seed" if len(known) == 1 else f"all {len(known)} common seeds"
+            yield f"{listing(names[:-1])} and {names[-1]} made the same decisions with the same scores on {seeds}."
+
+
+def _decided(result: Result) -> str:
+    """Architecture, decisions and scores of a trial, as text: NaN is equal to NaN there."""
+    return result.model_dump_json(include={"architecture", "candidates", "steps", "topology"})
 
 
 def _floor(rival: Rival) -> str:

@@ -1,5 +1,6 @@
 """Every sentence of a report is true for the records that once made it false: unlucky, unfinished and small ones."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,8 +10,8 @@ import pytest
 from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.baseline import budgets, chances
-from opselect.bench.report.sections.comparisons import rivals
-from opselect.bench.runs.records import Record
+from opselect.bench.report.sections.comparisons import comparisons_table, rivals
+from opselect.bench.runs.records import Record, StepRecord
 from opselect.bench.runs.run import Population, Run
 from opselect.selectors.task import Role
 from opselect.spaces.nasbench201.space import digits201
@@ -287,3 +288,30 @@ def test_one_draw_is_no_plural_and_one_order_no_interval() -> None:
     assert f"1 random draw reaches the mean of a with a chance of {11 / 81:.4f}" in first_paragraph(run)
     ordered = run_of({"a": [70.0, 60.0, 50.0]})
     assert "of the 3 distinct selected architectures: 1.00." in render_markdown(ordered)
+
+
+def decided(label: str, seed: int, scores: Sequence[float], cell: int = 7) -> Record:
+    """A trial with one decision."""
+    step = StepRecord(edge=0, operation=1, tied=0, scores={0: list(scores)}, truth={})
+    return finished(label, "mine", seed, measured(50.0 + seed, digits201.format(digits201.at(cell)), (step,)))
+
+
+def named_as_equal(*records: Record) -> list[str]:
+    run = Run.of(records, sorted({record.label for record in records}), title="t")
+    return [note for note in comparisons_table(run).notes if "the same decisions" in note]
+
+
+def test_selectors_that_decide_alike_with_the_same_scores_are_named() -> None:
+    undefined = [math.nan, 1.0, 2.0]
+    alike = [decided(label, seed, undefined) for label in ("a (x=1)", "b", "c") for seed in (0, 1, 2)]
+    assert named_as_equal(*alike) == [
+        "a (x=1), b and c made the same decisions with the same scores on all 3 common seeds."
+    ]
+    assert named_as_equal(*alike[:3], alike[5]) == [
+        "a (x=1) and b made the same decisions with the same scores on the only common seed."
+    ]
+    # Another score of one seed, another architecture, no common seed, no scores at all.
+    assert named_as_equal(*alike[:5], decided("b", 2, [0.0, 1.0, 2.0])) == []
+    assert named_as_equal(*alike[:5], decided("b", 2, undefined, cell=8)) == []
+    assert named_as_equal(*alike[:2], alike[5]) == []
+    assert named_as_equal(*run_of({"a": [50.0, 51.0], "b": [50.0, 51.0]}).all) == []

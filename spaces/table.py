@@ -2,8 +2,8 @@
 
 A table is a Parquet file in long form, one row per accuracy, with the columns of `COLUMNS`. Its metadata hold the name
 of the space, how the table was made, and the version of this format. Nothing is guessed and nothing is imputed: a query
-names dataset and epochs unless there is only one of them, the mean is over all seeds, and an accuracy that is not in the
-file is missing. This avoids a known trap: queries of NAS-Bench-201 that silently mean 12 epochs and one random training.
+names dataset and epochs unless there is only one of them, a mean is over all seeds, and an accuracy that is not in the
+file is missing. This avoids a known trap: queries of NAS-Bench-201 that silently mean 12 epochs and one training.
 
 Every worker process of an experiment opens the table, so opening it has to be fast and small. Neither torch nor pandas
 is imported for it, nor the parts of pyarrow that read folders and group rows, which take many times the memory and the

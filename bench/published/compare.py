@@ -313,7 +313,9 @@ def differences_of(published: Published, number: Number, trials: Run) -> tuple[D
         if number.training is not None:
             differences.extend(_training_differences(published.training[number.training], trial))
         if number.network is not None:
-            differences.extend(_network_differences(published.network[number.network], trials.networks, record.result))
+            differences.extend(
+                _network_differences(published.network[number.network], trials.training_records, record.result)
+            )
         if number.images is not None and not _is_among(trial.images, number.images):
             differences.append(Difference("images", trial.images, number.images[0]))
         if number.epochs is not None and trial.table is not None and trial.table.epochs != number.epochs:

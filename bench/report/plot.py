@@ -308,13 +308,17 @@ def accuracy_against_time(
     return axes
 
 
-def _draw_legend(axes: Axes, handles: list[Line2D], across: int, is_own: bool) -> None:
-    """Explain the markers below the axes: in a figure of their own where room is made for it, else as near as can be."""
+def _figure_of(axes: Axes) -> Figure:
     figure = axes.get_figure(root=True)
     assert figure is not None, "axes are part of a figure"
+    return figure
+
+
+def _draw_legend(axes: Axes, handles: list[Line2D], across: int, is_own: bool) -> None:
+    """Explain the markers below the axes: in a figure of our own there is room for it."""
     narrow: dict[str, Any] = {"frameon": False, "ncols": across, "columnspacing": 1, "handletextpad": 0.2}
     if is_own:
-        figure.legend(handles=handles, loc="outside lower center", **narrow)
+        _figure_of(axes).legend(handles=handles, loc="outside lower center", **narrow)
     else:
         axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.25), **narrow)
 
@@ -348,7 +352,8 @@ def _draw_reference_lines(axes: Axes, heights: Mapping[str, float]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     labels = sorted(heights, key=lambda label: heights[label])
-    gap = 11 * (high - low) / (72 * axes.get_window_extent().height / axes.get_figure(root=True).dpi)
+    points_high = 72 * axes.get_window_extent().height / _figure_of(axes).dpi
+    gap = 11 * (high - low) / points_high
     for label, height in zip(labels, spread([heights[label] for label in labels], gap), strict=True):
         axes.annotate(
             _shorten(label),
@@ -379,8 +384,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def _label_in_place(axes: Axes, points: Mapping[str, Sequence[tuple[float, float]]], look: Mapping[str, Look]) -> None:
     """Write every label near its points, at the nearest place where it covers no point, line or other label."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None, "axes are part of a figure"
+    figure = _figure_of(axes)
     figure.draw_without_rendering()
     to_data = axes.transData.inverted().transform
     taken = [box for line in axes.lines for box in _boxes(line, margin=figure.dpi / 18)]

@@ -362,6 +362,11 @@ class Comparison:
         findings: Findings in the order of the baseline.
         run: Name of the run.
         baseline: Name of the baseline.
+
+    Example:
+        >>> nothing = Comparison((), "now", "before")
+        >>> nothing.status, nothing.to_frame()["verdict"].tolist()
+        (0, [])
     """
 
     findings: "tuple[Finding, ...]"
@@ -467,6 +472,11 @@ class Drawing:
         space: Search space of the architecture.
         architecture: The architecture.
         title: Text above the cells, none where it is empty.
+
+    Example:
+        >>> draw("DARTS_V2", "darts", "DARTS, second order").save("darts_v2.gif")
+        Traceback (most recent call last):
+        opselect.spaces.registry.UnknownName: darts_v2.gif: a file of kind 'gif'; known are pdf, png, svg
     """
 
     space: SearchSpace

@@ -312,6 +312,12 @@ def load_run(folder: str | Path) -> Run:
         InvalidRecords: The folder holds no records, or the runs of a study.
         InvalidExperiment: Its experiment file is absent or damaged.
         MixedRecords: The records are of several spaces, images or tables.
+
+    Example:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        opselect.bench.storage.store.InvalidRecords: nowhere/records.jsonl: no such file; expected the folder of a \
+run, as 'opselect run' prints it
     """
     folder = Path(folder)
     path = folder / FILE_NAME

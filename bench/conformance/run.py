@@ -81,8 +81,9 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
 
     Example:
         >>> for check in checks("proxies", "params")[:1]:
-        ...     print(check)
         ...     check.run()
+        ...     print(check)
+        proxy 'params': answer is a number
     """
     use_single_thread()
     component, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"

@@ -207,7 +207,9 @@ def accuracy(run: Run, ax: Axes | None = None, width: Width = "column", figure: 
     with style():
         axes = ax or _sized(figure, inches, 0.7 + 0.3 * len(labels)).subplots()
         for height, label in enumerate(labels):
-            values = [value for value in run.values(label, lambda result: result.test_accuracy).values() if value]
+            values = [
+                value for value in run.values(label, lambda result: result.test_accuracy).values() if value is not None
+            ]
             # The dots lie below the mean, so that neither hides the other.
             axes.plot(values, [height + 0.2] * len(values), "o", ms=4, mew=0, alpha=0.55, color=colors[label])
             _draw_mean(axes, rows[label], height - 0.12, colors[label])

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -43,8 +43,6 @@ from opselect.spaces.errors import UserError, printable
 from opselect.spaces.space import SearchSpace
 
 __all__ = ["accuracy", "accuracy_against_time", "cells", "correlations", "errors", "steps"]
-
-Width: TypeAlias = Literal["column", "text", "full"]
 
 # Inches. Font sizes are in points, as printed at that width.
 WIDTHS: Mapping[str, float] = {"column": 3.25, "text": 5.5, "full": 6.75}
@@ -177,7 +175,7 @@ def _sized(figure: Figure | None, inches: float, height: float) -> Figure:
     return figure
 
 
-def accuracy(run: Run, ax: Axes | None = None, width: Width = "column", figure: Figure | None = None) -> Axes:
+def accuracy(run: Run, ax: Axes | None = None, width: str = "column", figure: Figure | None = None) -> Axes:
     """Test accuracy by selector: one dot per seed, mean, median with its interval, the table's best as a line.
 
     Args:
@@ -251,7 +249,7 @@ def _best_of_table(run: Run) -> float | None:
 
 
 def accuracy_against_time(
-    run: Run, ax: Axes | None = None, width: Width = "column", figure: Figure | None = None
+    run: Run, ax: Axes | None = None, width: str = "column", figure: Figure | None = None
 ) -> Axes:
     """Test accuracy against search seconds; references, which search nothing, are lines.
 
@@ -453,7 +451,7 @@ def _free_place(
     return _Place(tuple(anchors[0]), tuple(anchors[0]), 0.0)
 
 
-def correlations(run: Run, ax: Axes | None = None, width: Width = "column", figure: Figure | None = None) -> Axes:
+def correlations(run: Run, ax: Axes | None = None, width: str = "column", figure: Figure | None = None) -> Axes:
     """The rank correlations between first operation scores as a triangle of coloured squares, numbered where they fit.
 
     Args:
@@ -519,7 +517,7 @@ def correlations(run: Run, ax: Axes | None = None, width: Width = "column", figu
     return axes
 
 
-def steps(run: Run, width: Width = "column", figure: Figure | None = None) -> Figure:
+def steps(run: Run, width: str = "column", figure: Figure | None = None) -> Figure:
     """Agreement with best-acc along the selection: one panel per selector, one thin line per seed, the mean bold.
 
     Args:
@@ -567,7 +565,7 @@ def steps(run: Run, width: Width = "column", figure: Figure | None = None) -> Fi
     return drawn
 
 
-def cells(run: Run, width: Width = "full", figure: Figure | None = None) -> Figure:
+def cells(run: Run, width: str = "full", figure: Figure | None = None) -> Figure:
     """The architecture that each selector chose most often, operations by colour and line style.
 
     Args:
@@ -601,7 +599,7 @@ def cells(run: Run, width: Width = "full", figure: Figure | None = None) -> Figu
         return overview_figure(space, rows, inches, _sized(figure, inches, 1.0))
 
 
-def errors(runs: Sequence[Run], width: Width = "full", figure: Figure | None = None) -> Figure:
+def errors(runs: Sequence[Run], width: str = "full", figure: Figure | None = None) -> Figure:
     """Test error by space: one panel per set of images, in it one group of columns per space, one dot per seed.
 
     Args:

@@ -31,6 +31,26 @@ if TYPE_CHECKING:
 
 DRAWING_KINDS = ("pdf", "png", "svg")
 
+MEASURES: Mapping[str, str] = {"test accuracy": "test_accuracy", "first-step Spearman with best-acc": "spearman"}
+"""By measure of the gate, the beginning of its columns in the frame of a comparison."""
+
+COMPARISON: Mapping[str, str] = {
+    "label": "string",
+    "verdict": "string",
+    "reasons": "string",
+    "seeds": "int64",
+    "exact": "int64",
+    "equal": "int64",
+    "test_accuracy_difference": "float64",
+    "test_accuracy_p_value": "float64",
+    "spearman_difference": "float64",
+    "spearman_p_value": "float64",
+    "cost_ratio": "float64",
+    "evaluations_ratio": "float64",
+}
+"""Columns and types of a comparison's frame. `seeds` are those in both runs, `equal` those of them with the same
+architecture, `exact` those where nothing but the code can make a difference; ratios are run over baseline."""
+
 
 class InvalidArgument(UserError, ValueError):
     """An argument that a function cannot take; the message says which values it takes."""
@@ -104,7 +124,7 @@ def run(
         >>> with TemporaryDirectory() as folder:
         ...     finished = run(experiment, folder, workers=1)
         >>> finished
-        <Run 'chance': 2 of 2 trials of 1 selectors>
+        <Run 'chance': 2 of 2 trials of 1 selector>
         >>> finished.to_frame()[["label", "seed", "test_accuracy"]].round(2).values.tolist()
         [['random', 0, 60.36], ['random', 1, 60.57]]
     """
@@ -381,26 +401,17 @@ class Comparison:
         return status_of(self.findings)
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row per selector: label, verdict, reasons, seeds, and the differences of its measures with p-values."""
-        import pandas as pd
+        """One row per selector, with the columns of `COMPARISON`."""
+        from opselect.bench.runs.frames import frame_of
 
         rows = []
         for finding in self.findings:
-            values = asdict(finding) | {"verdict": finding.verdict.text, "reasons": "; ".join(finding.reasons)}
-            del values["judgements"]
-            measures = {each.measure: each.shift for each in finding.judgements}
-            for column, measure in MEASURES.items():
-                shift = measures.get(measure)
-                values |= {f"{column}_difference": shift and shift.value, f"{column}_p_value": shift and shift.p_value}
-            rows.append(values)
-        texts, floats = (
-            ("label", "verdict", "reasons"),
-            [f"{c}_{k}" for c in MEASURES for k in ("difference", "p_value")],
-        )
-        frame = pd.DataFrame(
-            rows, columns=[*texts, "seeds", "exact", "equal", "cost_ratio", "evaluations_ratio", *floats]
-        )
-        return frame.astype({**dict.fromkeys(texts, "string"), **dict.fromkeys(floats, "float64")})
+            row = asdict(finding) | {"verdict": finding.verdict.text, "reasons": "; ".join(finding.reasons)}
+            for judgement in finding.judgements:
+                name = MEASURES[judgement.measure]
+                row |= {f"{name}_difference": judgement.shift.value, f"{name}_p_value": judgement.shift.p_value}
+            rows.append(row)
+        return frame_of(rows, COMPARISON)
 
     def __str__(self) -> str:
         """The findings in Markdown that fits a pull request."""
@@ -415,13 +426,6 @@ class Comparison:
 
     def _repr_markdown_(self) -> str:
         return str(self)
-
-
-MEASURES: Mapping[str, str] = {
-    "test_accuracy": "test accuracy",
-    "spearman": "first-step Spearman with best-acc",
-}
-"""By the beginning of the columns of a comparison's frame, the measures of the gate."""
 
 
 def compare(

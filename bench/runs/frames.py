@@ -117,7 +117,7 @@ def trials(run: "Run") -> pd.DataFrame:
         }
         rows += [row for _, row in sorted((known | gone).items())]
     others = dict.fromkeys(name for row in rows for name in row if name not in TRIALS and row[name] is not None)
-    frame = _frame(rows, TRIALS)
+    frame = frame_of(rows, TRIALS)
     # What a setting is differs between selectors, so its type follows from the values that there are.
     return frame.assign(**{name: pd.Series([row.get(name) for row in rows]).convert_dtypes() for name in others})
 
@@ -163,7 +163,7 @@ def networks(run: "Run") -> pd.DataFrame:
             row |= result.model_dump(include={"parameters", "multiply_adds", "seconds"})
             row |= {"test_accuracy": result.last, "best_test_accuracy": result.best}
         rows.append(row)
-    return _frame(rows, NETWORKS)
+    return frame_of(rows, NETWORKS)
 
 
 def scores(run: "Run") -> pd.DataFrame:
@@ -174,7 +174,7 @@ def scores(run: "Run") -> pd.DataFrame:
     Args:
         run: Records of a run.
     """
-    return _frame(_scores(run), SCORES)
+    return frame_of(_scores(run), SCORES)
 
 
 def _scores(run: "Run") -> Iterator[dict[str, Any]]:
@@ -222,7 +222,7 @@ def trace(run: "Run") -> pd.DataFrame:
         for record, space in _with_space(run)
         for number, step in enumerate(record.result.steps if record.result else (), start=1)
     ]
-    return _frame(rows, TRACE)
+    return frame_of(rows, TRACE)
 
 
 def summary(run: "Run") -> pd.DataFrame:
@@ -248,7 +248,7 @@ def summary(run: "Run") -> pd.DataFrame:
                 "test_accuracy_deviation": done["test_accuracy"].std(),
             }
         )
-    return _frame(rows, SUMMARY)
+    return frame_of(rows, SUMMARY)
 
 
 def html(run: "Run", heading: str) -> str:
@@ -271,8 +271,13 @@ def _with_space(run: "Run") -> Iterator[tuple[Record, SearchSpace]]:
         yield record, registry.load("spaces", record.trial.space)
 
 
-def _frame(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
-    """A frame of rows with these columns, in this order and of these types; what a row lacks is missing."""
+def frame_of(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
+    """A frame with these columns in this order, of these types; what a row lacks is missing, other values are left out.
+
+    Args:
+        rows: Values by column.
+        types: Types of pandas by column.
+    """
     listed = list(rows)
     return pd.DataFrame(
         {name: pd.Series([row.get(name) for row in listed], dtype=kind) for name, kind in types.items()}

@@ -239,7 +239,8 @@ class Run:
         gone = sum(map(len, self.missing.values()))
         which = "; ".join(f"{label}: {', '.join(map(str, seeds))}" for label, seeds in self.missing.items())
         rest = f", {gone} missing ({which})" if gone else ""
-        return f"{len(self.all)} of {len(self.all) + gone} trials of {len(self.labels)} selectors{rest}"
+        selectors = "1 selector" if len(self.labels) == 1 else f"{len(self.labels)} selectors"
+        return f"{len(self.all)} of {len(self.all) + gone} trials of {selectors}{rest}"
 
     def role(self, label: str) -> Role:
         """The role of a label in comparisons."""

@@ -12,7 +12,7 @@ import torch
 
 import opselect
 from opselect.bench import proxy_study
-from opselect.bench.interface import InvalidArgument, NoScore, compare, draw, load_table, run, score, select
+from opselect.bench.interface import COMPARISON, InvalidArgument, NoScore, compare, draw, load_table, run, score, select
 from opselect.bench.runs import frames
 from opselect.bench.runs.run import Run, load_run
 from opselect.bench.runs.runner import Summary
@@ -157,6 +157,8 @@ def test_a_comparison_says_what_the_gate_says(tiny: Run, tiny_run: tuple[Path, S
     frame = comparison.to_frame()
     assert frame["label"].tolist() == list(tiny.labels)
     assert set(frame["verdict"]) == {"same"}
+    assert frame.dtypes.astype(str).to_dict() == COMPARISON
+    assert frame["equal"].tolist() == [1] * 9
     assert str(comparison).startswith("No change for the worse: tiny against ")
     assert compare(tiny.only("magnitude"), tiny).status == 2
 

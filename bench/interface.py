@@ -365,8 +365,8 @@ def score(
                 "an architecture with a batch of images, expected the name of the images, which says how many classes "
                 "they have; give a network to score it on a batch of your own"
             )
-        searched = load("spaces", space)
-        network = proxy_study.network_of(searched, read_architecture(network, searched), batch, seed)
+        architecture = read_architecture(network, load("spaces", space))
+        network = proxy_study.network_of(space, architecture, batch, seed)
     try:
         drawn = proxy_study.draw_batch(space, batch, batch_size, seed) if isinstance(batch, str) else batch
         return float(measure(network, drawn))

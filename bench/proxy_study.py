@@ -221,8 +221,8 @@ def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
 
 def _score(scoring: Scoring) -> ScoreRecord:
     study = scoring.study
-    space = load_proxy_ingredients(study.space, study.images).space
-    network = network_of(space, space.parse(scoring.architecture), study.images, study.seed)
+    architecture = load_proxy_ingredients(study.space, study.images).space.parse(scoring.architecture)
+    network = network_of(study.space, architecture, study.images, study.seed)
     batch = draw_batch(study.space, study.images, study.batch_size, study.seed)
     scores, seconds, reasons = {}, {}, {}
     for name in scoring.proxies:
@@ -244,16 +244,16 @@ def _score(scoring: Scoring) -> ScoreRecord:
     )
 
 
-def network_of(space: SearchSpace, architecture: Architecture, images: str, seed: int) -> nn.Module:
+def network_of(space_name: str, architecture: Architecture, images: str, seed: int) -> nn.Module:
     """The stand-alone network of an architecture at initialisation, as a study scores it.
 
     Args:
-        space: Search space of the architecture.
+        space_name: Registered name of the search space.
         architecture: The architecture.
         images: Registered name, or path of an `.npz` file.
         seed: Seed of the study.
     """
-    data = load_proxy_ingredients(space.name, images).images
+    space, data, _ = load_proxy_ingredients(space_name, images)
     return space.network(architecture, data.channels, data.classes, seed_for(space.name, seed, "proxy study"))
 
 

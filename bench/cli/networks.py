@@ -148,13 +148,8 @@ def draw(
     Example: `opselect draw DARTS_V2 --output darts_v2.pdf`
     """
     from opselect.bench.evaluation.networks import architecture_named
-    from opselect.bench.report.figures import draw_cells
-    from opselect.bench.report.page import write_file
-    from opselect.spaces.registry import UnknownName, did_you_mean, load
+    from opselect.bench.interface import Drawing
+    from opselect.spaces.registry import load
 
-    kind, kinds = output.suffix.removeprefix("."), ("pdf", "png", "svg")
-    if kind not in kinds:
-        raise UnknownName(f"{output}: a file of kind {kind!r}{did_you_mean(kind, kinds)}")
     loaded = load("spaces", space)
-    (content,) = draw_cells(loaded, architecture_named(architecture, loaded), (kind,), title)
-    print(f"figure: {write_file(output, content)}")
+    print(f"figure: {Drawing(loaded, architecture_named(architecture, loaded), title).save(output)}")

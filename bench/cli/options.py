@@ -1,6 +1,5 @@
 """Arguments and options that several commands share, and the objects that they describe."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,19 +27,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 
 def load_study(name: str) -> "Study":
     """Read an experiment file, or a packaged experiment by its name."""
-    from opselect.bench.experiment.file import InvalidExperiment
-    from opselect.bench.experiment.study import read_study
-    from opselect.spaces.files import is_file
-    from opselect.spaces.registry import did_you_mean
+    from opselect.bench.experiment.study import find_study
 
-    packaged = Path(__file__).parents[1] / "experiment" / "packaged"
-    names = tuple(sorted(path.stem for path in packaged.glob("*.toml")))
-    path = packaged / f"{name}.toml" if name in names else Path(name)
-    if not is_file(path):
-        raise InvalidExperiment(
-            f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
-        )
-    return read_study(path)
+    return find_study(name)
 
 
 def load_table(name: str) -> "Table":

@@ -118,10 +118,11 @@ def select(
 
     Example: `opselect select zero-cost-pt --seed 1 --set proxy=synflow --set batch_size=64`
     """
-    from opselect.bench.runs.select import select_once
+    from opselect.bench.runs.select import parse_setting, select_once
 
     loaded = load_study(experiment).only
-    record = select_once(loaded, selector, seed, settings or [], supernets)
+    changes = dict(parse_setting(text, "proxy=synflow") for text in settings or [])
+    record = select_once(loaded, selector, seed, changes, supernets)
     if as_json:
         print(record.model_dump_json(indent=2))
     elif record.result is not None and record.cost is not None:

@@ -78,6 +78,12 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
         MissingData: Images or a table are not there.
         CheckFailed: What is registered is of another kind.
         ValidationError: The settings are not those of the selector.
+
+    Example:
+        >>> for check in checks("proxies", "params")[:1]:
+        ...     check.run()
+        ...     print(check)
+        proxy 'params': answer is a number
     """
     use_single_thread()
     component, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"

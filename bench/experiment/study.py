@@ -8,7 +8,8 @@ from typing import Any
 import tomli_w
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, parse, shown, text_of
-from opselect.spaces.files import read_toml
+from opselect.spaces.files import is_file, read_toml
+from opselect.spaces.registry import did_you_mean
 
 FILE_NAME = "study.toml"
 MOST_EXPERIMENTS = 1000
@@ -95,6 +96,29 @@ def read_study(path: Path) -> Study:
         InvalidExperiment: The file cannot be read, or not be run.
     """
     return parse_study(text_of(path), str(path))
+
+
+def find_study(name: str) -> Study:
+    """Read an experiment file, or a packaged experiment by its name.
+
+    Args:
+        name: Path of the file, or name of the packaged experiment.
+
+    Raises:
+        InvalidExperiment: There is no such file and no such name, or the file cannot be run.
+
+    Example:
+        >>> find_study("digits201").only.space
+        'digits201'
+    """
+    packaged = Path(__file__).with_name("packaged")
+    names = tuple(sorted(path.stem for path in packaged.glob("*.toml")))
+    path = packaged / f"{name}.toml" if name in names else Path(name)
+    if not is_file(path):
+        raise InvalidExperiment(
+            f"{name}: no such file, and no experiment of that name is shipped{did_you_mean(name, names)}"
+        )
+    return read_study(path)
 
 
 def _names(content: dict[str, Any], key: str, where: str) -> list[str]:

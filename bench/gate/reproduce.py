@@ -133,7 +133,7 @@ def compare_runs(before: Run, now: Run, experiment: Experiment) -> Reproduction:
         render_tables(
             Run(
                 {label: tuple(records[key] for key in sorted(both) if key[0] == label) for label in experiment.labels},
-                run.networks,
+                run.training_records,
             )
         )
         for records, run in ((earlier, before), (later, now))

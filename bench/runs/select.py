@@ -1,5 +1,6 @@
 """Running one selector with one seed, without a folder of records."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, entry_on
@@ -11,14 +12,16 @@ from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.files import check_writable
 
 
-def select_once(experiment: Experiment, name: str, seed: int, settings: list[str], supernets: Path) -> Record:
+def select_once(
+    experiment: Experiment, name: str, seed: int, settings: Mapping[str, object], supernets: Path
+) -> Record:
     """Run one selector with one seed, with the experiment's space, images, table and supernet.
 
     Args:
         experiment: Experiment with the space, the images, the table and the supernet trainings.
         name: Label in the experiment, name of one of its selectors, or name of any registered selector.
         seed: Seed of the trial.
-        settings: Changes to the selector's settings, each as `KEY=VALUE`.
+        settings: Changes to the selector's settings, by name.
         supernets: Folder of trained supernets.
 
     Raises:
@@ -32,7 +35,7 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
     if entry is not None and entry.supernet is not None:
         content["supernets"] = [entry.supernet.label]
-    content |= dict(parse_setting(text, "proxy=synflow") for text in settings)
+    content |= dict(settings)
     chosen = entry_on(experiment.supernets, content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)

@@ -130,7 +130,7 @@ def _candidates_text(row: SearchSummary) -> str:
 
 
 def _training_note(run: Run) -> str:
-    if run.networks:
+    if run.training_records:
         return "Networks trained: selected architectures with a finished training from scratch; equal ones are shared."
     if has_table(run):
         return "No network was trained in the end: accuracies are those of a table."

@@ -57,8 +57,8 @@ def _networks_of(run: Run, label: str) -> NetworkSummary:
     results = run.results(label).values()
     trainings = [run.trainings(result) for result in results]
     errors = [_error([training.last for training in results]) for results in trainings]
-    chosen = {result.architecture for result in results} & run.networks.keys()
-    attempts = [training for architecture in sorted(chosen) for training in run.networks[architecture]]
+    chosen = {result.architecture for result in results} & run.training_records.keys()
+    attempts = [training for architecture in sorted(chosen) for training in run.training_records[architecture]]
     return NetworkSummary(
         label=label,
         role=run.role(label),
@@ -120,7 +120,7 @@ def recipe_notes(run: Run) -> list[str]:
     texts = {
         f"{network.channels} channels, {network.cells} cells, "
         f"{network.training_images or 'all'} training images, {assignments(network.training)}"
-        for trainings in run.networks.values()
+        for trainings in run.training_records.values()
         for network in (training.network for training in trainings)
     }
     return [f"Trained by: {text}." for text in sorted(texts)]

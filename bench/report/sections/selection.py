@@ -286,7 +286,7 @@ def _source_note(run: Run) -> str:
     """Number of trials, and the source of their accuracies."""
     trials = f"{len(run.all)} trials over {counted(run.seeds)} ({seed_listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
-    if table is None and not run.networks:
+    if table is None and not run.training_records:
         return f"{trials}; no table of accuracies, so nothing is said about accuracy."
     if table is None:
         return f"{trials}. Accuracies are those of the selected networks after training from nothing, last epoch."

@@ -449,7 +449,7 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
 
 
 def test_names_close_together_are_moved_apart_and_no_further() -> None:
-    from opselect.bench.report.figures import spread
+    from opselect.bench.report.plot import spread
 
     assert spread([1.0, 5.0, 9.0], 1.0) == [1.0, 5.0, 9.0]
     assert spread([2.0, 2.0, 2.0], 1.0) == pytest.approx([1.0, 2.0, 3.0])

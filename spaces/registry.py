@@ -108,6 +108,23 @@ def origin(kind: str, name: str) -> Origin:
     )
 
 
+def target(kind: str, name: str) -> str:
+    """Name of a registered component inside its module; nothing is imported for it.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Registered name.
+
+    Raises:
+        UnknownName: Nothing has this name, or two packages claim it.
+
+    Example:
+        >>> target("selectors", "zero-cost-pt")
+        'ZeroCostPT'
+    """
+    return str(_find(kind, name).value).partition(":")[2]
+
+
 def _find(kind: str, name: str) -> Any:
     """The entry point of a name."""
     found = [entry for entry in _declared(kind) if entry.name == name]

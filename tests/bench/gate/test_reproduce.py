@@ -99,7 +99,7 @@ def test_what_cannot_be_repeated_is_said_before_anything_runs(
 
     with pytest.raises(InvalidExperiment, match="is the run itself"):
         reproduce(original, original / ".." / "original", 1, nothing)
-    with pytest.raises(InvalidExperiment, match="has no selector 'rnd'; expected one of magnitude, "):
+    with pytest.raises(InvalidExperiment, match="has no selector 'rnd'; did you mean 'random'"):
         reproduce(original, tmp_path / "again", 1, nothing, labels=["rnd"])
     with pytest.raises(InvalidExperiment, match="has no seed 7; expected one of 0"):
         reproduce(original, tmp_path / "again", 1, nothing, seeds=[7])

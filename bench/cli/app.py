@@ -36,12 +36,13 @@ table_app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(f"opselect {version('opselect')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -44,7 +44,7 @@ def build(
 
     Example: `opselect table build digits201 --workers 2`
     """
-    check_known("table that can be built", name, ("digits201",))
+    check_known("buildable table", name, ("digits201",))
     with progress_display(f"reading {checkpoint}", quiet) as progress:
         from opselect.bench.tables import digits201 as table_building
         from opselect.spaces.files import check_writable
@@ -90,7 +90,7 @@ def import_table(
 
     Example: `opselect table import nasbench201 NAS-Bench-201-v1_1-096897.pth`
     """
-    check_known("benchmark that can be imported", benchmark, ("nasbench201",))
+    check_known("importable benchmark", benchmark, ("nasbench201",))
     with progress_display(f"opening {source}", quiet) as progress:
         from opselect.bench.tables.importers.nasbench201 import import_nasbench201
         from opselect.spaces.files import check_writable, imported_table
@@ -159,18 +159,21 @@ def query(
     seeds: Annotated[str, typer.Option(metavar="mean|each|SEED", help="mean, each, or the number of a seed.")] = "mean",
     as_json: JsonOption = False,
 ) -> None:
-    """Look up one architecture. Of several datasets, splits or epochs one must be named: nothing is guessed.
+    """Look up one architecture. Of several datasets, splits, epochs or seeds one must be named: nothing is guessed.
 
     Example: `opselect table query digits201 '|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|'
-    --split test`
+    --split test --seeds mean`
     """
     from opselect.spaces.table import NotInTable
 
     table = load_table(name)
-    policy: Any = int(seeds) if seeds.isdecimal() else seeds
+    column = _column(table, name, dataset, split, epochs)
+    known = _seeds_of(table, column)
+    if seeds is None and len(known) > 1:
+        raise NotInTable(f"{name!r} has several: add --seeds and one of mean, each, {', '.join(known)}")
+    policy: Any = int(seeds) if seeds and seeds.isdecimal() else seeds or "mean"
     if policy not in ("mean", "each") and not isinstance(policy, int):
         raise NotInTable(f"--seeds {seeds!r}, expected mean, each, or the number of a seed")
-    column = _column(table, name, dataset, split, epochs)
     value = table.accuracy(table.space.parse(architecture), *column, policy)
     if as_json:
         print_json(
@@ -203,6 +206,12 @@ def _column(
 
     datasets, splits, budgets = zip(*table.columns, strict=True)
     return only("dataset", datasets, dataset), only("split", splits, split), only("epochs", budgets, epochs)
+
+
+def _seeds_of(table: "Table", column: tuple[str, str, int]) -> list[str]:
+    """The seeds of a column of a table; none where there is no such column."""
+    rows = table.contents().to_dict("records")
+    return next((row["seeds"].split() for row in rows if (row["dataset"], row["split"], row["epochs"]) == column), [])
 
 
 def _description(table: "Table") -> dict[str, Any]:

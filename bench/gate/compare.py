@@ -435,12 +435,13 @@ def print_findings(findings: Sequence[Finding], run: str, baseline: str, console
         baseline: Name of the baseline in the headline.
         console: Console to print on.
     """
-    console.print(Text(f"{HEADLINES[status_of(findings)]}: {run} against {baseline}.\n"))
+    headline = f"{HEADLINES[status_of(findings)]}: {run} against {baseline}.\n"
+    console.print(Text(headline), soft_wrap=not console.is_terminal)
     console.print(terminal(findings_table(findings)))
     console.print()
     for finding in findings:
         for reason in finding.reasons:
-            console.print(Text(f"{finding.label}: {reason}"))
+            console.print(Text(f"{finding.label}: {reason}"), soft_wrap=not console.is_terminal)
     console.print(Text(NOTE, "dim"))
 
 

@@ -175,13 +175,20 @@ class Forecast:
 
     def _seconds_of(self, kind: Kind) -> float | None:
         """How long a step of a kind takes: here and now, else as in earlier runs at the speed of this one."""
+        here = self._seconds_here(kind)
+        if here is not None or kind not in self._past:
+            return here
+        # Of all kinds that are known from here and from before.
+        both = [(seconds, self._past[other]) for other in self._past if (seconds := self._seconds_here(other))]
+        before = sum(past for _, past in both)
+        return self._past[kind] * (sum(seconds for seconds, _ in both) / before if before else 1.0)
+
+    def _seconds_here(self, kind: Kind) -> float | None:
+        """How long a step of a kind takes in this run; None before one is finished, or an epoch of one."""
         if kind in self._taken:
             return fmean(self._taken[kind])
-        if running := self._running(kind):
-            epochs = next(training.epochs for training in self._trainings if training.kind == kind)
-            return epochs * sum(found.seconds for found in running) / sum(found.done for found in running)
-        if kind not in self._past:
+        running = self._running(kind)
+        if not running:
             return None
-        both = self._taken.keys() & self._past.keys()
-        before = sum(self._past[known] * len(self._taken[known]) for known in both)
-        return self._past[kind] * (sum(sum(self._taken[known]) for known in both) / before if before else 1.0)
+        epochs = next(training.epochs for training in self._trainings if training.kind == kind)
+        return epochs * sum(found.seconds for found in running) / sum(found.done for found in running)

@@ -102,7 +102,7 @@ def test_a_query_must_name_what_the_table_has_several_of_and_nothing_else(opsele
         return opselect("table", "query", "additive", EMPTY_CELL, *options)
 
     assert query("--split", "test", "--seeds", "mean") == (0, "31.0000\n", "")
-    assert refused(query("--seeds", "mean")) == "'additive' has several: add --split and one of valid, test"
+    assert refused(query("--seeds", "mean")) == "'additive' has several: add --split and one of test, valid"
     assert refused(query("--split", "test")) == "'additive' has several: add --seeds and one of mean, each, 0, 1"
     status, output, error = opselect("table", "query", "additive", EMPTY_CELL, *QUERY, "median")
     assert (status, output) == (2, "")

@@ -135,7 +135,8 @@ def published(
     if as_json:
         print_json({"rows": [row_data(row) for row in rows], "verdicts": verdict_counts(rows)})
     else:
-        print_comparison(rows, page_console())
+        words = (word for row in rows for word in (row.origin or "").split())
+        print_comparison(rows, page_console(max(map(len, words), default=0)))
 
 
 def _runs(folders: list[Path] | None) -> "dict[str, Run]":

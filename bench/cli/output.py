@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from opselect.bench.runs.run import Run
 
 PAGE_WIDTH = 118
+"""Characters of a line where the output is no terminal."""
+
+USUAL_WORD = 20
+"""Characters of the longest word that every column of a page has room for; longer ones get twice as much more, since
+all columns that may break lines share what there is."""
 
 
 def print_json(value: Any) -> None:
@@ -21,12 +26,17 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def page_console() -> "Console":
-    """Console of the standard output; where that is no terminal, lines are as long as a page is wide."""
+def page_console(longest_word: int = 0) -> "Console":
+    """Console of the standard output; where that is no terminal, lines are as long as a page is wide.
+
+    Args:
+        longest_word: Characters of the longest word in a column of a table, a path for example. Where there is no
+            terminal, lines are as much longer as it takes to leave such a word whole, which others may want to copy.
+    """
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=PAGE_WIDTH)
+    return console if console.is_terminal else Console(width=PAGE_WIDTH + 2 * max(longest_word - USUAL_WORD, 0))
 
 
 def print_summary(run: "Run") -> None:

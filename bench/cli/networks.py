@@ -227,6 +227,7 @@ def draw(
         ),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the cells; papers have captions instead.")] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Draw the cells of an architecture as graphs that a paper can print.
 
@@ -247,8 +248,13 @@ def draw(
     from opselect.bench.report.page import write_file
 
     loaded = registry.load("spaces", space)
-    (content,) = draw_cells(loaded, architecture_named(architecture, loaded), (kind,), title)
-    print(f"figure: {write_file(target, content)}")
+    drawn = architecture_named(architecture, loaded)
+    (content,) = draw_cells(loaded, drawn, (kind,), title)
+    write_file(target, content)
+    if as_json:
+        print_json({"figure": str(target), "space": space, "architecture": loaded.format(drawn)})
+    else:
+        print(f"figure: {target}")
 
 
 def _check_name(architecture: str) -> None:

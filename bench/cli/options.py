@@ -56,7 +56,7 @@ BackendOption = Annotated[
 SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster's scheduler: tcp://HOST:8786.")
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, and no results but errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 

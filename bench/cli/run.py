@@ -96,8 +96,8 @@ def run(
     for name, summary in summaries.items():
         for record in summary.failed:
             print(f"failed: {record.label}, seed {record.trial.seed}: {record.reason}", file=sys.stderr)
-        if not as_json and not quiet:
-            _print_outcome(folder / name, summary)
+        if not as_json:
+            _print_outcome(folder / name, summary, with_table=not quiet)
     if not as_json and not quiet:
         print(f"next: {shlex.join(['opselect', 'report', str(folder)])}")
     exit_if_networks_failed(network for summary in summaries.values() for network in summary.networks)
@@ -105,8 +105,8 @@ def run(
         raise typer.Exit(1)
 
 
-def _print_outcome(folder: Path, summary: "Summary") -> None:
-    """Print how many trials of an experiment are done, and its main table."""
+def _print_outcome(folder: Path, summary: "Summary", with_table: bool) -> None:
+    """Print how many trials of an experiment are done, and its main table where that is wanted."""
     from opselect.bench.runs.records import FILE_NAME
     from opselect.bench.runs.run import load_run
 
@@ -115,8 +115,9 @@ def _print_outcome(folder: Path, summary: "Summary") -> None:
     print(f"records: {folder / FILE_NAME}")
     if count := len(summary.networks):
         print(f"{count - len(summary.failed_networks)} of {count} networks trained")
-    print_summary(load_run(folder))
-    print()
+    if with_table:
+        print_summary(load_run(folder))
+        print()
 
 
 def _print_plans(plans: "Sequence[Plan]", past: "Mapping[Kind, Past]", workers: int, as_json: bool) -> None:

@@ -395,8 +395,9 @@ def test_records_of_other_settings_say_nothing_about_time(
     }
 
 
-def test_a_quiet_run_prints_only_errors(opselect: CommandLine, small: Path) -> None:
-    assert opselect("run", small, "-w", "1", "--quiet") == (0, "", "")
+def test_a_quiet_run_prints_no_progress_and_no_table(opselect: CommandLine, small: Path) -> None:
+    done = "4 of 4 trials done, 0 of them before\nrecords: runs/small/records.jsonl\n"
+    assert opselect("run", small, "-w", "1", "--quiet") == (0, done, "")
     assert len(read_records(Path("runs/small/records.jsonl"))) == 4
 
 

@@ -105,9 +105,7 @@ def plan(
 def published(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[RUN ...]", help="Folders that 'opselect run' has written; every one in runs by default."
-        ),
+        typer.Argument(metavar="RUN", help="Folders that 'opselect run' has written; every one in runs by default."),
     ] = None,
     best_acc: Annotated[
         str,

@@ -28,7 +28,7 @@ def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]",
+            metavar="KIND",
             help="spaces, images, tables, selectors, supernets, scores, proxies, combinations or experiments, by "
             "default all of these; or genotypes.",
             autocompletion=complete.kinds,

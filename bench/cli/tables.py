@@ -156,7 +156,12 @@ def query(
     epochs: Annotated[
         int | None, typer.Option(metavar="COUNT", help="Which training budget, where the table has several.")
     ] = None,
-    seeds: Annotated[str, typer.Option(metavar="mean|each|SEED", help="mean, each, or the number of a seed.")] = "mean",
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mean|each|SEED", help="mean, each, or the number of a seed, where the table has several."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look up one architecture. Of several datasets, splits, epochs or seeds one must be named: nothing is guessed.

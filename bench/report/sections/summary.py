@@ -10,7 +10,6 @@ from opselect.bench.statistics.estimates import Mean
 from opselect.bench.summaries.costs import timings
 from opselect.selectors.task import Role
 
-ROLE_MARKS: dict[Role, str] = {"selector": "", "random": " (random)", "oracle": " (oracle)"}
 MOST_MISSING = 3
 """How many labels the sentence about missing trials names."""
 
@@ -71,7 +70,7 @@ def summary_table(run: Run) -> Table[SummaryRow]:
         name="summary",
         title="Selected architectures",
         columns=(
-            Column("selector", show=lambda row: f"{row.label}{ROLE_MARKS[row.role]}", numeric=False, share=0.4),
+            Column("selector", show=_label, numeric=False, share=0.4),
             Column("n", show=_trials),
             Column(
                 "test accuracy (%)",
@@ -88,6 +87,11 @@ def summary_table(run: Run) -> Table[SummaryRow]:
         blocks=role_blocks(run, rows),
         data=rows,
     )
+
+
+def _label(row: SummaryRow) -> str:
+    """The label, and the role of what does not compete, unless the label says it."""
+    return row.label if row.role in ("selector", row.label) else f"{row.label} ({row.role})"
 
 
 def _trials(row: SummaryRow) -> str:

@@ -113,7 +113,7 @@ def clock_time(seconds: float) -> str:
     """A duration as clocks show it.
 
     Example:
-        >>> clock_time(83), clock_time(5025), clock_time(200000)
+        >>> clock_time(83.0), clock_time(5025.0), clock_time(200000.0)
         ('1:23', '1:23:45', '2 d 7 h')
     """
     minutes, whole = divmod(int(seconds), 60)

@@ -51,6 +51,8 @@ class Display:
         self._counts[what] = done, total
         self._last = self._clock()
         self._first.setdefault(what, (self._last, done))
+        if self.forecast is not None:
+            self.forecast.limit(what, total - done)
         if not self.has_begun.is_set():
             self.on_begin()
             self.has_begun.set()

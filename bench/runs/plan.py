@@ -1,6 +1,8 @@
 """What a run would do, and how long that takes by the records of earlier runs."""
 
+import contextlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +101,8 @@ def plan_experiments(experiments: Mapping[str, Experiment], folder: Path) -> lis
 def _plan(experiment: Experiment, folder: Path, name: str) -> Plan:
     path = folder / FILE_NAME
     trials = {trial.description.key: trial for trial in trials_of(experiment, folder.absolute() / SUPERNETS_FOLDER)}
-    records = read_records(path) if path.is_file() else []
+    with _without_warnings():
+        records = read_records(path) if path.is_file() else []
     done = {record.key: record for record in records if record.status == "done" and record.key in trials}
     waiting = tuple(trial for key, trial in trials.items() if key not in done)
     jobs = {trial.supernet_job for trial in waiting if trial.supernet_job}
@@ -134,6 +137,17 @@ def _networks_at_most(experiment: Experiment, folder: Path, done: Sequence[Recor
     return untrained + waiting * len(experiment.training.seeds)
 
 
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leave warnings about damaged lines to the run itself, which reads them again."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def past_steps(plans: Sequence[Plan], earlier: Path | None = None) -> dict[Kind, Past]:
     """How long the steps of some plans took in earlier runs, where there were any.
 
@@ -144,11 +158,11 @@ def past_steps(plans: Sequence[Plan], earlier: Path | None = None) -> dict[Kind,
         plans: The plans.
         earlier: Folder of a run of the same experiments, where there is one.
     """
-    committed = [path.parent for path in sorted(RESULTS.rglob(FILE_NAME))]
+    committed = {path.parent: _finished(path.parent) for path in sorted(RESULTS.rglob(FILE_NAME))}
     found: dict[Kind, Past] = {}
     for plan in plans:
-        folders = [plan.folder, *([earlier / plan.name] if earlier else []), *committed]
-        for past_kind, past in _past_of(plan, dict.fromkeys(folders)):
+        folders = [plan.folder, *([earlier / plan.name] if earlier else [])]
+        for past_kind, past in _past_of(plan, {folder: _finished(folder) for folder in folders} | committed):
             before = found.get(past_kind)
             if before is None or (_is_here(past) and not _is_here(before) and before.folder != plan.folder):
                 found[past_kind] = past
@@ -159,16 +173,16 @@ def _is_here(past: Past) -> bool:
     return past.processor == environment()["processor"]
 
 
-def _past_of(plan: Plan, folders: Iterable[Path]) -> Iterator[tuple[Kind, Past]]:
-    """What each folder of records says about the kinds of a plan, in the order of the folders."""
+def _past_of(plan: Plan, finished: Mapping[Path, Sequence[Record]]) -> Iterator[tuple[Kind, Past]]:
+    """What the finished trials of each folder say about the kinds of a plan, in the order of the folders."""
     wanted = {_content(trial.description): trial.entry.label for trial in plan.waiting}
     trained = {
         _training(trial.description): trial.entry.supernet.name for trial in plan.waiting if trial.entry.supernet
     }
-    for folder in folders:
+    for folder, records in finished.items():
         seconds: dict[Kind, list[float]] = {}
         processor = ""
-        for record in _finished(folder):
+        for record in records:
             assert record.cost is not None
             processor = str(record.environment.get("processor"))
             if (label := wanted.get(_content(record.trial))) is not None:
@@ -184,7 +198,8 @@ def _past_of(plan: Plan, folders: Iterable[Path]) -> Iterator[tuple[Kind, Past]]
 def _finished(folder: Path) -> list[Record]:
     """The finished trials of a folder; none where it has no records, or damaged ones."""
     try:
-        return [record for record in read_records(folder / FILE_NAME) if record.result and record.cost]
+        with _without_warnings():
+            return [record for record in read_records(folder / FILE_NAME) if record.result and record.cost]
     except (OSError, UserError):
         return []
 

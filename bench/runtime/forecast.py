@@ -134,6 +134,17 @@ class Forecast:
         if seconds is not None:
             self._taken.setdefault(kind, []).append(seconds)
 
+    def limit(self, what: str, waiting: int) -> None:
+        """Learn that no more steps of a kind of work wait, for one whose number was not known before.
+
+        Args:
+            what: Kind of work.
+            waiting: Number of its steps that are not finished.
+        """
+        kinds = [kind for kind in self._waiting if kind.what == what]
+        if len(kinds) == 1:
+            self._waiting[kinds[0]] = min(self._waiting[kinds[0]], waiting)
+
     def epochs(self, what: str) -> tuple[int, int] | None:
         """Number of finished epochs of a kind of work and of all its epochs; None where it has none."""
         trainings = [training for training in self._trainings if training.kind.what == what]

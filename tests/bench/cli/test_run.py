@@ -395,6 +395,16 @@ def test_records_of_other_settings_say_nothing_about_time(
     }
 
 
+def test_damaged_lines_are_reported_once(opselect: CommandLine, small: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert opselect("run", small, "-w", "1", "-q")[0] == 0
+    path = Path("runs/small/records.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"seed":1', b'"seed":2', 1))
+    assert opselect("run", small, "-w", "1", "-q")[0] == 0
+    assert len([message for message in caplog.messages if "damaged and passed over" in message]) == 1
+    status, output, _ = opselect("run", small, "--dry-run")
+    assert (status, output.endswith("nothing is left to run\n")) == (0, True)
+
+
 def test_a_quiet_run_prints_no_progress_and_no_table(opselect: CommandLine, small: Path) -> None:
     done = "4 of 4 trials done, 0 of them before\nrecords: runs/small/records.jsonl\n"
     assert opselect("run", small, "-w", "1", "--quiet") == (0, done, "")

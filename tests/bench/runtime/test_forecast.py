@@ -88,6 +88,19 @@ def test_a_failed_step_is_finished_and_says_nothing_about_time() -> None:
     assert forecast.remaining() == Remaining(10.0, False)
 
 
+def test_fewer_steps_than_expected_are_learnt_when_their_number_is_known() -> None:
+    networks = Kind("networks", "")
+    forecast = Forecast(
+        {networks: 28, SLOW: 1, QUICK: 1}, {kind: [10.0] for kind in (networks, SLOW, QUICK)}, clock=Clock()
+    )
+    forecast.limit("networks", 3)
+    # Which of several kinds is finished only the steps themselves say.
+    forecast.limit("trials", 0)
+    assert forecast.remaining() == Remaining(50.0, False)
+    forecast.limit("networks", 9)
+    assert forecast.remaining() == Remaining(50.0, False)
+
+
 def test_nothing_remains_when_all_is_finished() -> None:
     assert Forecast({}, {}, 1, clock=Clock()).remaining() == Remaining(0.0, False)
 

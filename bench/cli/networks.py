@@ -24,10 +24,6 @@ from opselect.bench.cli.options import (
 from opselect.bench.cli.output import exit_if_networks_failed, page_console, print_json
 from opselect.bench.cli.progress import progress_display
 from opselect.bench.runtime.forecast import Kind
-from opselect.spaces import registry
-from opselect.spaces.registry import UnknownName, did_you_mean
-
-FIGURE_KINDS = ("pdf", "png", "svg")
 
 ArchitectureArgument = Annotated[
     str,
@@ -92,6 +88,8 @@ def proxies(
 
     Example: `opselect proxies --table digits201 --images digits --sample 500 --output runs/proxies`
     """
+    from opselect.spaces import registry
+
     names = tuple(dict.fromkeys(proxy or registry.names("proxies")))
     for name in names:
         registry.origin("proxies", name)
@@ -233,10 +231,12 @@ def draw(
 
     Example: `opselect draw DARTS_V2 --output darts_v2.pdf`
     """
+    from opselect.spaces import registry
+
     target = output or Path(f"{architecture if architecture.isidentifier() else 'cell'}.pdf")
-    kind = target.suffix.removeprefix(".")
-    if kind not in FIGURE_KINDS:
-        raise UnknownName(f"{target}: a file of kind {kind!r}{did_you_mean(kind, FIGURE_KINDS)}")
+    kind, kinds = target.suffix.removeprefix("."), ("pdf", "png", "svg")
+    if kind not in kinds:
+        raise registry.UnknownName(f"{target}: a file of kind {kind!r}{registry.did_you_mean(kind, kinds)}")
     if space is None:
         space = "nasbench201" if architecture.lstrip().startswith("|") else "darts"
     registry.origin("spaces", space)

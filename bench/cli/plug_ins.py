@@ -8,7 +8,6 @@ import typer
 from opselect.bench.cli import complete
 from opselect.bench.cli.options import JsonOption, SettingsOption, check_known
 from opselect.bench.cli.output import page_console, print_json
-from opselect.spaces import registry
 
 NameArgument = Annotated[
     str,
@@ -40,6 +39,8 @@ def list_names(
 
     Example: `opselect list proxies`
     """
+    from opselect.spaces import registry
+
     kinds = (*registry.KINDS, *complete.LISTED_APART)
     if kind is not None:
         check_known("kind of things", kind, kinds)
@@ -85,6 +86,7 @@ def _kinds_of(name: str, kind: str | None, others: tuple[str, ...] = ()) -> tupl
     Raises:
         UnknownName: There is no such kind, or nothing has this name; the message offers the nearest ones.
     """
+    from opselect.spaces import registry
     from opselect.spaces.darts.genotypes import library
     from opselect.spaces.files import imported_tables
 
@@ -119,6 +121,7 @@ def conformance(
 
     from opselect.bench.conformance import run as conforming
     from opselect.bench.runs.select import parse_setting
+    from opselect.spaces import registry
 
     changes = dict(parse_setting(text, "proxy=nwot") for text in settings or [])
     outcomes = []

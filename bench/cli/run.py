@@ -151,7 +151,8 @@ def _print_plans(plans: "Sequence[Plan]", past: "Mapping[Kind, Past]", workers: 
         print("how long it takes is not known: there are no records of such trials here")
         return
     how, where = "at least" if unknown else "about", "; ".join(sources(past.values()))
-    print(f"{how} {clock_time(remaining.seconds)} with {workers} worker(s), by the records of {where}")
+    with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
+    print(f"{how} {clock_time(remaining.seconds)} {with_workers}, by the records of {where}")
     if unknown:
         print(f"not known, for want of records: {listing(unknown)}")
 

@@ -105,7 +105,7 @@ def _plan(experiment: Experiment, folder: Path, name: str) -> Plan:
         records = read_records(path) if path.is_file() else []
     done = {record.key: record for record in records if record.status == "done" and record.key in trials}
     waiting = tuple(trial for key, trial in trials.items() if key not in done)
-    jobs = {trial.supernet_job for trial in waiting if trial.supernet_job}
+    jobs = dict.fromkeys(trial.supernet_job for trial in waiting if trial.supernet_job)
     missing = tuple(job for job in jobs if not job.path.exists())
     return Plan(
         experiment,

@@ -375,7 +375,7 @@ def test_a_dry_run_names_what_it_has_no_records_of(
     monkeypatch.setattr(plan, "RESULTS", Path("nowhere"))
     assert opselect("run", small, "-w", "1", "-s", "chance", "--seed", "0")[0] == 0
     output = opselect("run", small, "--dry-run", "-w", "1")[1]
-    assert "at least 0:00 with 1 worker(s), by the records of runs/small" in output
+    assert "at least 0:00 with 1 worker, by the records of runs/small" in output
     assert output.endswith("not known, for want of records: trials best-acc\n")
 
 

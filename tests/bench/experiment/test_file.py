@@ -173,7 +173,7 @@ def test_equal_files_give_equal_and_hashable_experiments() -> None:
         ),
         (
             with_selector('name = "zero-cost-tp"'),
-            "mine.toml, selector 2: no selector named 'zero-cost-tp'; did you mean 'zero-cost-pt'? known are zero-cost-pt",
+            "mine.toml, selector 2: no selector named 'zero-cost-tp'; did you mean 'zero-cost-pt'? known are zero",
         ),
         (
             with_selector('name = "zero-cost-pt"\nproxy = "nwott"'),

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from opselect.bench.cli import compare, networks, plug_ins, run, tables
+from opselect.bench.runtime.log import print_warnings
 from opselect.spaces.errors import UserError, printable
 
 ENDED_BY = (130, 143)
@@ -66,6 +67,7 @@ app.command()(compare.plan)
 app.command("list")(plug_ins.list_names)
 app.command()(plug_ins.show)
 app.command()(plug_ins.conformance)
+app.command()(plug_ins.new)
 app.command()(run.select)
 app.command()(networks.proxies)
 app.command()(networks.train)
@@ -84,6 +86,7 @@ def main() -> None:
 
     Ctrl-C and the signal TERM end it with 130 and 143, as shells expect, and a sentence about how to go on.
     """
+    print_warnings()
     status: object = 2
     try:
         with _ending_cleanly():

@@ -41,7 +41,7 @@ def trial_named(experiment: Experiment, name: str, seed: int, settings: list[str
     )
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
     if entry is not None and entry.supernet is not None:
-        content["supernets"] = [entry.supernet.name]
+        content["supernets"] = [entry.supernet.label]
     content |= dict(parse_setting(text, "proxy=synflow") for text in settings)
     chosen = entry_on(experiment.supernets, content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})

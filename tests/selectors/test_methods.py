@@ -165,6 +165,18 @@ def test_candidates_differ_in_edge_order_and_batches(make_task: Callable[[], Tas
     assert len({architecture for architecture, _ in many.candidates}) > 1
 
 
+def test_zero_cost_batches_are_augmented_unless_the_setting_says_no(make_task: Callable[[], Task]) -> None:
+    task = replace(make_task(), images=replace(make_task().images, crop_padding=2, flip=True))
+    augmented, plain = (
+        next(ZeroCostPT(batch_size=16, augmented=choice)._batches(task, "validation batches"))
+        for choice in (True, False)
+    )
+    assert torch.equal(augmented.labels, plain.labels), "the same images, so that only augmentation makes a difference"
+    assert not torch.equal(augmented.images, plain.images)
+    known = {image.numpy().tobytes() for image in task.images.train_split.images}
+    assert {image.numpy().tobytes() for image in plain.images} <= known
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -25,6 +25,7 @@ COMMANDS = [
     ("plan",),
     ("reproduce",),
     ("conformance",),
+    ("new",),
     ("list",),
     ("show",),
     ("select",),

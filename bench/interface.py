@@ -291,7 +291,7 @@ def select(
         >>> round(chosen.test_accuracy, 2), round(chosen.regret, 2)
         (63.0, 1.61)
     """
-    from opselect.bench.runs.select import select_once
+    from opselect.bench.runs.select import run_alone, trial_named
 
     content: dict[str, Any] = {"name": "select", "space": space, "images": images, "seeds": [seed]}
     content |= {"supernet": dict(supernet or {}), "selector": [{"name": selector, **settings}]}
@@ -299,7 +299,7 @@ def select(
         content["table"] = accuracies
     experiment = _study_of(content).only
     with _same_threads():
-        record = select_once(experiment, selector, seed, {}, Path(supernets))
+        record = run_alone(trial_named(experiment, selector, seed, {}, Path(supernets)))
     if record.result is None:
         raise FailedTrial(f"{selector}, seed {seed}: {record.reason}")
     return SelectionResult(experiment.load_space(), record)
@@ -499,10 +499,7 @@ class Drawing:
         """
         from opselect.bench.report.page import write_file
 
-        kind = Path(path).suffix.removeprefix(".")
-        if kind not in DRAWING_KINDS:
-            raise UnknownName(f"{path}: a file of kind {kind!r}{did_you_mean(kind, DRAWING_KINDS)}")
-        return write_file(Path(path), self._as(kind))
+        return write_file(Path(path), self._as(check_drawing_kind(path)))
 
     def _as(self, kind: str) -> bytes:
         from opselect.bench.report.figures import draw_cells
@@ -512,6 +509,18 @@ class Drawing:
 
     def _repr_svg_(self) -> str:
         return self._as("svg").decode()
+
+
+def check_drawing_kind(path: str | Path) -> str:
+    """The kind of file that the ending of a path says: `pdf`, `png` or `svg`.
+
+    Raises:
+        UnknownName: The path has another ending.
+    """
+    kind = Path(path).suffix.removeprefix(".")
+    if kind not in DRAWING_KINDS:
+        raise UnknownName(f"{path}: a file of kind {kind!r}{did_you_mean(kind, DRAWING_KINDS)}")
+    return kind
 
 
 def draw(architecture: AnyArchitecture, space: str, title: str = "") -> Drawing:

@@ -686,7 +686,7 @@ def critical_differences(
         >>> critical_differences([Run.of([select("random").record], [])])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        opselect.bench.report.plot.NothingToDraw: the run has too few records ... expected three selectors on three tasks
+        opselect.bench.report.plot.NothingToDraw: ... expected three selectors on three tasks
 
     Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, 2006, figure 1.
     """

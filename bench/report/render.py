@@ -444,7 +444,9 @@ def terminal(table: Table[Any]) -> RichTable:
     )
     for column in table.shown_columns:
         justify: Literal["left", "right"] = "right" if column.numeric else "left"
-        grid.add_column(column.heading, justify=justify, no_wrap=column.share is None, style=column.style)
+        wraps = column.share is not None
+        # A word that is longer than its column, a path for example, is broken and not cut off.
+        grid.add_column(column.heading, justify=justify, no_wrap=not wraps, overflow="fold", style=column.style)
     for row in (row for block in table.blocks for row in block.rows):
         shown = [column.show(row) for column in table.shown_columns]
         grid.add_row(*(cell.text if isinstance(cell, Cell) else cell for cell in shown))

@@ -167,7 +167,7 @@ def test_a_comparison_says_what_the_gate_says(tiny: Run, tiny_run: tuple[Path, S
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: run("digits21"), opselect.InvalidExperiment, "no experiment of that name is shipped; did you mean"),
+        (lambda: run("digits21"), opselect.UnknownName, "no experiment of that name is shipped; did you mean"),
         (lambda: run({**CHANCE, "spaces": 1}), opselect.InvalidExperiment, "unknown setting 'spaces'; did you mean"),
         (lambda: run({**CHANCE, "seeds": None}), opselect.InvalidExperiment, "experiment: "),
         (lambda: run({**CHANCE, "images": ["tiny", "digits"]}), opselect.InvalidExperiment, "2 experiments"),

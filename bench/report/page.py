@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from opselect.bench.proxy_study import Scores
-from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, latex, markdown
+from opselect.bench.report.latex import Paper, check_columns, latex
+from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, markdown
 from opselect.bench.report.sections import (
     baseline,
     comparisons,
@@ -141,12 +142,12 @@ def _tables_of(sections: Iterable[Section]) -> list[Table[Any]]:
     return [table for section in sections for table in section.tables if table.data or not table.optional]
 
 
-def table_files(tables: Iterable[Table[Any]]) -> dict[str, str]:
+def table_files(tables: Iterable[Table[Any]], paper: Paper | None = None) -> dict[str, str]:
     """Write the text of the CSV and LaTeX files of tables, by name relative to the report's folder."""
     files = {}
     for table in tables:
         files[f"tables/{file_name(table.name)}.csv"] = csv_text(table)
-        files[f"tables/{file_name(table.name)}.tex"] = latex(table)
+        files[f"tables/{file_name(table.name)}.tex"] = latex(table, paper)
     return files
 
 

@@ -1,8 +1,10 @@
 """What random choice and random search reach on the table, exactly, from all its architectures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, means_over, number
 from opselect.bench.report.render import SELECTOR, Column, Table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach, random_choice, random_search
@@ -99,15 +101,23 @@ def chance_table(run: Run) -> Table[ChanceSummary]:
         title="Against random choice",
         columns=(
             SELECTOR,
-            Column("Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy)),
-            Column("above random choice", "pp", "↑", show=lambda row: number(row.above_random)),
-            Column("n", show=lambda row: str(row.test_accuracy.n)),
-            Column("Chance that n random draws reach it", show=lambda row: _chance_text(row.chance)),
+            _accuracy_column(rows),
+            Column(
+                "above random choice",
+                "pp",
+                "↑",
+                show=lambda row: number(row.above_random),
+                key="above_random",
+                short="above random",
+            ),
+            Column("n", show=lambda row: str(row.test_accuracy.n), key="test_accuracy_n", legend="n: number of seeds"),
+            Column("Chance that n random draws reach it", show=lambda row: _chance_text(row.chance), key="chance"),
         ),
         blocks=role_blocks(run, rows),
         notes=tuple(_notes(run)),
         data=rows,
         optional=True,
+        legend=means_over(row.test_accuracy.n for row in rows),
     )
 
 
@@ -120,9 +130,9 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         title="Random search in the same time",
         columns=(
             SELECTOR,
-            Column("Search", "s", "↓", show=lambda row: number(row.search_seconds.value, 1)),
-            Column("Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy)),
-            Column("Trainings in the same time", show=lambda row: str(row.equal_draws)),
+            Column("Search", "s", "↓", show=lambda row: number(row.search_seconds.value, 1), key="search_seconds"),
+            _accuracy_column(rows),
+            Column("Trainings in the same time", show=lambda row: str(row.equal_draws), key="equal_draws"),
             Column("Random search", "%", "↑", show=lambda row: number(row.random_search)),
         ),
         blocks=role_blocks(run, rows),
@@ -135,6 +145,17 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         else (),
         data=rows,
         optional=True,
+        legend=means_over(row.test_accuracy.n for row in rows),
+    )
+
+
+def _accuracy_column(rows: Sequence[ChanceSummary] | Sequence[BudgetSummary]) -> Column[Any]:
+    return Column(
+        "Test accuracy",
+        "%",
+        "↑",
+        show=lambda row: mean_and_deviation(row.test_accuracy),
+        short="Test acc.",
     )
 
 

@@ -1,6 +1,6 @@
 """What the searches cost: times, evaluations and memory, which may differ between two runs."""
 
-from opselect.bench.report.formatting import mean_and_deviation, number
+from opselect.bench.report.formatting import mean_and_deviation, means_over, number
 from opselect.bench.report.render import SELECTOR, Column, Figure, Table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.summaries.costs import TimingSummary, phases, timings
@@ -14,13 +14,27 @@ def timing_table(run: Run) -> Table[TimingSummary]:
         title="Search cost",
         columns=(
             SELECTOR,
-            Column("Trials", show=lambda row: str(row.trials)),
-            Column("Search time", "s", "↓", show=lambda row: mean_and_deviation(row.search)),
+            Column("Trials", show=lambda row: str(row.trials), priority=4),
+            Column(
+                "Search time",
+                "s",
+                "↓",
+                show=lambda row: mean_and_deviation(row.search),
+                key="search",
+            ),
             *(_phase_column(phase) for phase in phases(run)),
-            Column("Evaluations", show=lambda row: number(row.evaluations.value, 0)),
-            Column("Time per evaluation", "ms", "↓", show=_milliseconds_per_evaluation),
-            Column("Peak memory", "MB", "↓", show=lambda row: number(row.peak_memory.value, 0)),
-            Column("Device", show=lambda row: row.devices, numeric=False),
+            Column("Evaluations", show=lambda row: number(row.evaluations.value, 0), short="Eval.", priority=2),
+            Column(
+                "Time per evaluation",
+                "ms",
+                "↓",
+                show=_milliseconds_per_evaluation,
+                key="seconds_per_evaluation",
+                short="Time per eval.",
+                priority=2,
+            ),
+            Column("Peak memory", "MB", "↓", show=lambda row: number(row.peak_memory.value, 0), priority=2),
+            Column("Device", show=lambda row: row.devices, numeric=False, key="devices", priority=4),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -32,11 +46,18 @@ def timing_table(run: Run) -> Table[TimingSummary]:
             "Peak memory is the largest that the trial's process ever held, so earlier trials of that process count.",
         ),
         data=rows,
+        legend=means_over((row.search.n for row in rows), "finished trials"),
     )
 
 
 def _phase_column(phase: str) -> Column[TimingSummary]:
-    return Column(phase.capitalize(), "s", show=lambda row: number(row.phases[phase].value))
+    return Column(
+        phase.capitalize(),
+        "s",
+        show=lambda row: number(row.phases[phase].value),
+        key=f"phases_{phase.replace(' ', '_')}",
+        priority=3,
+    )
 
 
 def _milliseconds_per_evaluation(row: TimingSummary) -> str:

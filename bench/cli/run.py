@@ -8,8 +8,12 @@ import typer
 
 from opselect.bench.cli.options import (
     BackendOption,
+    ColumnsOption,
     ExperimentArgument,
     JsonOption,
+    LayoutOption,
+    NotesOption,
+    PresetOption,
     SchedulerOption,
     WorkersOption,
     load_study,
@@ -76,29 +80,33 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the report; FOLDER/report by default.")
     ] = None,
+    layout: LayoutOption = None,
+    preset: PresetOption = None,
+    columns: ColumnsOption = "",
+    notes: NotesOption = False,
 ) -> None:
     """Write tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and one HTML page from the records of a run.
 
     Of a study, every experiment has its report, and all of them together an overview.
 
-    Example: `opselect report runs/digits201`
+    Example: `opselect report runs/digits201 --preset icml --columns test_accuracy,regret`
     """
-    from opselect.bench.report.page import write_overview, write_report
+    from opselect.bench.report.latex import paper_of
+    from opselect.bench.report.page import write_report, write_study
     from opselect.bench.runs.run import load_run, load_study_run
     from opselect.spaces.files import check_writable
 
+    paper = paper_of(layout, preset, filter(None, map(str.strip, columns.split(","))), notes)
     target = output or folder / "report"
     if (study := load_study_run(folder)) is not None:
         check_writable(target)
-        for name, run in study.runs.items():
-            write_report(run, target / name)
-        write_overview(study, target)
+        write_study(study, target, paper)
         print(f"reports: {', '.join(str(target / name / 'report.html') for name in study.runs)}")
         print(f"overview: {target / 'overview.html'} and {target / 'overview.md'}")
         return
     run = load_run(folder)
     check_writable(target)
-    write_report(run, target)
+    write_report(run, target, paper)
     print(f"report: {target / 'report.html'} and {target / 'report.md'}")
 
 

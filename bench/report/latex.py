@@ -1,9 +1,9 @@
 r"""Tables for papers: LaTeX in booktabs style that compiles and fits the width of a column, of a text or of a page.
 
-A paper's page decides how wide a table may be, so a table is fitted before it is written: its cells are measured with the
-widths of real type, long texts become paragraphs, headings are abbreviated, and where all that is not enough, columns are
-left out by their priority. What was left out stands in a comment of the file. Widths and type sizes are given in points
-(`\fontsize`), since `\footnotesize` is 8 pt in LaTeX's article and 9 pt in the styles of NeurIPS and ICML.
+A paper's page decides how wide a table may be, so a table is fitted before it is written: its cells are measured with
+the widths of real type, long texts become paragraphs, headings are abbreviated, and where all that is not enough,
+columns are left out by their priority. What was left out stands in a comment of the file. Widths and type sizes are in
+points (`\fontsize`), since `\footnotesize` is 8 pt in LaTeX's article and 9 pt in the styles of NeurIPS and ICML.
 """
 
 import itertools
@@ -38,6 +38,9 @@ LONG_TEXT = 100
 
 NARROWEST_PARAGRAPH = 72
 """Width in points below which no paragraph is set."""
+
+LEAST_SHARE = 0.3
+"""Share of a table's width that its paragraphs have together, if they need as much."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -88,13 +91,13 @@ _ACCENTS = {
     "\u0327": "c",
 }
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
-).split()
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
+    *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+)
 # Two characters that TeX would print as one.
 _LIGATURE = re.compile(r"(?<=[-–])(?=[-–])|(?<=')(?=')|(?<=,)(?=,)|(?<=[?!])(?=`)")
 _NUMBER = re.compile(r"(−?\d+(?:\.\d+)?)")
-# Where a line may end within a word that is longer than a line: after "+", "|" and "-", and between all characters of what
-# is still longer.
+# Where a line may end within a word that is longer than a line.
 _BREAK = re.compile(r"(?<=[+-])|(?<=[|,(/=_.])(?!\+)")
 
 
@@ -148,8 +151,8 @@ class Paper:
     """How tables are written for a paper.
 
     Attributes:
-        layouts: Layouts from the narrowest to the widest; a table takes the first that holds all its columns, or the last.
-        columns: Names of columns; a table that has all of them shows these alone after its first column.
+        layouts: Layouts by their width; a table takes the narrowest that holds all its columns, or the widest.
+        columns: Names of columns; a table that has all of them shows only these after its first column.
         notes: Whether a table's notes are printed below it; otherwise they are comments of the file.
     """
 
@@ -216,6 +219,7 @@ class _Setting:
         widths: Width of every column in points.
         paragraphs: Whether a column's texts are paragraphs.
         total: Width of the whole table in points.
+        cramped: Whether paragraphs have so little room that the table grows high instead of wide.
     """
 
     columns: tuple[int, ...]
@@ -225,11 +229,17 @@ class _Setting:
     widths: tuple[float, ...]
     paragraphs: tuple[bool, ...]
     total: float
+    cramped: bool
 
     @property
     def fits(self) -> bool:
         """Whether the table is no wider than its layout."""
         return self.total <= self.layout.width
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the table fits and its paragraphs have room."""
+        return self.fits and not self.cramped
 
 
 def latex(table: Table[Any], paper: Paper | None = None) -> str:
@@ -246,13 +256,17 @@ def latex(table: Table[Any], paper: Paper | None = None) -> str:
         TableTooWide: The columns that the paper names do not fit.
     """
     paper = paper or Paper()
+    if not table.shown_blocks:
+        return f"% {one_line(table.title)}: the records have nothing to show here.\n"
     chosen = _chosen(table, paper.columns)
     setting = _fitted(table, paper, chosen)
     shown = [table.shown_columns[place] for place in setting.columns]
     text_cells = _cells(table, setting)
-    caption = escape_latex(_caption(table, setting))
+    caption = escape_latex(_caption(table, setting)).replace(r" \%", r"~\%")
     label = rf"\label{{tab:{file_name(table.name)}}}"
     parts = _parts(text_cells, setting)
+    if paper.notes and _height(parts[-1], setting) + _notes_height(table, setting) > TALLEST:
+        parts.append([])
     lines = _comments(table, paper, setting, chosen)
     for number, part in enumerate(parts):
         lines.append(rf"\begin{{{setting.layout.environment}}}[tp]")
@@ -260,7 +274,7 @@ def latex(table: Table[Any], paper: Paper | None = None) -> str:
             lines += [r"\addtocounter{table}{-1}", rf"\caption{{{escape_latex(table.title)}, continued.}}"]
         else:
             lines += [rf"\caption{{{caption}}}", label]
-        lines += _tabular(part, setting, shown)
+        lines += _tabular(part, setting, shown) if part else [r"\centering\medskip"]
         if paper.notes and table.notes and number == len(parts) - 1:
             lines.append(_notes(table, setting))
         lines.append(rf"\end{{{setting.layout.environment}}}")
@@ -286,14 +300,15 @@ def _fitted(table: Table[Any], paper: Paper, chosen: tuple[int, ...] | None) -> 
     for layout in paper.layouts:
         for size, short in ((layout.size, False), (layout.size, True), (8, False), (8, True)):
             setting = _set(table, layout, every, size, short)
-            if setting.fits:
+            if setting.is_readable:
                 return setting
     layout = paper.layouts[-1]
     if chosen:
-        setting = _set(table, layout, chosen, 7, True)
-        if not setting.fits:
-            raise TableTooWide(_too_wide(table, setting))
-        return setting
+        for size in (8, 7):
+            setting = _set(table, layout, chosen, size, True)
+            if setting.fits:
+                return setting
+        raise TableTooWide(_too_wide(table, setting))
     # Columns of low priority go before the type shrinks, the others only after.
     removable = sorted(every[1:], key=lambda place: (-table.shown_columns[place].priority, -place))
     optional = sum(table.shown_columns[place].priority > 1 for place in removable)
@@ -301,7 +316,7 @@ def _fitted(table: Table[Any], paper: Paper, chosen: tuple[int, ...] | None) -> 
     for size, count in ((size, count) for size, range_of_counts in counts for count in range_of_counts):
         kept = tuple(place for place in every if place not in removable[:count])
         setting = _set(table, layout, kept, size, True)
-        if setting.fits:
+        if setting.is_readable:
             return setting
     # One column of texts always fits: it is a paragraph.
     return setting
@@ -323,7 +338,10 @@ def _set(table: Table[Any], layout: Layout, columns: tuple[int, ...], size: int,
     room = layout.width - 2 * COLUMN_SEPARATION * (len(columns) - 1)
     widths, paragraphs = _shared(natural, [not column.numeric for column in shown], room)
     total = sum(widths) + 2 * COLUMN_SEPARATION * (len(columns) - 1)
-    return _Setting(columns, layout, size, tuple(headings), tuple(widths), tuple(paragraphs), total)
+    squeezed = [place for place, paragraph in enumerate(paragraphs) if paragraph]
+    wanted = min(sum(natural[place] for place in squeezed), LEAST_SHARE * layout.width)
+    cramped = sum(widths[place] for place in squeezed) < wanted
+    return _Setting(columns, layout, size, tuple(headings), tuple(widths), tuple(paragraphs), total, cramped)
 
 
 def _cell_width(mark: Mark, text: str, size: int) -> float:
@@ -359,6 +377,9 @@ def _heading_lines(column: Column[Any], width: float, size: int, short: bool) ->
     if short:
         words = [piece for word in words for piece in (re.split(r"(?<=-)(?=\w)", word) if " " not in word else [word])]
     limit = max((text_width(word, size) for word in words), default=0.0)
+    if not short:
+        # Three lines and cells that are a little wider look better than a heading with a word per line.
+        limit = max(limit, 1.25 * width, text_width(" ".join(words), size) / 3)
     lines: list[str] = []
     for word in words:
         joined = f"{lines[-1]}{'' if lines[-1].endswith('-') else ' '}{word}" if lines else word
@@ -377,11 +398,13 @@ def _too_wide(table: Table[Any], setting: _Setting) -> str:
         if _set(table, setting.layout, setting.columns[:-count], setting.size, True).fits:
             break
         count += 1
-    wider = next((layout.name for layout in LAYOUTS.values() if layout.width >= setting.total), None)
-    advice = f", or take --layout {wider}" if wider else ""
+    layouts = LAYOUTS.values() if setting.layout in LAYOUTS.values() else ()
+    wider = next((layout.name for layout in layouts if layout.width >= setting.total), None)
+    advice = f", or take the layout {wider}" if wider else ""
+    inches = setting.total / POINTS_PER_INCH
     return (
-        f"the table {table.name} with the columns {listing(names[1:])} is {setting.total / POINTS_PER_INCH:.2f} in wide, "
-        f"the layout {setting.layout.name} has {setting.layout.inches:g} in; leave out {listing(names[-count:])}{advice}"
+        f"the table {table.name} with the columns {listing(names[1:])} is {inches:.2f} in wide, the layout "
+        f"{setting.layout.name} has {setting.layout.inches:g} in; leave out {listing(names[-count:])}{advice}"
     )
 
 
@@ -414,11 +437,16 @@ def _comments(table: Table[Any], paper: Paper, setting: _Setting, chosen: tuple[
 
 
 def _notes(table: Table[Any], setting: _Setting) -> str:
-    text = " ".join(_broken(_printed(note), setting.layout.width, 7) for note in table.notes)
+    text = " ".join(_broken(_printed(note), setting.layout.width - 1, 7) for note in table.notes)
     return (
-        rf"\par\smallskip\begin{{minipage}}{{{min(setting.layout.width, max(setting.total, 150)):.1f}pt}}"
+        rf"\par\smallskip\begin{{minipage}}{{{setting.layout.width - 1:.1f}pt}}"
         rf"\fontsize{{7}}{{8.4}}\selectfont\raggedright {text}\end{{minipage}}"
     )
+
+
+def _notes_height(table: Table[Any], setting: _Setting) -> float:
+    text = " ".join(map(_printed, table.notes))
+    return _line_count(text, setting.layout.width - 1, 7) * 7 * LINE_HEIGHT
 
 
 @dataclass(frozen=True)
@@ -574,6 +602,11 @@ def _line_count(text: str, width: float, size: int) -> int:
     return lines
 
 
+def _height(blocks: Sequence[Block[_Line]], setting: _Setting) -> float:
+    lines = sum(bool(block.heading) + sum(line.height for line in block.rows) for block in blocks)
+    return (lines + max(map(len, setting.headings))) * setting.size * LINE_HEIGHT
+
+
 def _parts(blocks: Sequence[Block[_Line]], setting: _Setting) -> list[list[Block[_Line]]]:
     """Blocks by float; a block is cut only where it is longer than a float."""
     limit = int(TALLEST / (setting.size * LINE_HEIGHT)) - max(map(len, setting.headings))
@@ -604,7 +637,7 @@ def _tabular(blocks: Sequence[Block[_Line]], setting: _Setting, shown: Sequence[
     )
     headings = [_heading(column, lines) for column, lines in zip(shown, setting.headings, strict=True)]
     lines = [
-        r"\centering\smallskip",
+        r"\centering\medskip",
         rf"\fontsize{{{setting.size}}}{{{setting.size * LINE_HEIGHT:.1f}}}\selectfont",
         rf"\setlength{{\tabcolsep}}{{{COLUMN_SEPARATION}pt}}",
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
@@ -669,7 +702,7 @@ def _escaped(character: str) -> str:
     *letter, name = unicodedata.name(character, "unnamed").lower().replace("lamda", "lambda").split()
     if letter == ["greek", "small", "letter"] and name in _GREEK:
         return rf"$\{name}$"
-    base, *accents = unicodedata.normalize("NFD", character)
-    if len(accents) == 1 and base.isascii() and base.isalpha() and accents[0] in _ACCENTS:
-        return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _ACCENTS:
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     return ""

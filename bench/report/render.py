@@ -1,4 +1,4 @@
-"""Tables as they are declared, and their forms: Markdown, CSV and the terminal; HTML is in page.html, LaTeX in latex.py.
+"""Tables as they are declared, and their forms in Markdown, CSV and the terminal; latex.py and page.html have others.
 
 A column carries its cell: what it shows of a row, and by which number it ranks the rows. A table is its columns and its
 rows, and cells are computed only here, so that a heading and its cells cannot get out of step. Names may hold any
@@ -78,7 +78,7 @@ class Column(Generic[Row]):
         wraps: Whether its texts may be broken into lines on the terminal.
         style: Style of its texts on the terminal.
         shown: Whether the records have what it shows.
-        key: Name of what it shows in the CSV file, by which `--columns` chooses it; the heading in lower case by default.
+        key: Name of what it shows in the CSV file, by which `--columns` chooses it; by default made of the heading.
         short: Abbreviated heading for narrow tables of papers; empty where the heading is short.
         priority: Where a table of a paper is too wide, columns of higher numbers are left out first, 1 last of all.
         legend: What its cells are, as a part of the caption in a paper; empty where the heading says it.
@@ -271,7 +271,7 @@ def mean_columns(
             show=lambda row: interval(mean(row)),
             shown=any(mean(row).low is not None for row in rows),
             key=f"{keys[0]}_interval",
-            priority=2,
+            priority=3,
             legend="95 % bootstrap-t interval of the mean",
         ),
         Column("Median", unit, show=lambda row: number(median(row).value), key=keys[1], priority=3),

@@ -2,8 +2,8 @@
 
 import unicodedata
 
-# Hundredths of the type size, rounded up, at 8 pt: the widest of Computer Modern and Times in the encodings OT1 and T1, by
-# their TFM files. One table for all of them, since a file of a report does not know the fonts of the paper that reads it.
+# Hundredths of the type size, rounded up, at 8 pt: the widest of Computer Modern and Times in the encodings OT1 and T1,
+# by their TFM files. One table for all, since a file of a report does not know the fonts of the paper that reads it.
 _CHARACTERS = {
     31: ",.:;il",
     32: "|",

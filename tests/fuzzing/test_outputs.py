@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from opselect.bench.report.page import table_files, to_html, to_markdown
+from opselect.bench.report.latex import escape_latex, latex
 from opselect.bench.report.render import (
     Block,
     Cell,
@@ -20,10 +21,8 @@ from opselect.bench.report.render import (
     Section,
     Table,
     csv_text,
-    escape_latex,
     escape_markdown,
     file_name,
-    latex,
     markdown,
 )
 from opselect.spaces.errors import printable

@@ -220,6 +220,7 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
                 shown=not common.are_all,
                 ranked=common.are_enough,
                 key="common_accuracy",
+                short="Common seeds",
                 priority=2,
             ),
             number_column(

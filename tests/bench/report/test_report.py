@@ -14,7 +14,8 @@ import pytest
 
 from opselect.bench.report.formatting import number
 from opselect.bench.report.page import render_markdown, render_tables, write_report
-from opselect.bench.report.render import escape_latex, escape_markdown
+from opselect.bench.report.latex import escape_latex
+from opselect.bench.report.render import escape_markdown
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.trials import every_trial
 from opselect.bench.runs.records import Record, Result, StepRecord

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from opselect.bench.report.formatting import UNDEFINED, listing
@@ -67,6 +68,10 @@ _SPECIAL = {
     "–": r"--",
     "…": r"\ldots{}",
     "ⁿ": r"$^n$",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "ø": r"\o{}",
+    "ł": r"\l{}",
     "×": r"$\times$",
     "·": r"$\cdot$",
     "≤": r"$\leq$",
@@ -373,7 +378,7 @@ def _shared(natural: Sequence[float], texts: Sequence[bool], room: float) -> tup
 def _heading_lines(column: Column[Any], width: float, size: int, short: bool) -> tuple[str, ...]:
     """A heading in lines that are no wider than the column's cells where words allow it."""
     text = _printed(column.short or column.heading if short else column.heading)
-    words = [*text.split(), *([column.measure] if column.measure else [])]
+    words = [*text.split(), *([_printed(column.measure)] if column.measure else [])]
     if short:
         words = [piece for word in words for piece in (re.split(r"(?<=-)(?=\w)", word) if " " not in word else [word])]
     limit = max((text_width(word, size) for word in words), default=0.0)
@@ -635,7 +640,7 @@ def _tabular(blocks: Sequence[Block[_Line]], setting: _Setting, shown: Sequence[
         rf">{{\raggedright\arraybackslash}}p{{{width:.1f}pt}}" if paragraph else "r" if column.numeric else "l"
         for column, width, paragraph in zip(shown, setting.widths, setting.paragraphs, strict=True)
     )
-    headings = [_heading(column, lines) for column, lines in zip(shown, setting.headings, strict=True)]
+    headings = [_heading(place, column, setting) for place, column in enumerate(shown)]
     lines = [
         r"\centering\medskip",
         rf"\fontsize{{{setting.size}}}{{{setting.size * LINE_HEIGHT:.1f}}}\selectfont",
@@ -654,8 +659,10 @@ def _tabular(blocks: Sequence[Block[_Line]], setting: _Setting, shown: Sequence[
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _heading(column: Column[Any], lines: Sequence[str]) -> str:
-    escaped = [_protect_line_start([escape_latex(line)])[0] for line in lines]
+def _heading(place: int, column: Column[Any], setting: _Setting) -> str:
+    if setting.paragraphs[place]:
+        return _broken(" ".join(setting.headings[place]), setting.widths[place], setting.size)
+    escaped = [_protect_line_start([escape_latex(line)])[0] for line in setting.headings[place]]
     if len(escaped) < 2:
         return "".join(escaped)
     alignment = "r" if column.numeric else "l"
@@ -665,10 +672,12 @@ def _heading(column: Column[Any], lines: Sequence[str]) -> str:
 def _block_heading(heading: str, setting: _Setting) -> str:
     """A heading over all columns, a paragraph where it is wider than these."""
     text, count = _printed(heading), len(setting.columns)
-    if text_width(text, setting.size) <= setting.total:
+    # Italics may be a little wider.
+    width = 0.94 * setting.total
+    if text_width(text, setting.size) <= width:
         return rf"\multicolumn{{{count}}}{{@{{}}l@{{}}}}{{\emph{{{escape_latex(text)}}}}} \\"
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{setting.total:.1f}pt}}"
-    broken = _broken(text, setting.total, setting.size)
+    broken = _broken(text, width, setting.size)
     return rf"\multicolumn{{{count}}}{{@{{}}{paragraph}@{{}}}}{{\emph{{{broken}}}}} \\"
 
 
@@ -690,11 +699,13 @@ def escape_latex(text: str) -> str:
     return "".join(map(_escaped, _LIGATURE.sub("\0", _printed(text))))
 
 
+@lru_cache(maxsize=100_000)
 def _printed(text: str) -> str:
     """Text on one line as it is printed, which is what its width is measured by."""
     return "".join(character if _escaped(character) else f"[U+{ord(character):04X}]" for character in one_line(text))
 
 
+@lru_cache(maxsize=10_000)
 def _escaped(character: str) -> str:
     """A character in LaTeX; nothing where it has no command for it."""
     if character in _SPECIAL or character.isascii():

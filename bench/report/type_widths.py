@@ -1,6 +1,7 @@
 """Widths of text as LaTeX sets it, so that a table's width is known without LaTeX."""
 
 import unicodedata
+from functools import lru_cache
 
 # Hundredths of the type size, rounded up, at 8 pt: the widest of Computer Modern and Times in the encodings OT1 and T1,
 # by their TFM files. One table for all, since a file of a report does not know the fonts of the paper that reads it.
@@ -61,10 +62,15 @@ def text_width(text: str, size: int, bold: bool = False) -> float:
         >>> text_width("87.12", 8)
         19.76
     """
-    hundredths = sum(map(_width, text))
-    return round(hundredths / 100 * 8 * _RELATIVE[size] * (_BOLD if bold else 1), 4)
+    return round(_hundredths(text) / 100 * 8 * _RELATIVE[size] * (_BOLD if bold else 1), 4)
 
 
-def _width(character: str) -> int:
+# A table is measured again for every set of columns that is tried.
+@lru_cache(maxsize=100_000)
+def _hundredths(text: str) -> int:
     # An accented letter is as wide as the letter.
-    return _WIDTHS.get(character) or _WIDTHS.get(unicodedata.normalize("NFD", character)[0], _WIDEST_LETTER)
+    letters = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return sum(
+        _WIDTHS.get(letter) or _WIDTHS.get(unicodedata.normalize("NFD", letter)[0], _WIDEST_LETTER)
+        for letter in letters
+    )

@@ -102,8 +102,9 @@ _GREEK = (
 # Two characters that TeX would print as one.
 _LIGATURE = re.compile(r"(?<=[-–])(?=[-–])|(?<=')(?=')|(?<=,)(?=,)|(?<=[?!])(?=`)")
 _NUMBER = re.compile(r"(−?\d+(?:\.\d+)?)")
-# Where a line may end within a word that is longer than a line.
-_BREAK = re.compile(r"(?<=[+-])|(?<=[|,(/=_.])(?!\+)")
+# Where a line may end within a word that is longer than a line: between the operations of an architecture, else after
+# other signs.
+_BREAKS = (re.compile(r"(?<=[+-])|(?<=\|)(?!\+)"), re.compile(r"(?<=[,(/=_.])"))
 
 
 class UnknownLayout(UnknownName):
@@ -575,17 +576,21 @@ def _phantom(text: str) -> str:
 
 def _pieces(word: str, width: float, size: int) -> list[str]:
     """A word in pieces that are no wider than a line; lines may end between these."""
-    if text_width(word, size) <= width:
-        return [word]
-    pieces: list[str] = []
-    for piece in filter(None, _BREAK.split(word)):
-        # What holds no sign at which to end a line, a hash for example, is cut where the line is full.
-        while text_width(piece, size) > width:
-            fitting = next(n for n in range(len(piece), 0, -1) if n == 1 or text_width(piece[:n], size) <= width)
-            pieces.append(piece[:fitting])
-            piece = piece[fitting:]
-        pieces.append(piece)
-    return [piece for piece in pieces if piece]
+    pieces = [word]
+    for signs in _BREAKS:
+        split = ([piece] if text_width(piece, size) <= width else signs.split(piece) for piece in pieces)
+        pieces = [piece for parts in split for piece in parts if piece]
+    return [part for piece in pieces for part in _filled(piece, width, size)]
+
+
+def _filled(piece: str, width: float, size: int) -> list[str]:
+    """Cut what holds no sign at which to end a line, a hash for example, where the line is full."""
+    parts = []
+    while text_width(piece, size) > width and len(piece) > 1:
+        count = next(n for n in range(len(piece) - 1, 0, -1) if n == 1 or text_width(piece[:n], size) <= width)
+        parts.append(piece[:count])
+        piece = piece[count:]
+    return [*parts, piece]
 
 
 def _broken(text: str, width: float, size: int) -> str:

@@ -1,6 +1,5 @@
 """What random choice and random search reach on the table, exactly, from all its architectures."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +45,11 @@ class BudgetSummary:
     test_accuracy: Mean
     equal_draws: int
     random_search: float | None
+
+
+_ACCURACY: Column[Any] = Column(
+    "Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy), short="Test acc."
+)
 
 
 def random_expectation(run: Run) -> Baseline | None:
@@ -101,7 +105,7 @@ def chance_table(run: Run) -> Table[ChanceSummary]:
         title="Against random choice",
         columns=(
             SELECTOR,
-            _accuracy_column(rows),
+            _ACCURACY,
             Column(
                 "above random choice",
                 "pp",
@@ -131,7 +135,7 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         columns=(
             SELECTOR,
             Column("Search", "s", "↓", show=lambda row: number(row.search_seconds.value, 1), key="search_seconds"),
-            _accuracy_column(rows),
+            _ACCURACY,
             Column("Trainings in the same time", show=lambda row: str(row.equal_draws), key="equal_draws"),
             Column("Random search", "%", "↑", show=lambda row: number(row.random_search)),
         ),
@@ -146,16 +150,6 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         data=rows,
         optional=True,
         legend=means_over(row.test_accuracy.n for row in rows),
-    )
-
-
-def _accuracy_column(rows: Sequence[ChanceSummary] | Sequence[BudgetSummary]) -> Column[Any]:
-    return Column(
-        "Test accuracy",
-        "%",
-        "↑",
-        show=lambda row: mean_and_deviation(row.test_accuracy),
-        short="Test acc.",
     )
 
 

@@ -131,7 +131,7 @@ def _columns(rival: Rival, place: int) -> tuple[Column[ComparisonRow], ...]:
             shown=intervals,
             key=f"interval_{rival.family}",
             priority=3,
-            legend="intervals of the same test, 95 % together",
+            legend="intervals of the same test, those of one rival together 95 %",
         ),
         Column(
             "n",

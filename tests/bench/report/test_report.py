@@ -14,8 +14,8 @@ import pytest
 
 from opselect.bench.report.formatting import number
 from opselect.bench.report.latex import escape_latex
-from opselect.bench.report.page import render_markdown, render_tables, write_report
-from opselect.bench.report.render import escape_markdown
+from opselect.bench.report.page import render_markdown, render_tables, reproducible_sections, write_report
+from opselect.bench.report.render import csv_text, escape_markdown
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.trials import every_trial
 from opselect.bench.runs.records import Record, Result, StepRecord
@@ -389,6 +389,23 @@ def test_names_are_escaped_in_latex() -> None:
     # Eight column separators beside the escaped ampersand of the name; one column more does not fit.
     assert len(re.findall(r"(?<!\\)&", row)) == 8
     assert "% Left out, too wide: Non-finite scores ↓ (nonfinite_scores)." in table
+
+
+def test_columns_are_chosen_by_their_names_in_the_csv_file() -> None:
+    run = Run.of(example(seeds=2), FEW)
+    tables = [table for section in reproducible_sections(run) for table in section.shown_tables]
+    checked = 0
+    for table in tables:
+        header = csv_text(table).split("\n")[0].split(",")
+        names = [column.name for column in table.shown_columns]
+        assert len(set(names)) == len(names), table.name
+        # The CSV files of the other tables have a line for every cell.
+        if table.name in ("selection", "trials", "settings", "reproducibility"):
+            checked += 1
+            for column in table.shown_columns:
+                parts = {*column.names, column.name.removesuffix("_interval") + "_low"}
+                assert parts & set(header), (table.name, column.name)
+    assert checked == 4
 
 
 def test_names_are_escaped_in_markdown() -> None:

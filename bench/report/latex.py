@@ -271,7 +271,7 @@ def latex(table: Table[Any], paper: Paper | None = None) -> str:
     caption = escape_latex(_caption(table, setting)).replace(r" \%", r"~\%")
     label = rf"\label{{tab:{file_name(table.name)}}}"
     parts = _parts(text_cells, setting)
-    if paper.notes and _height(parts[-1], setting) + _notes_height(table, setting) > TALLEST:
+    if paper.notes and table.notes and _height(parts[-1], setting) + _notes_height(table, setting) > TALLEST:
         parts.append([])
     lines = _comments(table, paper, setting, chosen)
     for number, part in enumerate(parts):

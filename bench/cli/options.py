@@ -57,6 +57,21 @@ SchedulerOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster's scheduler: tcp://HOST:8786.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Width of LaTeX tables: column (3.25 in), text (5.5 in, default), full (6.75 in)."
+    ),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Widths and type of a style: neurips, icml, cvpr; the narrowest that fits."),
+]
+ColumnsOption = Annotated[
+    str,
+    typer.Option(metavar="A,B,...", help="Columns, as in the CSV files, of the LaTeX tables that have all of them."),
+]
+NotesOption = Annotated[bool, typer.Option("--notes", help="Print the notes of LaTeX tables below them.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 

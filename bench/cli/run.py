@@ -11,9 +11,13 @@ import typer
 from opselect.bench.cli import complete
 from opselect.bench.cli.options import (
     BackendOption,
+    ColumnsOption,
     DeviceOption,
     ExperimentArgument,
     JsonOption,
+    LayoutOption,
+    NotesOption,
+    PresetOption,
     QuietOption,
     RunArgument,
     SchedulerOption,
@@ -162,30 +166,34 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PATH", help="Folder of the report; RUN/report by default.")
     ] = None,
+    layout: LayoutOption = None,
+    preset: PresetOption = None,
+    columns: ColumnsOption = "",
+    notes: NotesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and one HTML page from the records of a run.
 
     Of a study, every experiment has its report, and all of them together an overview.
 
-    Example: `opselect report runs/digits201`
+    Example: `opselect report runs/digits201 --preset icml --columns test_accuracy,regret`
     """
-    from opselect.bench.report.page import write_overview, write_report
+    from opselect.bench.report.latex import paper_of
+    from opselect.bench.report.page import write_report, write_study
     from opselect.bench.report.sections.summary import summary_rows
     from opselect.bench.runs.run import load_run, load_study_run
     from opselect.spaces.files import check_writable
 
+    paper = paper_of(layout, preset, filter(None, map(str.strip, columns.split(","))), notes)
     target = output or folder / "report"
     study = load_study_run(folder)
     runs = {"": load_run(folder)} if study is None else study.runs
     check_writable(target)
-    for name, run in runs.items():
-        write_report(run, target / name)
-        if not as_json:
-            print_summary(run)
     pages = [target / name / "report.html" for name in runs]
-    if study is not None:
-        write_overview(study, target)
+    if study is None:
+        write_report(runs[""], target, paper)
+    else:
+        write_study(study, target, paper)
         pages.insert(0, target / "overview.html")
     if as_json:
         selectors = {name: [asdict(row) for row in summary_rows(run)] for name, run in runs.items()}
@@ -197,6 +205,8 @@ def report(
             }
         )
         return
+    for run in runs.values():
+        print_summary(run)
     print()
     if study is not None:
         print(f"reports: {', '.join(map(str, pages[1:]))}")

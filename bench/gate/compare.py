@@ -405,7 +405,7 @@ def findings_table(findings: Sequence[Finding]) -> Table[Finding]:
         name="check",
         title="Comparison with the baseline",
         columns=(
-            Column("selector", show=lambda row: row.label, numeric=False, share=0.3),
+            Column("selector", show=lambda row: row.label, numeric=False, wraps=True),
             Column("verdict", show=lambda row: row.verdict.text, numeric=False),
             Column("same architectures", show=lambda row: f"{row.equal} of {row.seeds}"),
             Column("test accuracy", show=lambda row: _shift_text(row, "test accuracy")),

@@ -65,7 +65,7 @@ def plan_table(plan: Plan, past: Mapping[Kind, Past]) -> Table[PlanRow]:
         title="What would run",
         columns=(
             Column("work", show=lambda row: row.what, numeric=False),
-            Column("of", show=lambda row: row.label, numeric=False, share=0.4),
+            Column("of", show=lambda row: row.label, numeric=False, wraps=True),
             Column("to run", show=lambda row: f"≤ {row.to_run}" if row.what == "networks" else str(row.to_run)),
             Column("done", show=lambda row: "" if row.done is None else str(row.done)),
             Column("seconds each", show=lambda row: number(row.seconds, 1)),

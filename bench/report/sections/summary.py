@@ -70,7 +70,7 @@ def summary_table(run: Run) -> Table[SummaryRow]:
         name="summary",
         title="Selected architectures",
         columns=(
-            Column("selector", show=_label, numeric=False, share=0.4),
+            Column("selector", show=_label, numeric=False, wraps=True),
             Column("n", show=_trials),
             Column(
                 "test accuracy (%)",

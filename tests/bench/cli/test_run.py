@@ -431,3 +431,36 @@ def test_progress_goes_to_the_error_stream_and_counts_epochs(opselect: CommandLi
     assert "trials: 6 of 6; " in error.splitlines()[-1]
     assert "epoch" not in output
     assert {path.suffix for path in Path("runs/small/supernets").iterdir()} == {".pt"}
+
+
+def test_a_report_has_tables_of_the_wanted_width_and_columns(
+    opselect: CommandLine, tiny_run: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    options = ("--layout", "column", "--columns", "test_accuracy, regret", "--notes")
+    assert opselect("report", tiny_run[0], "--output", tmp_path / "report", *options)[0] == 0
+    text = (tmp_path / "report" / "tables" / "selection.tex").read_text()
+    assert "made for a width of 3.25 in" in text and "Left out, not chosen: Trials (trials)" in text
+    assert r"\begin{minipage}" in text
+    csv = (tmp_path / "report" / "tables" / "selection.csv").read_text()
+    assert csv.startswith("label,role,trials,failed,test_accuracy_value")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--layout", "colum"), "no layout named 'colum'; did you mean 'column'?"),
+        (("--preset", "icmll"), "no preset named 'icmll'; did you mean 'icml'?"),
+        (("--preset", "neurips", "--layout", "full"), "the preset neurips has no layout 'full'; it has text"),
+        (("--columns", "regrett"), "no table of the report has a column 'regrett'; did you mean 'regret'?"),
+        (
+            ("--layout", "column", "--columns", "test_accuracy,valid_accuracy,regret,percentile,architectures,trials"),
+            "the layout column has 3.25 in; leave out ",
+        ),
+    ],
+)
+def test_unknown_and_too_wide_layouts_are_one_sentence_and_nothing_is_written(
+    opselect: CommandLine, tiny_run: tuple[Path, Summary], tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    answer = opselect("report", tiny_run[0], "--output", tmp_path / "report", *options)
+    assert sentence in refused(answer)
+    assert not list(tmp_path.glob("report/*"))

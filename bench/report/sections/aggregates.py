@@ -289,9 +289,9 @@ def aggregates_table(found: Comparable) -> Table[AggregateSummary]:
             ),
             Column(
                 "Interval of the mean",
+                "%",
                 key="interquartile_mean_interval",
                 priority=3,
-                "%",
                 show=lambda row: interval(row.interquartile_mean),
                 shown=any(row.interquartile_mean.low is not None for row in rows),
             ),

@@ -410,8 +410,6 @@ def _trial_differences(
         yield from _network_differences(published.network[number.network], networks.get(result.architecture, ()))
     if number.epochs is not None and trial.table is not None and trial.table.epochs != number.epochs:
         yield Difference("epochs of the table", str(trial.table.epochs), str(number.epochs))
-    if number.definition.reads_best_acc and result.steps and len(result.steps[0].scores) < len(result.steps):
-        yield Difference("edges scored at first", f"{len(result.steps[0].scores)} of {len(result.steps)}", "all")
 
 
 def _network_differences(
@@ -509,6 +507,12 @@ def _first_step_spearman(number: Number, trials: Run, best_acc: BestAcc) -> Mean
         return _all_failed(trials) or "no table to compare scores with"
     if not datasets <= set(number.dataset):
         return f"best-acc is that of {', '.join(sorted(datasets))}, published {number.dataset[0]}"
+    edges = {(len(result.steps[0].scores), len(result.steps)) for result in trials.all_results if result.steps}
+    for scored, open_edges in edges:
+        if scored < open_edges:
+            return (
+                f"{scored} of {open_edges} edges scored at first, published all; set observe = true in the experiment"
+            )
     oracle = "best-acc-runs" if _best_acc_of(trials, best_acc) == "runs" else "best-acc"
     agreement = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == (oracle, "spearman")]
     if not agreement or agreement[0].value is None:

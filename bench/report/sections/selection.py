@@ -314,7 +314,7 @@ def _noise_notes(run: Run) -> list[str]:
     sizes = sorted(set(noise.trainings.values()))
     return [
         f"The {whose} own noise: single trainings of one selected architecture have a standard deviation of "
-        f"{number(noise.deviation)} pp, so the {means} of {listing(sizes)} has a standard error of about "
+        f"{number(noise.deviation)} pp, so the {means} of {' or '.join(map(str, sizes))} has a standard error of about "
         f"{number(noise.cell_error)} pp, also where all seeds chose the same."
     ]
 

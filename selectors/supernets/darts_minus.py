@@ -1,17 +1,15 @@
 """DARTS-: a second skip connection on every edge, which fades out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.changes import ChangedSupernet, setting, skip_of, why_unchangeable
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.supernets.settings import SupernetTraining, TrainingStep
 from opselect.spaces.cell_graph import EdgeOperations, plus
-from opselect.spaces.images import LabelledImages
-from opselect.spaces.space import SearchSpace, Weights
+from opselect.spaces.space import SearchSpace
 
 
 class EdgeWithSkip(nn.Module):
@@ -52,15 +50,7 @@ class DARTSMinus(SupernetTraining):
         """Why a space cannot have it: an edge has no skip connection."""
         return why_unchangeable(space, self.prepare)
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """The losses with the auxiliary skip connections in place."""
-        with setting(supernet, EdgeWithSkip, share=self.skip_factor * (1 - moment.progress)):
-            yield from super().losses(supernet, batch, sub_graphs, alpha, decisions, moment)
+        with setting(supernet, EdgeWithSkip, share=self.skip_factor * (1 - step.moment.progress)):
+            yield from super().losses(supernet, step)

@@ -13,8 +13,7 @@ from opselect.selectors.supernets.changes import ChangedSupernet, setting, why_u
 from opselect.selectors.supernets.drop_block import BlockDrop, DroppedSkip, with_dropped_skip
 from opselect.selectors.supernets.gdas import GDAS
 from opselect.selectors.supernets.relaxations import gumbel_noise, hard_gumbel
-from opselect.selectors.supernets.settings import Moment
-from opselect.spaces.images import LabelledImages
+from opselect.selectors.supernets.settings import Moment, TrainingStep
 from opselect.spaces.space import SearchSpace, Weights
 
 
@@ -64,28 +63,20 @@ class MSGDAS(GDAS):
         temperature = self.temperature(moment)
         return [hard_gumbel(alpha, decisions, noise, temperature, by_edge[:, [place]]) for place in ranks]
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """The mean over the sub-graphs of the cross entropy and of the divergence from the supernet."""
-        drop = BlockDrop(self.drop_rate * moment.progress, self.drop_size, moment.generator)
+        drop = BlockDrop(self.drop_rate * step.moment.progress, self.drop_size, step.moment.generator)
         teacher = None
         if self.distillation:
             with torch.no_grad():
-                teacher = supernet(batch.images, self.weights(alpha, decisions))
-        for weights in sub_graphs:
+                teacher = supernet(step.batch.images, self.weights(step.alpha, step.decisions))
+        for weights in step.sub_graphs:
             with setting(supernet, DroppedSkip, drop=drop if drop.rate else None):
-                logits = supernet(batch.images, weights)
-            loss = functional.cross_entropy(logits, batch.labels)
+                logits = supernet(step.batch.images, weights)
+            loss = functional.cross_entropy(logits, step.batch.labels)
             if teacher is not None:
                 loss = loss + self.distillation * divergence(teacher, logits, self.distillation_temperature)
-            yield loss / len(sub_graphs)
+            yield loss / len(step.sub_graphs)
 
 
 def divergence(teacher: Tensor, logits: Tensor, temperature: float) -> Tensor:

@@ -1,18 +1,16 @@
 """OLES: an operation whose weights no longer learn what generalises is frozen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.changes import ChangedSupernet, why_unchangeable
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.supernets.settings import SupernetTraining, TrainingStep
 from opselect.spaces.cell_graph import EdgeOperations
-from opselect.spaces.images import LabelledImages
-from opselect.spaces.space import SearchSpace, Weights
+from opselect.spaces.space import SearchSpace
 
 
 class WatchedSupernet(ChangedSupernet):
@@ -111,19 +109,11 @@ class OLES(SupernetTraining):
         """Why a space cannot have it: its supernet must have operations that can be frozen."""
         return why_unchangeable(space, self.prepare)
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """The losses; gradients are compared in steps of alpha, and operations frozen in steps of the weights."""
         assert isinstance(supernet, WatchedSupernet)
         supernet.freeze()
-        for loss in super().losses(supernet, batch, sub_graphs, alpha, decisions, moment):
-            if moment.step == "alpha":
+        for loss in super().losses(supernet, step):
+            if step.moment.step == "alpha":
                 supernet.compare(loss)
             yield loss

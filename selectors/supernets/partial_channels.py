@@ -42,7 +42,8 @@ class PartialEdge(nn.Module):
             bypass = functional.max_pool2d(bypass, 2)
         if self.scales_bypass:
             bypass = weights.sum() * bypass
-        groups = torch.cat([mixed, bypass], dim=1).unflatten(1, (self.fraction, seen))
+        joined = torch.cat([mixed, bypass], dim=1)
+        groups = joined.reshape(len(value), self.fraction, seen, *joined.shape[2:])
         return groups.transpose(1, 2).flatten(1, 2)
 
 

@@ -56,10 +56,16 @@ class PCDARTS(SupernetTraining):
 
 
 def edge_weights(alpha: Tensor, decisions: Decisions) -> Tensor:
-    """One weight per edge, `[edges]`: the softmax over the edges into its node of the means of their rows of alpha."""
+    """One weight per edge, `[edges]`: the softmax over the edges into its node of the means of their rows of alpha.
+
+    Decided edges count with the means that they have, and get no gradient; dropped ones do not count.
+    """
     candidates = decisions.candidates(alpha)
     means = alpha.masked_fill(~candidates, 0).sum(dim=1) / candidates.sum(dim=1)
+    is_mixed = torch.tensor([row in decisions.mixed_edges for row in range(len(alpha))])
+    means = torch.where(is_mixed, means, means.detach())
     weights = torch.zeros_like(means)
     for edges in decisions.inputs().values():
-        weights = weights.index_put((torch.tensor(edges, dtype=torch.long),), torch.softmax(means[list(edges)], dim=0))
+        into_node = torch.tensor(edges, dtype=torch.long)
+        weights = weights.index_put((into_node,), torch.softmax(means[into_node], dim=0))
     return weights

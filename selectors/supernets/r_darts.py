@@ -1,17 +1,15 @@
 """R-DARTS: stronger regularisation of the network's weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.changes import ChangedSupernet, setting, why_unchangeable
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.supernets.settings import SupernetTraining, TrainingStep
 from opselect.spaces.cell_graph import EdgeOperations
 from opselect.spaces.darts.network import DropPath
-from opselect.spaces.images import LabelledImages
-from opselect.spaces.space import SearchSpace, Weights
+from opselect.spaces.space import SearchSpace
 
 
 class DroppedEdge(nn.Module):
@@ -54,17 +52,9 @@ class RDARTS(SupernetTraining):
         """Why a space cannot have it: with drop path, its supernet must have edges that can be lost."""
         return why_unchangeable(space, self.prepare)
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """The losses with drop path."""
-        probability = self.drop_path * moment.progress
-        drop = DropPath(probability, moment.generator) if probability else None
+        probability = self.drop_path * step.moment.progress
+        drop = DropPath(probability, step.moment.generator) if probability else None
         with setting(supernet, DroppedEdge, drop=drop):
-            yield from super().losses(supernet, batch, sub_graphs, alpha, decisions, moment)
+            yield from super().losses(supernet, step)

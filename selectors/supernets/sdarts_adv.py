@@ -1,16 +1,14 @@
 """SDARTS-ADV: the network's weights are trained under the worst weights of the operations nearby."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.sdarts_rs import noise_radius, smoothed
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
-from opselect.spaces.images import LabelledImages
+from opselect.selectors.supernets.settings import SupernetTraining, TrainingStep
 from opselect.spaces.inspection import mode
 from opselect.spaces.space import Weights
 
@@ -32,25 +30,16 @@ class SDARTSADV(SupernetTraining):
 
     attack_steps: int = Field(default=7, ge=1, le=1000, description="Steps of gradient ascent.")
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """The losses, under the worst weights in steps of the network's weights."""
-        if moment.step == "weights":
-            sub_graphs = [self.worst(supernet, batch, weights, decisions, moment) for weights in sub_graphs]
-        yield from super().losses(supernet, batch, sub_graphs, alpha, decisions, moment)
+        if step.moment.step == "weights":
+            step = step._replace(sub_graphs=[self.worst(supernet, step, weights) for weights in step.sub_graphs])
+        yield from super().losses(supernet, step)
 
-    def worst(
-        self, supernet: nn.Module, batch: LabelledImages, weights: Weights, decisions: Decisions, moment: Moment
-    ) -> Weights:
+    def worst(self, supernet: nn.Module, step: TrainingStep, weights: Weights) -> Weights:
         """Weights `[edges, operations]` near the given ones with a larger loss; only rows of mixed edges differ."""
-        radius = noise_radius(self.smoothing, moment)
+        decisions, batch = step.decisions, step.batch
+        radius = noise_radius(self.smoothing, step.moment)
         mixed = decisions.candidates(weights)
         mixed[[row for row in range(len(mixed)) if row not in decisions.mixed_edges]] = False
 
@@ -62,10 +51,10 @@ class SDARTSADV(SupernetTraining):
             return torch.where(mixed, positive / positive.sum(dim=1, keepdim=True).clamp_min(LOWEST_WEIGHT), weights)
 
         with mode(supernet, training=False):
-            found = projected(smoothed(weights, decisions, radius, moment.generator))
+            found = projected(smoothed(weights, decisions, radius, step.moment.generator))
             for _ in range(self.attack_steps):
                 found.requires_grad_()
-                (gradient,) = torch.autograd.grad(loss(found), [found])
+                (gradient,) = torch.autograd.grad(loss(found), [found], materialize_grads=True)
                 moved = found.detach() + 2 * radius / self.attack_steps * gradient.sign()
                 found = projected(moved.clamp(weights - radius, weights + radius))
             with torch.no_grad():

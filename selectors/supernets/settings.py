@@ -44,6 +44,24 @@ class Moment(NamedTuple):
         return self.epoch / self.epochs
 
 
+class TrainingStep(NamedTuple):
+    """All that the losses of one step depend on, apart from the supernet.
+
+    Attributes:
+        batch: Images of the step.
+        sub_graphs: Weight matrices `[edges, operations]` of the step.
+        alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+        decisions: Decisions made so far.
+        moment: Epoch and step of the training, and its random stream.
+    """
+
+    batch: LabelledImages
+    sub_graphs: Sequence[Weights]
+    alpha: Tensor
+    decisions: Decisions
+    moment: Moment
+
+
 class SupernetTraining(BaseModel):
     """Settings and plugs of first-order DARTS; other trainings are small subclasses.
 
@@ -136,29 +154,18 @@ class SupernetTraining(BaseModel):
         """
         return (self.relax(alpha, decisions, moment),)
 
-    def losses(
-        self,
-        supernet: nn.Module,
-        batch: LabelledImages,
-        sub_graphs: Sequence[Weights],
-        alpha: Tensor,
-        decisions: Decisions,
-        moment: Moment,
-    ) -> Iterator[Tensor]:
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
         """Scalars whose sum a step minimises: the mean cross entropy over the sub-graphs, without `penalty`.
 
         Each is back-propagated before the next one is computed, so memory holds the activations of one sub-graph.
 
         Args:
             supernet: The supernet that `prepare` returned, in train mode.
-            batch: Images of the step.
-            sub_graphs: Weight matrices `[edges, operations]` of the step, from `sub_graphs`.
-            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
-            decisions: Decisions made so far.
-            moment: Epoch and step of the training, and its random stream.
+            step: Images, weight matrices, alpha, decisions and moment of the step.
         """
-        for weights in sub_graphs:
-            yield functional.cross_entropy(supernet(batch.images, weights), batch.labels) / len(sub_graphs)
+        for weights in step.sub_graphs:
+            logits = supernet(step.batch.images, weights)
+            yield functional.cross_entropy(logits, step.batch.labels) / len(step.sub_graphs)
 
     def penalty(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Tensor | None:
         """A scalar that is added to the losses of a step, or None.

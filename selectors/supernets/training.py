@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.supernets.settings import Moment, SupernetTraining, TrainingStep
 from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
 
 
@@ -111,8 +111,8 @@ class SupernetTrainer:
         alpha = self.alpha if moment.step == "alpha" else self.alpha.detach()
         sub_graphs = self.training.sub_graphs(alpha, decisions, moment)
         batch = self.images.augment(next(batches), self.generator)
-        losses = self.training.losses(self.supernet, batch, sub_graphs, alpha, decisions, moment)
-        for number, loss in enumerate(losses):
+        step = TrainingStep(batch, sub_graphs, alpha, decisions, moment)
+        for number, loss in enumerate(self.training.losses(self.supernet, step)):
             penalty = self.training.penalty(alpha, decisions, moment) if number == 0 else None
             yield loss if penalty is None else loss + penalty
 

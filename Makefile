@@ -4,7 +4,7 @@
 # make mutants  damages statistics, loop, table and records, and lists what no test notices
 # make bench    the benchmarks: what fast paths gain, what a user waits for
 # make gate     what selectors select, against the committed baseline
-# make docs     the picture of docs/architecture.md, from the imports in the code
+# make docs     the pictures of docs/architecture.md, from the imports in the code, and of README.md, from results/digits201
 # make statistics  the figures of docs/statistics.md: TABLES is a folder with NAS-Bench-201 and NAS-Bench-Macro, or empty
 # make check    formatting, lint, types, tests and the gate, as CI runs them
 PYTHON ?= python3
@@ -69,6 +69,7 @@ gate: install
 
 docs: install
 	$(BIN)/python docs/architecture.py docs/architecture.svg
+	$(BIN)/python docs/front_page.py docs/front-page.png
 
 # Five minutes; without TABLES the figures of digits201 alone are measured again.
 TABLES ?=

@@ -20,6 +20,8 @@ from typing import Any
 
 from opselect.spaces.errors import UserError
 
+log = logging.getLogger(__name__)
+
 PARTIAL = ".opselect-{}.partial"
 """What a file is called while it is written."""
 
@@ -148,7 +150,7 @@ def lock_exclusively(descriptor: int, path: Path) -> None:
     except BlockingIOError:
         raise InUse(f"{path}: another run is writing to it; wait for it, or choose another folder") from None
     except OSError as error:
-        logging.warning(
+        log.warning(
             "%s: its file system has no locks (%s); see to it that no two runs write to one folder",
             path,
             error.strerror,

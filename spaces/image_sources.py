@@ -24,6 +24,8 @@ from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.restricted_pickle import ARRAYS, RestrictedUnpickler
 from opselect.spaces.seeds import torch_generator
 
+log = logging.getLogger(__name__)
+
 SVHN_STATISTICS = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 IMAGENET16_CLASSES = 120
 IMAGENET16_SIZE = 16
@@ -197,7 +199,7 @@ def npz(path: str | Path, crop_padding: int = 0, flip: bool = False) -> ImageDat
     data = ImageData(path.stem, classes, split("train"), valid, split("test"), crop_padding, flip, black)
     if not data.is_sorted_by_class:
         return data
-    logging.warning("%s: its training images are sorted by class; they are shuffled with seed %d", path, ORDER_SEED)
+    log.warning("%s: its training images are sorted by class; they are shuffled with seed %d", path, ORDER_SEED)
     order = torch_generator("npz", "order of the training images", ORDER_SEED)
     return replace(data, train=data.train[torch.randperm(len(data.train), generator=order)], order_seed=ORDER_SEED)
 

@@ -52,6 +52,10 @@ COLUMNS = pa.schema(
     ]
 )
 """Accuracies are in percent, training seconds those of one seed. The last three may be null, and an unknown seed is."""
+DECIMAL_COLUMNS = COLUMNS.set(COLUMNS.get_field_index("accuracy"), pa.field("accuracy", pa.float64()))
+"""The same with accuracies in double precision, for sources that write decimals: 93.76 is not 93.760002 there."""
+MEAN_DECIMALS = 9
+"""Decimals of means of such accuracies: sums of decimals differ in the last bits, which would part equal means."""
 
 MOST_ROWS = 5_000_000
 """Limit of rows; the published accuracies of NAS-Bench-201 have 655,000."""
@@ -84,7 +88,7 @@ class Table:
 
     Attributes:
         space: Search space of the architectures.
-        rows: Accuracies, with the columns of `COLUMNS`.
+        rows: Accuracies, with the columns of `COLUMNS` or `DECIMAL_COLUMNS`.
         provenance: How the table was made, as plain JSON data.
 
     Example:
@@ -122,6 +126,8 @@ class Table:
         texts = dict.fromkeys(("architecture", "dataset", "split"), str)
         for name in texts:
             frame[name] = frame[name].cat.reorder_categories(sorted(frame[name].cat.categories))
+        # In single precision, in which tables were imported before, so that their records stay those of the table.
+        frame["accuracy"] = frame["accuracy"].astype("float32")
         frame = frame.sort_values(list(KEY))
         digest = hashlib.sha256()
         for start in range(0, max(len(frame), 1), ROWS_AT_A_TIME):
@@ -170,7 +176,8 @@ class Table:
             return by_seed.copy()
         if seeds == "mean":
             counts = (~np.isnan(by_seed)).sum(axis=1)
-            return np.divide(np.nansum(by_seed, axis=1), counts, out=np.full(len(by_seed), np.nan), where=counts > 0)
+            means = np.divide(np.nansum(by_seed, axis=1), counts, out=np.full(len(by_seed), np.nan), where=counts > 0)
+            return means.round(MEAN_DECIMALS) if _schema_of(self.rows) is DECIMAL_COLUMNS else means
         if seeds not in columns:
             known = ", ".join("unknown" if seed is None else str(seed) for seed in columns)
             raise NotInTable(f"no seed {seeds} for {dataset} {split} after {epochs} epochs; there are: {known}")
@@ -280,7 +287,9 @@ class Table:
             NotWritten: The disk is full or the folder is read-only, for example.
         """
         metadata = {"version": FORMAT_VERSION, "space": self.space.name, "provenance": self.provenance}
-        rows = self.rows.cast(COLUMNS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+        rows = self.rows.cast(_schema_of(self.rows)).replace_schema_metadata(
+            {METADATA_KEY: json.dumps(metadata).encode()}
+        )
         with atomic_write(path) as temporary:
             pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19, write_page_checksum=True)
 
@@ -325,7 +334,8 @@ def read(path: Path) -> Table:
         hint = registry.did_you_mean(str(space_name), registry.names("spaces"))
         raise InvalidTable(f"{path}: its space is {space_name!r}, which is not registered{hint}")
     try:
-        rows = pa.Table.from_arrays(list(columns.values()), COLUMNS.names).cast(COLUMNS).unify_dictionaries()
+        rows = pa.Table.from_arrays(list(columns.values()), COLUMNS.names)
+        rows = rows.cast(_schema_of(rows)).unify_dictionaries()
         rows.validate(full=True)
     except (pa.ArrowException, ValueError) as error:
         raise InvalidTable(f"{path}: a column is not what its name says ({error}); build or import it again") from error
@@ -336,6 +346,10 @@ def read(path: Path) -> Table:
     except UserError as error:
         raise InvalidTable(f"{path}: a table of {space_name}: {error}") from None
     return Table(space, rows, provenance)
+
+
+def _schema_of(rows: pa.Table) -> pa.Schema:
+    return DECIMAL_COLUMNS if rows.schema.field("accuracy").type == pa.float64() else COLUMNS
 
 
 def _check_size(metadata: pa.parquet.FileMetaData, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What README and the READMEs of the results say: their commands, files, columns and figures are those there are."""
+"""What README, the documentation and the READMEs of the results say is true: commands, files, columns and figures."""
 
 import csv
 import re
@@ -20,7 +20,8 @@ from opselect.bench.runs.run import load_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
-TEXTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *RESULTS.rglob("README.md")])
+PLACES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md", "results/**/README.md")
+TEXTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 
 
 def _commands(text: str) -> Iterator[list[str]]:
@@ -61,25 +62,32 @@ def _experiments(text: str) -> Iterator[str]:
     yield from re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
 
 
+EXPERIMENTS = [
+    block
+    for name in ("experiments", "studies", "plug-ins")
+    for block in _experiments((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
+]
+
+
 @pytest.mark.parametrize("number", range(4))
-def test_an_experiment_in_readme_can_be_run(number: int) -> None:
-    blocks = list(_experiments((ROOT / "README.md").read_text(encoding="utf-8")))
+def test_an_experiment_in_the_documentation_can_be_run(number: int) -> None:
+    blocks = EXPERIMENTS
     whole = next(block for block in blocks if block.startswith("name "))
     assert len(blocks) == 4
     block = blocks[number]
     if block == whole:
-        parse(whole, "README.md")
+        parse(whole, "experiments.md")
     elif "[training]" in block:
         study = tomllib.loads(block)
         assert (len(study["space"]), len(study["images"])) == (4, 2)
         lines = [line for line in block.splitlines() if not line.startswith(("space", "images"))]
         head = 'name = "a"\nspace = "darts-s1"\nimages = "cifar100"\nseeds = [0]\n'
         training = "\n".join(line for line in lines if not line.startswith("on."))
-        parse(f'{head}{training}\n[[selector]]\nname = "random"\n', "README.md")
+        parse(f'{head}{training}\n[[selector]]\nname = "random"\n', "studies.md")
     else:
         head = whole.split("[supernet]")[0]
         supernet = "" if "[[supernet]]" in block else "[supernet]\nepochs = 60\n"
-        parse(head + supernet + block, "README.md")
+        parse(head + supernet + block, "the documentation")
 
 
 def test_the_list_of_results_is_complete() -> None:
@@ -186,7 +194,7 @@ def test_the_numbers_of_searches_of_the_large_experiments_are_true(name: str, se
     study = read_study(path)
     assert sum(len(experiment.runs) for experiment in study.experiments.values()) == searches
     assert f"{searches} searches" in path.read_text(encoding="utf-8")
-    assert f"{searches} searches" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{searches} searches" in (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
     seeds = {len(experiment.training.seeds) for experiment in study.experiments.values() if experiment.training}
     assert seeds == {1}
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import typer
 
 from opselect.bench.cli import compare, networks, plug_ins, run, tables
+from opselect.bench.runtime.log import print_warnings
 from opselect.spaces.errors import UserError
 
 ENDED_BY = (130, 143)
@@ -41,6 +42,7 @@ app.command()(run.reproduce)
 app.command()(compare.plan)
 app.command("list")(plug_ins.list_names)
 app.command()(plug_ins.conformance)
+app.command()(plug_ins.new)
 app.command()(run.select)
 app.command()(networks.proxies)
 app.command()(networks.train)
@@ -59,6 +61,7 @@ def main() -> None:
 
     Ctrl-C and the signal TERM end it with 130 and 143, as shells expect, and a sentence about how to go on.
     """
+    print_warnings()
     try:
         with _ending_cleanly():
             app()

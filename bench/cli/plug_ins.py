@@ -1,5 +1,7 @@
-"""Commands about what is registered, by this package and by plug-ins: list and conformance."""
+"""Commands about what is registered, by this package and by plug-ins: list, conformance and new."""
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,3 +82,23 @@ def conformance(
         print_json([asdict(outcome) for outcome in outcomes])
     if any(outcome.status == "broken" for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the Python package, for example my_selector.")],
+    parts: Annotated[
+        str, typer.Option(metavar="PART,...", help="What the package has: proxy, score, selector, space, table.")
+    ] = "proxy,score,selector",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder in which the new folder is made.")] = Path(),
+) -> None:
+    """Write a new package of your own selector, score, proxy, space or table, with its tests.
+
+    What its parts do is an example to be changed; it installs, runs and passes its tests as it is.
+
+    Example: `opselect new my_selector --parts selector,score`
+    """
+    from opselect.bench.plug_ins.new import write_plug_in
+
+    folder = write_plug_in(name, [part.strip() for part in parts.split(",") if part.strip()], output)
+    print(f"{folder}: a new plug-in; its README.md says how to go on. Install and check it with")
+    print(f"  pip install --editable {shlex.quote(str(folder))} && opselect conformance {name.replace('_', '-')}")

@@ -104,7 +104,7 @@ def fingerprint_of_the_accuracies(fixture: TableFixture) -> None:
     known = int(np.flatnonzero(~np.isnan(accuracies))[0])
     accuracies[known] = accuracies[known] + 1 if accuracies[known] < 50 else accuracies[known] - 1
     place = table.rows.schema.get_field_index("accuracy")
-    changed = replace(table, rows=table.rows.set_column(place, "accuracy", pa.array(accuracies, pa.float32())))
+    changed = replace(table, rows=table.rows.set_column(place, "accuracy", pa.array(accuracies)))
     expect(changed.fingerprint != table.fingerprint, "another accuracy leaves the fingerprint as it is")
 
 

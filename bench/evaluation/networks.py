@@ -13,6 +13,7 @@ from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.bench.storage.provenance import environment, reason_of, software
 from opselect.bench.storage.store import FORMAT_VERSION, Value, content_key, open_for_append, read_lines
+from opselect.bench.storage.torch_files import Identity
 from opselect.spaces import registry
 from opselect.spaces.darts.genotypes import Genotype, library, parse_genotype
 from opselect.spaces.darts.network import DARTSNetwork
@@ -339,8 +340,11 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
         training,
         description.seed,
         checkpoints(job.folder) / f"{description.key}.pt",
-        f"{description.genotype} of {description.space}, {description.channels} channels, {description.cells} cells, "
-        f"on {description.images}",
+        Identity(
+            description.key,
+            f"{description.genotype} of {description.space}, {description.channels} channels, "
+            f"{description.cells} cells, on {description.images}",
+        ),
         lambda progress: after_epoch(description, progress),
         description.device,
     )

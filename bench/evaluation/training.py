@@ -1,8 +1,5 @@
 """Training a selected network by the protocol of the DARTS papers, with checkpoints that continue bit for bit."""
 
-import contextlib
-import io
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -19,10 +16,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.bench.experiment.network_training import NetworkTraining
 from opselect.bench.runtime.parallel import is_out_of_memory
-from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.store import content_key
-from opselect.bench.storage.torch_files import read_torch_file
+from opselect.bench.storage.torch_files import Identity, read_cached, write_cached
 from opselect.spaces.augmentation import augment, cutout
 from opselect.spaces.darts.network import DARTSNetwork, DropPath
 from opselect.spaces.errors import UserError
@@ -30,13 +26,12 @@ from opselect.spaces.images import ImageData, LabelledImages
 from opselect.spaces.inspection import mode
 from opselect.spaces.seeds import torch_generator
 
-FORMAT_VERSION = 1
 TEST_BATCH = 256
 """Images per batch when accuracy is measured."""
 
 
 class InvalidCheckpoint(UserError, ValueError):
-    """A checkpoint that the training cannot continue from; the message names the training that wrote it."""
+    """A checkpoint of this training that it cannot continue from; the message says why."""
 
 
 class TrainingFailed(UserError, RuntimeError):
@@ -80,7 +75,7 @@ def train_network(
     training: NetworkTraining,
     seed: int,
     checkpoint: Path,
-    identity: str,
+    identity: Identity,
     after_epoch: Callable[[Progress], None] = lambda _: None,
     device: str = "cpu",
 ) -> Progress:
@@ -94,8 +89,9 @@ def train_network(
         data: Images; the network is trained on all training images, and tested on the test images after every epoch.
         training: Settings of the training.
         seed: Seed of batches and augmentation.
-        checkpoint: File that is written after every epoch. A damaged one is ignored, and the training starts again.
-        identity: Description of the network in words: genotype, sizes, images. A checkpoint of another one is refused.
+        checkpoint: File that is written after every epoch. Where it is damaged or of another training, the training
+            starts again, with a warning.
+        identity: The network: genotype, sizes, images.
         after_epoch: Called with the progress after every epoch.
         device: Device of the training.
 
@@ -103,11 +99,11 @@ def train_network(
         The progress after the last epoch.
 
     Raises:
-        InvalidCheckpoint: The file belongs to another network, other settings, another version, or other code.
+        InvalidCheckpoint: The checkpoint was written with another version of torch or other code.
         NotWritten: The checkpoint cannot be written.
         TrainingFailed: The loss is no longer finite, or the memory does not hold a batch.
     """
-    key = _key(identity, training, seed)
+    identity = _identity(identity, training, seed)
     network.to(device).to(memory_format=torch.channels_last)
     optimizer = SGD(
         network.parameters(), training.learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
@@ -117,7 +113,7 @@ def train_network(
     train, test = data.train.to(device), data.test.to(device)
     padding = data.black if training.crop_fill == "black" else None
     progress = Progress(epoch=0, loss=math.nan, test_accuracies=(), seconds=0.0)
-    if (saved := _read(checkpoint, key, identity)) is not None:
+    if (saved := _read(checkpoint, identity)) is not None:
         try:
             network.load_state_dict(saved["network"])
             optimizer.load_state_dict(saved["optimizer"])
@@ -137,17 +133,15 @@ def train_network(
             test_accuracies=(*progress.test_accuracies, accuracy),
             seconds=progress.seconds + time.perf_counter() - started,
         )
-        _write(
-            checkpoint,
-            version=FORMAT_VERSION,
-            key=key,
-            identity=identity,
-            network=network.state_dict(),
-            optimizer=optimizer.state_dict(),
-            schedule=schedule.state_dict(),
-            generator=generator.get_state(),
-            progress=asdict(progress),
-        )
+        content = {
+            "code": _code(),
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "generator": generator.get_state(),
+            "progress": asdict(progress),
+        }
+        write_cached(checkpoint, identity, content)
         after_epoch(progress)
     return progress
 
@@ -226,36 +220,27 @@ def _loss(
     return loss
 
 
-def _key(identity: str, training: NetworkTraining, seed: int) -> str:
-    code = code_digest("opselect.bench.evaluation.training", "opselect.bench.experiment.network_training")
-    return content_key([identity, training.model_dump(mode="json"), seed, torch.__version__, code])
+def _identity(network: Identity, training: NetworkTraining, seed: int) -> Identity:
+    key = content_key([network.key, training.model_dump(mode="json"), seed])
+    return Identity(key, f"the unfinished training of {network.words}, seed {seed}")
 
 
-def _write(path: Path, **content: Any) -> None:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_checksummed(path, buffer.getvalue())
+def _code() -> str:
+    """Version of torch and digest of the code that determine the numbers of a training."""
+    digest = code_digest("opselect.bench.evaluation.training", "opselect.bench.experiment.network_training")
+    return f"torch {torch.__version__}, code {digest}"
 
 
-def _read(path: Path, key: str, identity: str) -> dict[str, Any] | None:
-    """The content of a checkpoint; None where there is none, and, with a warning in the log, for a damaged one."""
-    if not path.exists():
-        return None
-    saved: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # a foreign file with a valid checksum can raise anything
-        saved = {**read_torch_file(read_checksummed(path) or b"")}
-    if not isinstance(saved.get("version"), int) or not isinstance(saved.get("identity"), str):
-        logging.warning("%s: damaged; the training begins anew", path)
-        return None
-    if saved["version"] != FORMAT_VERSION:
-        raise InvalidCheckpoint(f"{path}: checkpoint format version {saved['version']!r}, expected {FORMAT_VERSION}")
-    if saved.get("key") != key:
-        other = (
-            "other settings, another seed, torch or code"
-            if saved["identity"] == identity
-            else f"another network: {saved['identity']}"
+def _read(path: Path, identity: Identity) -> dict[str, Any] | None:
+    """The content of a checkpoint; None where there is none, and, with a warning, where the file is not believed."""
+    names = {"code", "network", "optimizer", "schedule", "generator", "progress"}
+    saved = read_cached(path, identity, names, "the training begins again")
+    # It may hold weeks of work, so it is not thrown away because the code has changed.
+    if saved is not None and saved["code"] != _code():
+        raise InvalidCheckpoint(
+            f"{path}: a checkpoint of {str(saved['code'])[:100]}, expected {_code()}; go on with what wrote it, choose "
+            "another folder, or remove it to start anew"
         )
-        raise InvalidCheckpoint(f"{path}: a checkpoint of {other}; choose another folder, or remove it to start anew")
     return saved
 
 

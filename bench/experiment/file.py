@@ -1,9 +1,12 @@
 """Experiments: one TOML file, checked completely before anything runs."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -21,6 +24,9 @@ from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import Table
 
 LONGEST_LABEL = 100
+LONGEST_REMARK = 300
+MOST_COMBINATIONS = 1000
+"""Limit of the combinations of values that the settings of one table have: more are a slip."""
 MOST_SEEDS = 10_000
 """Limit of seeds per selector: more are a slip, and their descriptions alone would take minutes."""
 
@@ -159,12 +165,19 @@ class SupernetEntry(_Checked):
     Attributes:
         name: Registered name.
         training: Settings and plugs of the training.
+        difference: Its settings among those that have several values in the file, as ` (epochs=20)`; else empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str
     training: SupernetTraining
+    difference: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name in reports."""
+        return f"{self.name}{self.difference}"
 
 
 class SelectorEntry(_Checked):
@@ -172,8 +185,9 @@ class SelectorEntry(_Checked):
 
     Attributes:
         name: Registered name of the selector.
-        label: Name in reports: the registered name unless the file has another label, followed by " on TRAINING" where
-            the training is not the first of the file.
+        label: Name in reports: the registered name unless the file has another label, followed by the settings among
+            those that have several values in the file, and by " on TRAINING" where the training is not the first of
+            the file or has such settings.
         settings: The selector itself with checked settings.
         seeds: Seeds of its trials; None for those of the experiment.
         supernet: The training of its supernet; None where it needs no trained one.
@@ -217,11 +231,18 @@ class _ReportChoice(_Checked):
     reference: str | None = None
 
 
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_REMARK:
+        raise ValueError(f"{shown(text)}, expected one line of at most {LONGEST_REMARK} printable characters")
+    return text.strip()
+
+
 class _ExperimentFile(_Checked):
     name: str = Field(
         max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, '.', '_', '-'"
     )
     title: str = ""
+    hyperparameters: Annotated[str, AfterValidator(_one_line)] | None = None
     space: Annotated[str, _registered("spaces")]
     images: str
     training_images: int | None = Field(default=None, ge=2)
@@ -245,6 +266,8 @@ class Experiment(_Checked):
     Attributes:
         name: Name of the experiment and of the folder of its results.
         title: Title of its report.
+        hyperparameters: How the hyper-parameters were chosen, in one line of text for the report; None where the file
+            does not say.
         space: Registered name of the search space.
         images: Registered name, or path of an `.npz` file.
         training_images: Number of images used for training, the first ones; None for all.
@@ -267,6 +290,7 @@ class Experiment(_Checked):
 
     name: str
     title: str
+    hyperparameters: str | None
     space: str
     images: str
     training_images: int | None
@@ -350,6 +374,7 @@ def parse(text: str, where: str) -> Experiment:
     return Experiment(
         name=file.name,
         title=file.title or file.name,
+        hyperparameters=file.hyperparameters,
         space=file.space,
         images=file.images,
         training_images=file.training_images,
@@ -402,8 +427,7 @@ def _cross(
     """
     entries: list[SelectorEntry] = []
     left_out: list[tuple[str, str]] = []
-    for number, content in enumerate(contents, start=1):
-        place = f"{where}, selector {number}"
+    for place, content in _selector_tables(contents, where):
         entry, wanted = _read_selector(content, place)
         place = f"{place} {content['name']!r}"
         if not entry.selector.needs.trained:
@@ -411,10 +435,12 @@ def _cross(
                 raise InvalidExperiment(f"{place}: it needs no trained supernet; leave out 'supernets'")
             entries.append(entry)
             continue
-        for training in _usable(trainings if is_grid or wanted else trainings[:1], wanted, place):
+        usual = trainings if is_grid or wanted else [each for each in trainings if each.name == trainings[0].name]
+        for training in _usable(usual, wanted, place):
             # A former name implies its training, so the label need not name it.
-            is_plain = training is trainings[0] or content["name"] in FORMER_SELECTORS
-            label = entry.label if is_plain else f"{entry.label} on {training.name}"
+            is_implied = training is trainings[0] or content["name"] in FORMER_SELECTORS
+            is_plain = is_implied and not training.difference
+            label = entry.label if is_plain else f"{entry.label} on {training.label}"
             if reason := entry.selector.needs.unmet_by(training.training):
                 left_out.append((label, reason))
             else:
@@ -423,6 +449,70 @@ def _cross(
         reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out)
         raise InvalidExperiment(f"{where}: no selector makes sense on its supernet training ({reasons}); add another")
     return tuple(entries), tuple(left_out)
+
+
+def _selector_tables(contents: Sequence[dict[str, Any]], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every selector's table with one value per setting, and its place in messages."""
+    for number, content in enumerate(contents, start=1):
+        place, name = f"{where}, selector {number}", content.get("name")
+        registered, _ = FORMER_SELECTORS.get(name, (name, None)) if isinstance(name, str) else (name, None)
+        for own, difference in _each_value(content, "selectors", registered, f"{place} {name!r}"):
+            label = own.get("label", name)
+            yield place, own | {"label": f"{label}{difference}"} if difference and isinstance(label, str) else own
+
+
+def _each_value(content: dict[str, Any], kind: str, name: object, where: str) -> list[tuple[dict[str, Any], str]]:
+    """One table per combination of values, where settings that take a single value have a list of them.
+
+    Args:
+        content: Table of a selector or of a supernet training.
+        kind: Kind of the registered thing.
+        name: Its registered name; where there is no such thing, the table is returned, whose reader says so.
+        where: Beginning of messages.
+
+    Returns:
+        Tables without such lists, each with its settings that differ among them, as ` (batch_size=8, proxy=nwot)`.
+
+    Raises:
+        InvalidExperiment: A list is empty or names a value twice, or there are too many combinations.
+    """
+    try:
+        fields: Mapping[str, Any] = registry.load(kind, str(name)).model_fields
+    except registry.UnknownName:
+        return [(content, "")]
+    lists = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, list) and key in fields and not _takes_lists(fields[key].annotation)
+    }
+    for key, values in lists.items():
+        typed = [(type(value), value) for value in values]
+        if not values or any(value in typed[:number] for number, value in enumerate(typed)):
+            problem = "names a value twice" if values else "names none"
+            raise InvalidExperiment(f"{where}: {key} = {shown(values)} {problem}; expected different values")
+    if (count := math.prod(map(len, lists.values()))) > MOST_COMBINATIONS:
+        raise InvalidExperiment(
+            f"{where}: {count:,} combinations of {', '.join(lists)}, expected at most {MOST_COMBINATIONS:,}"
+        )
+    tables = []
+    for combination in itertools.product(*lists.values()):
+        chosen = dict(zip(lists, combination, strict=True))
+        named = ", ".join(f"{key}={_as_text(value)}" for key, value in chosen.items() if len(lists[key]) > 1)
+        tables.append((content | chosen, f" ({named})" if named else ""))
+    return tables
+
+
+def _takes_lists(annotation: Any) -> bool:
+    """Whether a list can be one value of this type, so that it is not a list of several."""
+    kind = get_origin(annotation) or annotation
+    if kind in (Annotated, Union, UnionType):
+        return any(_takes_lists(part) for part in get_args(annotation))
+    is_collection = isinstance(kind, type) and issubclass(kind, Collection)
+    return kind in (Any, object) or (is_collection and not issubclass(kind, str | bytes | Mapping))
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where: str) -> SelectorEntry:
@@ -444,25 +534,31 @@ def entry_on(trainings: Sequence[SupernetEntry], content: dict[str, Any], where:
         reason = entry.selector.needs.unmet_by(training.training)
         if not reason:
             return entry.model_copy(update={"supernet": training})
-        reasons.append(f"{training.name}: {reason}")
+        reasons.append(f"{training.label}: {reason}")
     raise InvalidExperiment(f"{where} {content['name']!r}: it makes no sense on {'; '.join(reasons)}")
 
 
 def _supernet_entries(file: _ExperimentFile, where: str) -> list[SupernetEntry]:
     """The supernet trainings of a file: one section [supernet], or several [[supernet]] with a name each."""
     if isinstance(file.supernet, dict):
-        entry = supernet_entry(file.supernet, f"{where}, [supernet]")
         # In an older file one section is for all trainings that the names of its selectors imply.
         former = {FORMER_SELECTORS[str(name)][1] for name in _names(file.selector) if name in FORMER_SELECTORS}
-        others = sorted(former - {entry.name})
-        return [entry, *(supernet_entry(file.supernet | {"name": name}, f"{where}, [supernet]") for name in others)]
+        others = sorted(former - {str(file.supernet.get("name", "darts"))})
+        tables = [(f"{where}, [supernet]", file.supernet | changes) for changes in ({}, *({"name": n} for n in others))]
+    else:
+        tables = [(f"{where}, supernet {number}", content) for number, content in enumerate(file.supernet, start=1)]
     entries = [
-        supernet_entry(content, f"{where}, supernet {number}") for number, content in enumerate(file.supernet, 1)
+        supernet_entry(own, place).model_copy(update={"difference": difference})
+        for place, content in tables
+        for own, difference in _each_value(content, "supernets", content.get("name", "darts"), place)
     ]
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidExperiment(f"{where}: {names.count(name)} supernet trainings are called {name!r}; keep one")
+    labels = [entry.label for entry in entries]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InvalidExperiment(f"{where}: {labels.count(label)} supernet trainings are called {label!r}; keep one")
+    for first, second in itertools.combinations(entries, 2):
+        if (first.name, first.training) == (second.name, second.training):
+            raise InvalidExperiment(f"{where}: supernet trainings {first.label!r} and {second.label!r} are the same")
     return entries
 
 
@@ -472,13 +568,13 @@ def _names(contents: Sequence[Mapping[str, object]]) -> list[str]:
 
 def _usable(trainings: Sequence[SupernetEntry], wanted: Sequence[str] | None, where: str) -> list[SupernetEntry]:
     """The supernet trainings that a selector is limited to: those that it names, or all of the file."""
-    known = tuple(training.name for training in trainings)
+    known = tuple(dict.fromkeys(name for training in trainings for name in (training.name, training.label)))
     for name in wanted or ():
         if name not in known:
             raise InvalidExperiment(
                 f"{where}: the file has no supernet training named {name!r}{registry.did_you_mean(name, known)}"
             )
-    return [training for training in trainings if wanted is None or training.name in wanted]
+    return [training for training in trainings if wanted is None or {training.name, training.label} & set(wanted)]
 
 
 def supernet_entry(content: dict[str, Any], where: str) -> SupernetEntry:

@@ -12,6 +12,9 @@ from opselect.spaces import registry
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import read_text, read_toml
 
+NOT_KNOWN = "not known"
+"""Value of a setting that the source does not state, which every run differs from."""
+
 PACKAGED = Path(__file__).with_name("published.toml")
 
 Scalar: TypeAlias = str | int | float | bool
@@ -31,6 +34,7 @@ class Measure:
         needs: Fields of `Number` that a number of this measure must have.
         decimals: Number of printed decimals.
         timed: Whether it is a time, which another machine cannot reproduce.
+        reads_best_acc: Whether it depends on what best-acc is the maximum of.
     """
 
     unit: str
@@ -38,19 +42,24 @@ class Measure:
     needs: tuple[str, ...]
     decimals: int = 2
     timed: bool = False
+    reads_best_acc: bool = False
 
 
 RUN_MEASURES: Mapping[str, Measure] = {
-    "test accuracy": Measure("%", "test accuracy", ("method", "dataset")),
-    "first-step Spearman with best-acc": Measure("", "first-step Spearman", ("method", "dataset"), decimals=3),
-    "search time": Measure("s", "search time", ("method",), decimals=1, timed=True),
-    "time of a score": Measure("s", "time of a score", ("method",), decimals=3, timed=True),
+    "test accuracy": Measure("%", "test accuracy", ("method", "images", "dataset")),
+    "first-step Spearman with best-acc": Measure(
+        "", "first-step Spearman", ("method", "images", "dataset"), decimals=3, reads_best_acc=True
+    ),
+    "search time": Measure("s", "search time", ("method", "images"), decimals=1, timed=True),
+    "time of a score": Measure("s", "time of a score", ("method", "images"), decimals=3, timed=True),
 }
 TABLE_MEASURES: Mapping[str, Measure] = {
     "best test accuracy": Measure("%", "best test accuracy", ("dataset", "epochs")),
     "best test accuracy of a single training": Measure("%", "best single training", ("dataset", "epochs")),
     "test accuracy of an architecture": Measure("%", "test accuracy", ("dataset", "epochs", "architecture")),
-    "Spearman of avg-acc with best-acc": Measure("", "avg-acc with best-acc", ("dataset", "epochs"), decimals=3),
+    "Spearman of avg-acc with best-acc": Measure(
+        "", "avg-acc with best-acc", ("dataset", "epochs"), decimals=3, reads_best_acc=True
+    ),
 }
 SPACE_MEASURES: Mapping[str, Measure] = {
     "supernet parameters": Measure("", "supernet parameters", (), decimals=0),
@@ -103,16 +112,18 @@ class Number(_Checked):
         dataset: Accepted datasets; the first one that exists is taken.
         method: Name of the selector.
         architecture: One digit per edge, the number of its operation.
-        settings: Accepted values of the selector's settings, by name.
+        settings: Accepted values of the settings that make the variant of the method, by name.
+        reading: Names of the published code's readings in the file; a run with other readings differs in them.
         training: Name of the settings of supernet training in the file.
         network: Name of the settings of training selected networks in the file.
-        images: Names, or patterns of file names, of the images that were searched on; None if they do not matter.
+        images: Names of the images that were searched on.
         epochs: Number of epochs that the table's networks were trained for.
         over_seeds: Whether the value is the mean or the best over seeds.
-        deviation: Published standard deviation over seeds, where it is known.
+        deviation: Published sample standard deviation of single seeds (n - 1), where it is known.
         seeds: Published number of seeds, where it is known.
-        tolerance: Largest accepted distance between our value and the published one; None for times and for numbers
-            whose settings are not known, which are not judged.
+        judged: Whether ours is judged by it: not if its settings are not known. Times never are.
+        tolerance: Largest accepted distance where neither spread over seeds is known. None where the published one is,
+            and where nothing is judged.
         note: Difference between the definitions, or the number as it was printed.
     """
 
@@ -124,6 +135,7 @@ class Number(_Checked):
     method: str | None = None
     architecture: str | None = Field(default=None, pattern=r"^[0-9]+$")
     settings: dict[str, OneOf] = Field(default_factory=dict)
+    reading: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     training: str | None = None
     network: str | None = None
     images: OneName | None = None
@@ -131,6 +143,7 @@ class Number(_Checked):
     over_seeds: Literal["mean", "best"] = "mean"
     deviation: float | None = Field(default=None, ge=0)
     seeds: int | None = Field(default=None, ge=1)
+    judged: bool = True
     tolerance: float | None = Field(default=None, ge=0)
     note: str = ""
 
@@ -148,9 +161,20 @@ class Number(_Checked):
                 raise ValueError(f"{self.measure!r} needs {name!r}")
         if self.definition.timed and self.tolerance is not None:
             raise ValueError(f"{self.measure!r} is a time, which nothing can reproduce: leave out the 'tolerance'")
-        if not self.definition.timed and self.tolerance is None and not self.note:
-            raise ValueError("without a 'tolerance' nothing is judged, and a 'note' must say why")
+        if not self.judged and not self.note:
+            raise ValueError("where nothing is judged, a 'note' must say why")
+        if not self.judged and self.tolerance is not None:
+            raise ValueError("nothing is judged: leave out the 'tolerance'")
+        if self.has_spread and self.tolerance is not None:
+            raise ValueError("the 'deviation' over 'seeds' judges: leave out the 'tolerance'")
+        if self.judged and not (self.definition.timed or self.has_spread or self.tolerance is not None):
+            raise ValueError("neither a 'deviation' over several 'seeds' nor a 'tolerance', so nothing could be judged")
         return self
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether it is known how far single seeds scatter; equal values over all seeds do not say that."""
+        return bool(self.deviation) and (self.seeds or 1) > 1
 
     @property
     def definition(self) -> Measure:
@@ -160,7 +184,7 @@ class Number(_Checked):
     @property
     def identity(self) -> str:
         """Text that no two numbers of a file may share: the fields that define what was measured."""
-        return self.model_dump_json(exclude={"value", "deviation", "seeds", "tolerance", "note"})
+        return self.model_dump_json(exclude={"value", "deviation", "seeds", "judged", "tolerance", "note"})
 
 
 class Published(_Checked):
@@ -168,15 +192,21 @@ class Published(_Checked):
 
     Attributes:
         sources: Sources by id.
+        reading: Readings of the published code, the accepted values of settings by the name that numbers refer to.
         training: Accepted settings of supernet training, by the name that numbers refer to.
         network: Accepted settings of training selected networks, by the name that numbers refer to.
         numbers: Published numbers in the order of the file.
     """
 
     sources: dict[str, Source]
+    reading: dict[str, dict[str, OneOf]]
     training: dict[str, dict[str, OneOf]]
     network: dict[str, dict[str, OneOf]]
     numbers: tuple[Number, ...]
+
+    def reading_of(self, number: Number) -> dict[str, OneOf]:
+        """The settings of all readings of a number, with their accepted values."""
+        return {name: values for reading in number.reading for name, values in self.reading[reading].items()}
 
 
 class _Group(BaseModel):
@@ -189,6 +219,7 @@ class _Group(BaseModel):
 
 class _File(_Checked):
     source: list[dict[str, Any]]
+    reading: dict[str, dict[str, OneOf]] = Field(default_factory=dict)
     training: dict[str, dict[str, OneOf]] = Field(default_factory=dict)
     network: dict[str, dict[str, OneOf]] = Field(default_factory=dict)
     group: list[_Group]
@@ -219,7 +250,11 @@ def read(path: Path) -> Published:
     if len(sources) < len(checked):
         raise InvalidNumbers(f"{path}: two sources share an id; give each of {', '.join(sources)} once")
     published = Published(
-        sources=sources, training=file.training, network=file.network, numbers=tuple(_numbers(file.group, path))
+        sources=sources,
+        reading=file.reading,
+        training=file.training,
+        network=file.network,
+        numbers=tuple(_numbers(file.group, path)),
     )
     seen: dict[str, int] = {}
     for position, number in enumerate(published.numbers, start=1):
@@ -229,6 +264,7 @@ def read(path: Path) -> Published:
                 f"{where}: no source named {number.source!r}{registry.did_you_mean(number.source, tuple(sources))}"
             )
         for kind, name, known in (
+            *(("reading", name, tuple(published.reading)) for name in number.reading),
             ("training", number.training, tuple(published.training)),
             ("network", number.network, tuple(published.network)),
         ):

@@ -25,8 +25,10 @@ from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report.drawing.cells import cell_figure, overview_figure
 from opselect.bench.report.formatting import UNDEFINED, number
+from opselect.bench.report.sections.aggregates import compared_ranks
 from opselect.bench.report.sections.selection import SelectionSummary, selection, typical_architectures
 from opselect.bench.runs.run import Run
+from opselect.bench.statistics.aggregates import AverageRanks
 from opselect.bench.summaries.agreement import agreement_by_seed, correlations, first_scores, step_agreements
 from opselect.spaces import registry
 from opselect.spaces.errors import printable
@@ -85,10 +87,19 @@ def draw(name: str, run: Run) -> tuple[bytes, bytes]:
         return _save(figure, "png"), _save(figure, "pdf")
 
 
-def draw_overview(runs: Sequence[Run]) -> tuple[bytes, bytes]:
-    """Draw the figure of a study's overview as a PNG and a PDF file."""
+def draw_overview(name: str, runs: Sequence[Run]) -> tuple[bytes, bytes]:
+    """Draw one figure of a study's overview as a PNG and a PDF file.
+
+    Args:
+        name: Name of a `render.Figure`.
+        runs: Runs of the study, which have something to show in it.
+    """
+    drawings: Mapping[str, Callable[[Sequence[Run]], Figure]] = {
+        "overview-errors": draw_errors,
+        "critical-differences": draw_critical_differences,
+    }
     with _style():
-        figure = draw_errors(runs)
+        figure = drawings[name](runs)
         return _save(figure, "png"), _save(figure, "pdf")
 
 
@@ -131,6 +142,58 @@ def draw_errors(runs: Sequence[Run]) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(labels)), frameon=False)
     return figure
+
+
+def draw_critical_differences(runs: Sequence[Run]) -> Figure:
+    """The average ranks of the selectors over the tasks of a study."""
+    ranks = compared_ranks(runs)
+    rows = sum(len(clique) > 1 for clique in ranks.cliques) / 2 + (len(ranks.ranks) + 1) // 2
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.22 * rows), layout="constrained")
+    critical_differences(
+        ranks, {label: color for run in runs for label, color in _colors(run).items()}, figure.subplots()
+    )
+    return figure
+
+
+def critical_differences(ranks: AverageRanks, colors: Mapping[str, str], ax: Axes) -> None:
+    """Draw average ranks on a line, best on the left, with a bar over labels that cannot be distinguished.
+
+    Args:
+        ranks: The ranks of at least two labels, with a critical difference.
+        colors: Color of every label.
+        ax: Where to draw.
+
+    Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, 2006, figure 1.
+    """
+    assert ranks.critical_difference is not None
+    worst, middle = len(ranks.ranks), (len(ranks.ranks) + 1) // 2
+    bars = [clique for clique in ranks.cliques if len(clique) > 1]
+    for height, clique in enumerate(bars, 1):
+        ends = [ranks.ranks[clique[0]] - 0.03, ranks.ranks[clique[-1]] + 0.03]
+        ax.plot(ends, [-height / 2] * 2, color="0.2", lw=3, solid_capstyle="butt")
+    # On either side the outermost label stands highest, so no two lines cross.
+    labels = list(ranks.ranks)
+    for side, here in (("right", labels[:middle]), ("left", labels[: middle - 1 : -1])):
+        edge = 0.9 if side == "right" else worst + 0.1
+        for row, label in enumerate(here, 1):
+            rank, depth = ranks.ranks[label], -len(bars) / 2 - row
+            ax.plot([rank, rank, edge], [0, depth, depth], color=colors[label], lw=0.9, solid_joinstyle="miter")
+            text = f"{_shorten(label)}  {number(rank)}" if side == "right" else f"{number(rank)}  {_shorten(label)}"
+            gap = -0.03 if side == "right" else 0.03
+            ax.text(edge + gap, depth, text, ha=side, va="center", color=colors[label])
+    ax.plot([1, 1 + ranks.critical_difference], [1.6, 1.6], "|-", color="0.2", lw=0.9, ms=5)
+    ax.text(
+        1 + ranks.critical_difference / 2, 1.75, f"CD = {number(ranks.critical_difference)}", ha="center", va="bottom"
+    )
+    ax.set_xlim(0.9, worst + 0.1)
+    ax.set_ylim(-len(bars) / 2 - middle - 0.5, 2.6)
+    ax.set_xticks(range(1, worst + 1))
+    ax.xaxis.tick_top()
+    ax.tick_params(axis="x", direction="in")
+    ax.spines["top"].set(visible=True, position=("data", 0), bounds=(1, worst))
+    for spine in ("left", "right", "bottom"):
+        ax.spines[spine].set_visible(False)
+    ax.set_yticks([])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 from opselect.bench.statistics.estimates import FEWEST_FOR_MEAN, Estimate, Mean, Median
 
@@ -67,6 +68,19 @@ def interval_notes(estimates: Iterable[tuple[Mean, Median]]) -> list[str]:
 def listing(values: Iterable[object]) -> str:
     """Write values with commas between them."""
     return ", ".join(map(str, values))
+
+
+def seed_listing(seeds: Iterable[int]) -> str:
+    """Write seeds in ascending order, three or more neighbours as a range.
+
+    Example:
+        >>> seed_listing([4, 0, 1, 2, 7, 8])
+        '0 to 2, 4, 7, 8'
+    """
+    ordered = sorted(seeds)
+    # Neighbours have the same distance to their places.
+    groups = [[seed for _, seed in group] for _, group in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])]
+    return listing(f"{group[0]} to {group[-1]}" if len(group) > 2 else listing(group) for group in groups)
 
 
 def assignments(settings: Mapping[str, object]) -> str:

@@ -57,7 +57,7 @@ def reproducible_sections(run: Run) -> tuple[Section, ...]:
         Section(
             "Reproducibility",
             paragraphs=settings.repetition(run),
-            tables=(settings.reproducibility_table(run), settings.settings_table(run)),
+            tables=(settings.reproducibility_table(run), settings.settings_table(run), costs.searches_table(run)),
         ),
     )
 
@@ -74,6 +74,7 @@ def timing_sections(run: Run) -> tuple[Section, ...]:
             tables=(
                 networks.papers_table(run),
                 costs.timing_table(run),
+                costs.total_cost_table(run),
                 baseline.budget_table(run),
                 settings.environment_table(run),
             ),
@@ -216,7 +217,7 @@ def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     files["overview.md"] = to_markdown(study.title, preface, sections).encode()
     images: dict[str, bytes] = {}
     for figure in (figure for section in sections for figure in section.shown_figures):
-        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw_overview(runs)
+        images[figure.name], files[f"figures/{figure.name}.pdf"] = draw_overview(figure.name, runs)
         files[f"figures/{figure.name}.png"] = images[figure.name]
     files["overview.html"] = to_html(study.title, preface, sections, images).encode()
     return _write_files(folder, files)

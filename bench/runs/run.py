@@ -63,6 +63,7 @@ class Run:
         population: Accuracies of all architectures of the table; None where there is none, or where it is not here.
         missing: By label, the seeds of trials that the experiment names and that have no record.
         remarks: Sentences on the records, which a report says first.
+        hyperparameters: How the hyper-parameters were chosen, by the experiment file; None where it does not say.
     """
 
     records: Mapping[str, tuple[Record, ...]]
@@ -73,6 +74,7 @@ class Run:
     population: Population | None = field(default=None, compare=False, repr=False)
     missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    hyperparameters: str | None = None
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class Run:
         population: Population | None = None,
         wanted: Sequence[tuple[str, int]] = (),
         remarks: tuple[str, ...] = (),
+        hyperparameters: str | None = None,
     ) -> "Run":
         """Sort records by label and seed, and check that one report may hold them.
 
@@ -99,6 +102,7 @@ class Run:
             population: Accuracies of all architectures of the table, where it is here.
             wanted: Label and seed of every trial that the experiment names.
             remarks: Sentences on the records, which a report says first.
+            hyperparameters: How the hyper-parameters were chosen; None where nothing says it.
 
         Raises:
             MixedRecords: Two trials share label and seed, or spaces, images or tables differ.
@@ -120,7 +124,15 @@ class Run:
             if (label, seed) not in present:
                 missing[label] = (*missing.get(label, ()), seed)
         return cls(
-            by_label, trainings, title, preface or {}, declared_reference, population, missing=missing, remarks=remarks
+            by_label,
+            trainings,
+            title,
+            preface or {},
+            declared_reference,
+            population,
+            missing=missing,
+            remarks=remarks,
+            hyperparameters=hyperparameters,
         )
 
     @property
@@ -279,6 +291,7 @@ def load_run(folder: Path) -> Run:
         population=None if table is None else _population(*table),
         wanted=wanted,
         remarks=remarks,
+        hyperparameters=experiment.hyperparameters,
     )
 
 

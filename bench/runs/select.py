@@ -5,7 +5,7 @@ from pathlib import Path
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, entry_on
 from opselect.bench.experiment.ingredients import check_ingredients
 from opselect.bench.runs.records import Record
-from opselect.bench.runs.supernets import train
+from opselect.bench.runs.supernets import cached_supernet, train
 from opselect.bench.runs.trial import Trial, run_trial
 from opselect.bench.runtime.parallel import use_single_thread
 from opselect.spaces.files import check_writable
@@ -31,16 +31,18 @@ def select_once(experiment: Experiment, name: str, seed: int, settings: list[str
     )
     content = {"name": entry.name} | entry.settings.model_dump(exclude_unset=True) if entry else {"name": name}
     if entry is not None and entry.supernet is not None:
-        content["supernets"] = [entry.supernet.name]
+        content["supernets"] = [entry.supernet.label]
     content |= dict(parse_setting(text, "proxy=synflow") for text in settings)
     chosen = entry_on(experiment.supernets, content, "select")
     experiment = experiment.model_copy(update={"selectors": (chosen,)})
     check_ingredients(experiment)
     use_single_thread()
-    trial = Trial(experiment, chosen, seed, supernets)
+    trial, failure = Trial(experiment, chosen, seed, supernets), None
     if trial.supernet_job:
         check_writable(supernets)
-    return run_trial(trial, prevented=train(trial.supernet_job) if trial.supernet_job else None)
+        if cached_supernet(trial.supernet_job) is None:
+            failure = train(trial.supernet_job)
+    return run_trial(trial, prevented=failure)
 
 
 def parse_setting(text: str, example: str) -> tuple[str, object]:

@@ -1,8 +1,5 @@
 """Trained supernets of an experiment: each is trained once, checkpointed after every epoch, and cached in a file."""
 
-import contextlib
-import io
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +10,9 @@ from torch import nn
 
 from opselect.bench.experiment.file import Experiment, SupernetEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
-from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.provenance import reason_of, software
-from opselect.bench.storage.torch_files import read_torch_file
+from opselect.bench.storage.torch_files import Identity, read_cached, write_cached
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.training import LearntAlpha, train_supernet
 from opselect.selectors.task import SearchImages
@@ -68,9 +64,20 @@ class SupernetJob:
         return self.folder / f"{seed_for(*determinants):016x}.pt"
 
     @property
+    def identity(self) -> Identity:
+        """What the trained supernet is of."""
+        return self._identity(self.path, "trained supernet")
+
+    @property
     def checkpoint(self) -> "CheckpointFile":
         """The file with the state of an unfinished training."""
-        return CheckpointFile(self.path.with_suffix(".checkpoint"))
+        path = self.path.with_suffix(".checkpoint")
+        return CheckpointFile(path, self._identity(path, "unfinished training"))
+
+    def _identity(self, path: Path, kind: str) -> Identity:
+        experiment = self.experiment
+        words = f"the {kind} {self.supernet.name!r}, seed {self.seed}, of {experiment.space} on {experiment.images}"
+        return Identity(path.name, words)
 
     def initial_supernet(self) -> tuple[nn.Module, torch.Tensor | None]:
         """The supernet before training, with the size and the changes that the training defines, and its initial alpha.
@@ -92,18 +99,20 @@ class CheckpointFile:
 
     Attributes:
         path: Path of the file.
+        identity: What it is of.
         seconds: Wall time of the training so far, over all its processes.
     """
 
     path: Path
+    identity: Identity
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._last = time.perf_counter()
 
     def load(self) -> dict[str, Any] | None:
-        """The last saved state; None where there is none, and, with a warning in the log, for a damaged one."""
-        saved = _read(self.path, {"training", "seconds"}, "this training begins again")
+        """The last saved state; None where there is none, and, with a warning, where the file is not believed."""
+        saved = read_cached(self.path, self.identity, {"training", "seconds"}, "this training begins again")
         if saved is None:
             return None
         self.seconds = saved["seconds"]
@@ -113,7 +122,7 @@ class CheckpointFile:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the saved state."""
         self.measure()
-        _write(self.path, {"training": state, "seconds": self.seconds})
+        write_cached(self.path, self.identity, {"training": state, "seconds": self.seconds})
 
     def measure(self) -> float:
         """Add the time since the last call to the seconds, and return them."""
@@ -123,7 +132,7 @@ class CheckpointFile:
 
 
 def train(job: SupernetJob) -> str | None:
-    """Train a supernet and cache it, unless it is cached already; a killed training continues from its checkpoint.
+    """Train a supernet and cache it; a killed training continues from its checkpoint.
 
     Args:
         job: The training.
@@ -134,13 +143,12 @@ def train(job: SupernetJob) -> str | None:
     Raises:
         NotWritten: It cannot be cached, because the disk is full for example.
     """
-    if cached_supernet(job) is not None:
-        return None
     try:
         checkpoint = job.checkpoint
         supernet, learnt = _train_from(job, checkpoint)
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
-        _write(job.path, {"supernet": state, **learnt._asdict(), "seconds": checkpoint.measure()})
+        content = {"supernet": state, **learnt._asdict(), "seconds": checkpoint.measure()}
+        write_cached(job.path, job.identity, content)
         checkpoint.path.unlink(missing_ok=True)
     except NotWritten:
         raise  # no trial could be recorded either
@@ -166,13 +174,14 @@ def _train_from(job: SupernetJob, checkpoint: CheckpointFile) -> tuple[nn.Module
 
 
 def cached_supernet(job: SupernetJob) -> dict[str, Any] | None:
-    """The cached supernet of a job; None where there is none, and, with a warning in the log, for a damaged one.
+    """The cached supernet of a job; None where there is none, and, with a warning, where the file is not believed.
 
     Returns:
         State of the network under `supernet`, `alpha` `[edges, operations]`, the state of its optimizer under
         `optimizer`, and the wall time under `seconds`.
     """
-    return _read(job.path, {"supernet", "alpha", "optimizer", "seconds"}, "this supernet is trained again")
+    names = {"supernet", "alpha", "optimizer", "seconds"}
+    return read_cached(job.path, job.identity, names, "this supernet is trained again")
 
 
 def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> tuple[nn.Module, torch.Tensor | None]:
@@ -194,21 +203,3 @@ def initial_supernet(experiment: Experiment, space: SearchSpace, seed: int) -> t
         supernet = space.supernet(data.channels, data.classes, seed_for(space.name, seed, "supernet parameters"))
     # All layers keep this memory layout; on the CPU that makes training a third faster.
     return supernet.to(experiment.device).to(memory_format=torch.channels_last), alpha
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_checksummed(path, buffer.getvalue())
-
-
-def _read(path: Path, keys: set[str], otherwise: str) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    with contextlib.suppress(Exception):  # a foreign file can raise anything
-        if (content := read_checksummed(path)) is not None:
-            saved: dict[str, Any] = read_torch_file(content)
-            if isinstance(saved, dict) and saved.keys() == keys:
-                return saved
-    logging.warning("%s: damaged; %s", path, otherwise)
-    return None

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from opselect.bench.experiment.file import Experiment, TableChoice
 from opselect.bench.runs.records import ORACLES, TRUTHS, Record, Result
 from opselect.bench.runs.trial import look_up
@@ -11,6 +13,11 @@ from opselect.bench.storage.store import InvalidRecords
 from opselect.spaces.errors import UserError
 from opselect.spaces.space import SearchSpace
 from opselect.spaces.table import NotInTable, Table
+
+CLOSE = 1e-3
+"""Difference of equal numbers, in percentage points."""
+SINGLE_PRECISION = 1e-5
+"""Largest error of an accuracy that was stored in single precision, in percentage points."""
 
 
 def refuse_misfits(path: Path, records: Sequence[Record], space: SearchSpace) -> None:
@@ -110,14 +117,25 @@ def _contradiction(result: Result, space: SearchSpace, table: Table, choice: Tab
         known = look_up(space.parse(result.architecture), table, choice)
     except NotInTable as error:
         return f"its accuracy is not in the table: {error}"
-    for name in ("test_accuracy", "valid_accuracy", "regret", "percentile"):
+    for name in ("test_accuracy", "valid_accuracy", "regret"):
         recorded, of_table = getattr(result, name), known[name]
         if not _is_close(recorded, of_table):
             return f"{name} {recorded}, but by the table {choice.name} it is {of_table}"
+    if result.percentile is None or not _is_percentile(result.percentile, known["test_accuracy"], table, choice):
+        return f"percentile {result.percentile}, but by the table {choice.name} it is {known['percentile']}"
     return ""
+
+
+def _is_percentile(percentile: float, accuracy: float, table: Table, choice: TableChoice) -> bool:
+    """Whether a percentile is that of an accuracy; which means are equal depends on the precision of the table."""
+    accuracies = table.accuracies(*choice.test_columns[choice.dataset], "mean")
+    share = 100 / np.count_nonzero(~np.isnan(accuracies))
+    lowest = share * np.count_nonzero(accuracies < accuracy - SINGLE_PRECISION)
+    highest = share * np.count_nonzero(accuracies < accuracy + SINGLE_PRECISION)
+    return bool(lowest - CLOSE <= percentile <= highest + CLOSE)
 
 
 def _is_close(first: float | None, second: float | None) -> bool:
     if first is None or second is None:
         return first is second
-    return math.isclose(first, second, rel_tol=0, abs_tol=1e-3)
+    return math.isclose(first, second, rel_tol=0, abs_tol=CLOSE)

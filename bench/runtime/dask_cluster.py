@@ -17,6 +17,8 @@ import torch
 from opselect.bench.runtime.retries import give_up
 from opselect.spaces.errors import UserError, in_one_line
 
+log = logging.getLogger(__name__)
+
 _PATIENCE = 8.0
 """Seconds within which a scheduler must answer."""
 _GLANCE = 1.0
@@ -63,15 +65,29 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             f"no Dask scheduler answers at {address!r} {why}; start one with 'dask scheduler', and give the address "
             "that it prints"
         ) from None
-    with client:
-        _compare_versions(client)
+    with _without_log_of_dask(), client:
         try:
+            _compare_versions(client)
             yield client
         except CancelledError:
             raise UnusableCluster(
                 f"the scheduler at {address} is gone or was restarted; what was finished is kept, "
                 "the same command goes on from there"
             ) from None
+
+
+@contextlib.contextmanager
+def _without_log_of_dask() -> Iterator[None]:
+    """Silence dask in this process, which logs a traceback when the scheduler is lost; our sentence says it all."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 async def _greet(address: str) -> None:
@@ -107,7 +123,13 @@ def _compare_versions(client: Any) -> None:
     versions = _versions()
     try:
         answers = [client.run_on_scheduler(_objection, "the scheduler", versions)]
-        answers += client.run(_objection_of_worker, versions).values()
+        # A worker that is lost meanwhile cannot answer, and gets no work either.
+        found = client.run(_objection_of_worker, versions, on_error="return").values()
+        answers += [answer for answer in found if not isinstance(answer, OSError)]
+        if failed := [answer for answer in answers if isinstance(answer, Exception)]:
+            raise failed[0]
+    except (OSError, CancelledError):  # of the scheduler, which all questions go through
+        raise CancelledError from None
     except Exception as error:
         raise UnusableCluster(
             f"cannot compare versions with the scheduler and the workers at {client.scheduler.address} "
@@ -126,7 +148,8 @@ def on_cluster(
 ) -> Iterator[Result]:
     """The results of a function over tasks, each exactly once, in the order in which they finish.
 
-    A task whose worker dies runs again, until it has cost more workers than the scheduler's `allowed-failures`.
+    A task whose worker dies runs again, until it has cost more workers than the scheduler's `allowed-failures`. A
+    worker that joins later and does not fit is left out with a warning, and its task runs on another one.
 
     Args:
         function: Importable by name on the workers too.
@@ -139,32 +162,54 @@ def on_cluster(
         The results.
 
     Raises:
-        UnusableCluster: The cluster cannot be reached or is lost, its versions differ from those here, a worker cannot
-            load a task or lacks what the task needs, or the scheduler has given up a task and there is no `on_failure`.
+        UnusableCluster: The cluster cannot be reached or is lost, its versions differ from those here, no worker can
+            load a task, one lacks what it needs, or the scheduler has given up a task and there is no `on_failure`.
     """
     waiting = deque(tasks)
     if not waiting:
         return
     with connected(cluster) as client:
         running: dict[Any, Task] = {}
+        left_out = set[str]()
         idle = False
         while waiting or running:
-            count = _worker_count(client)
-            if count == 0 and not idle:
-                logging.warning("no workers at %s; waiting for some", cluster.scheduler)
-            idle = count == 0
+            fit = _workers(client) - left_out
+            if not fit and not idle:
+                log.warning("no workers at %s; waiting for some", cluster.scheduler)
+            idle = not fit
             # The scheduler blames every task that a dying worker holds. So each worker holds one, the one that it runs;
             # where there is no worker yet, one task shows a scheduler that starts them that they are wanted.
-            while waiting and len(running) < max(1, count):
+            while waiting and len(running) < max(1, len(fit)):
                 task = waiting.popleft()
-                running[_submit(client, function, task)] = task
+                running[_submit(client, function, task, fit)] = task
             for future in _wait_briefly(running):
-                yield _result(future, running.pop(future), on_failure)
+                task = running.pop(future)
+                result = _result(future, task, on_failure)
+                if not isinstance(result, _Refusal):
+                    yield result
+                    continue
+                if not _workers(client) - left_out - {result.worker}:
+                    raise UnusableCluster(result.reason)
+                if result.worker not in left_out:
+                    log.warning("%s; until then it is left out", result.reason)
+                left_out.add(result.worker)
+                waiting.appendleft(task)
 
 
-def _submit(client: Any, function: Callable[[Task], Result], task: Task) -> Any:
+@dataclass(frozen=True)
+class _Refusal:
+    """What a worker returns that does not fit, instead of the result of a task: its address, and the reason."""
+
+    worker: str
+    reason: str
+
+
+def _submit(client: Any, function: Callable[[Task], Result], task: Task, workers: set[str]) -> Any:
+    """Submit a task for one of these workers, or for any where they are gone, so that it does not wait for them."""
     # As bytes, which the scheduler does not open: it needs no plug-in, and spreads nothing over workers.
-    return client.submit(_run_on_worker, pickle.dumps((function, task)), _versions(), pure=False)
+    content = pickle.dumps((function, task))
+    preferred = {"workers": sorted(workers), "allow_other_workers": True} if workers else {}
+    return client.submit(_run_on_worker, content, _versions(), pure=False, **preferred)
 
 
 def _wait_briefly(running: Iterable[Any]) -> Iterable[Any]:
@@ -177,20 +222,21 @@ def _wait_briefly(running: Iterable[Any]) -> Iterable[Any]:
         return ()
 
 
-def _result(future: Any, task: Task, on_failure: Callable[[Task, str], Result] | None) -> Result:
-    """The result of a task that is done or given up."""
+def _result(future: Any, task: Task, on_failure: Callable[[Task, str], Result] | None) -> Result | _Refusal:
+    """The result of a task that is done or given up, or the refusal of its worker."""
     from distributed import KilledWorker
 
     try:
-        return cast(Result, future.result())
+        return cast(Result | _Refusal, future.result())
     except KilledWorker as error:
         deaths = f"{error.allowed_failures + 1} workers"
         return give_up(task, deaths, str(error.last_worker.address), on_failure, UnusableCluster)
 
 
-def _worker_count(client: Any) -> int:
+def _workers(client: Any) -> set[str]:
+    """Addresses of the present workers."""
     try:
-        return len(client.nthreads())
+        return set(client.nthreads())
     except (OSError, RuntimeError):  # the error of a client that has lost its scheduler depends on the moment
         raise CancelledError from None
 
@@ -201,13 +247,14 @@ def _run_on_worker(content: bytes, versions: dict[str, str]) -> Any:
 
     worker = get_worker()
     if (objection := _objection_of_worker(versions, worker)) is not None:
-        raise UnusableCluster(objection)
+        return _Refusal(worker.address, objection)
     try:
         function, task = pickle.loads(content)
     except Exception as error:
-        raise UnusableCluster(
-            f"worker {worker.address} cannot load a task ({in_one_line(error)}); install there what is installed here"
-        ) from None
+        return _Refusal(
+            worker.address,
+            f"worker {worker.address} cannot load a task ({in_one_line(error)}); install there what is installed here",
+        )
     try:
         return function(task)
     except UserError as error:

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from joblib.externals.loky import process_executor
 
+from opselect.bench.runtime.log import print_warnings
 from opselect.bench.runtime.retries import ALLOWED_DEATHS, give_up
 from opselect.spaces.errors import UserError
 
@@ -254,6 +255,7 @@ def _prepare_process(lifeline: Connection) -> None:
     """
     # Otherwise joblib replaces a process that has grown by 300 MB, as training does without any leak, and warns.
     process_executor._USE_PSUTIL = False
+    print_warnings()
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 

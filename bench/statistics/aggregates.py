@@ -20,6 +20,10 @@ from opselect.bench.statistics.estimates import CONFIDENCE, RESAMPLES, Estimate,
 FEWEST_FOR_BOOTSTRAP = 3
 """Number of seeds of a task below which there is no bootstrap interval."""
 
+FEWEST_FOR_RANK_TESTS = 3
+"""Number of methods below which average ranks are not tested: for two, Nemenyi's test approximates the sign test by a
+normal distribution, and with four tasks calls every eighth pair of equal methods different."""
+
 Values: TypeAlias = Sequence[float | None]
 """Values of one method on one task, one per seed; None, NaN and infinite ones are left out and counted."""
 
@@ -37,8 +41,9 @@ class AverageRanks:
         dropped: Number of tasks left out because a method has no value there.
         p_value: P-value of Friedman's test of "all methods are equal"; None for fewer than three methods or two tasks.
         critical_difference: By how much two average ranks must differ to be distinguished by Nemenyi's test; None for
-            fewer than two methods or tasks.
-        cliques: Groups of labels that cannot be distinguished, the largest possible ones, each best first.
+            fewer than three methods or two tasks.
+        cliques: Groups of labels that cannot be distinguished, the largest possible ones, each best first; without a
+            test all labels.
     """
 
     ranks: dict[str, float]
@@ -52,7 +57,8 @@ class AverageRanks:
 def interquartile_mean(tasks: Sequence[Values]) -> Estimate:
     """The mean of the middle half of all values of all tasks, with a stratified bootstrap interval.
 
-    Values of different tasks must share a scale, for example regret or percentile.
+    Values of different tasks must share a scale, for example regret or percentile. Of fewer than four values it is
+    their mean.
 
     Args:
         tasks: For every task the values of its seeds.
@@ -149,14 +155,12 @@ def average_ranks(values: Mapping[str, Sequence[float | None]]) -> AverageRanks:
         return AverageRanks({}, tasks, dropped, None, None, ())
     means = rankdata(-whole, axis=0).mean(axis=1).tolist()
     ranks = dict(sorted(zip(values, means, strict=True), key=lambda each: each[1]))
-    if methods < 2 or tasks < 2:
+    if methods < FEWEST_FOR_RANK_TESTS or tasks < 2:
         return AverageRanks(ranks, tasks, dropped, None, None, (tuple(ranks),))
     difference = critical_difference(methods, tasks)
-    p_value = None
-    if methods > 2:
-        # Where all methods are equal on all tasks, the statistic is 0 / 0.
-        equal = bool((whole == whole[0]).all())
-        p_value = 1.0 if equal else float(friedmanchisquare(*whole).pvalue)
+    # Where all methods are equal on all tasks, the statistic is 0 / 0.
+    equal = bool((whole == whole[0]).all())
+    p_value = 1.0 if equal else float(friedmanchisquare(*whole).pvalue)
     return AverageRanks(ranks, tasks, dropped, p_value, difference, _cliques(ranks, difference))
 
 
@@ -169,6 +173,21 @@ def critical_difference(methods: int, tasks: int) -> float:
     """
     quantile = float(studentized_range.ppf(CONFIDENCE, methods, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(methods * (methods + 1) / (6 * tasks))
+
+
+def fewest_tasks(methods: int) -> int:
+    """The number of tasks below which Nemenyi's test distinguishes no two methods, however they rank.
+
+    Average ranks differ by at most one less than the number of methods, which the critical difference must not exceed.
+
+    Args:
+        methods: Number of methods, at least 3.
+
+    Example:
+        >>> fewest_tasks(3), fewest_tasks(10)
+        (3, 3)
+    """
+    return next(tasks for tasks in itertools.count(1) if critical_difference(methods, tasks) <= methods - 1)
 
 
 def _cliques(ranks: Mapping[str, float], difference: float) -> tuple[tuple[str, ...], ...]:

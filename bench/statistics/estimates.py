@@ -5,7 +5,7 @@ little and end above 100 %. The values are sorted first, so the order of seeds c
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -86,6 +86,22 @@ def finite_values(values: Iterable[float | None]) -> tuple[list[float], int]:
 def are_equal(ascending: list[float]) -> bool:
     """Whether all values are equal; differences that are equal on paper may differ in their last bits."""
     return math.isclose(ascending[0], ascending[-1], rel_tol=1e-9)
+
+
+def pooled_deviation(groups: Iterable[Sequence[float]]) -> float | None:
+    """The standard deviation within groups that differ in their mean alone; None where no group has two values.
+
+    Args:
+        groups: Values of every group, the single trainings of one network for example.
+
+    Example:
+        >>> pooled_deviation([[1.0, 3.0], [10.0, 12.0], [7.0]])
+        1.4142135623730951
+    """
+    several = [group for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    squares = math.fsum((value - math.fsum(group) / len(group)) ** 2 for group in several for value in group)
+    return math.sqrt(squares / freedom) if freedom else None
 
 
 def median_interval(values: Iterable[float | None]) -> Median:

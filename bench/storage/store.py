@@ -21,6 +21,8 @@ from opselect.bench.storage.checksums import append_checksummed, verified_line
 from opselect.spaces.errors import UserError
 from opselect.spaces.files import InUse, NotWritten, lock_exclusively, writing
 
+log = logging.getLogger(__name__)
+
 FORMAT_VERSION = 1
 BEGINNING = b'{"version":'
 """How every line of a records file starts."""
@@ -80,7 +82,7 @@ def read_lines(path: Path, line_type: type[Line], command: str) -> list[Line]:
                 raise
             damaged.append(number)
     if damaged:
-        logging.warning(
+        log.warning(
             "%s: damaged and passed over: line %s; '%s' does again what is missing",
             path,
             ", ".join(map(str, damaged)),

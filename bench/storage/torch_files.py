@@ -1,12 +1,24 @@
-"""Files of tensors and plain values that `torch.save` has written, read so that a hostile file does no harm."""
+"""Files of tensors and plain values: read so that a hostile file does no harm, and cached with what they are of.
 
+A cached file lies under a name that says what it is of, but a file can be copied over another one, and its checksum is
+right wherever it lies. So the file itself names what it is of, and its reader names what is expected.
+"""
+
+import contextlib
 import io
+import logging
 import pickletools
 import re
 import zipfile
-from typing import Any, BinaryIO, cast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import torch
+
+from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+
+log = logging.getLogger(__name__)
 
 # The only names that the state of a module, an optimizer or a schedule refers to.
 _STATE_NAME = re.compile(
@@ -42,6 +54,66 @@ def read_torch_file(content: bytes) -> Any:
     if _values_in(state, {}) > MOST_VALUES:
         raise ValueError(f"more than {MOST_VALUES:,} values")
     return state
+
+
+class Identity(NamedTuple):
+    """What a cached file is of.
+
+    Attributes:
+        key: Hash of everything that determines the content.
+        words: The same in words, for messages.
+    """
+
+    key: str
+    words: str
+
+
+def write_cached(path: Path, identity: Identity, content: Mapping[str, Any]) -> None:
+    """Write a file with its identity and a checksum, completely or not at all.
+
+    Args:
+        path: Path of the file.
+        identity: What the content is of.
+        content: Tensors and plain values by name.
+
+    Raises:
+        NotWritten: The disk is full or the folder is read-only, for example.
+    """
+    buffer = io.BytesIO()
+    torch.save({**content, "identity": tuple(identity)}, buffer)
+    write_checksummed(path, buffer.getvalue())
+
+
+def read_cached(path: Path, expected: Identity, names: set[str], remedy: str) -> dict[str, Any] | None:
+    """The content of a file that `write_cached` has written.
+
+    Args:
+        path: Path of the file.
+        expected: What the content must be of.
+        names: Names of its values.
+        remedy: What happens instead where the file is not believed, for the warning.
+
+    Returns:
+        Values by name; None where there is no file, and, with a warning in the log, where it is damaged, of something
+        else, or of a version that did not write identities.
+    """
+    if not path.exists():
+        return None
+    saved: Any = None
+    with contextlib.suppress(Exception):  # a foreign file can raise anything
+        saved = read_torch_file(read_checksummed(path) or b"")
+    values = saved if isinstance(saved, dict) else {}
+    match values.pop("identity", None):
+        case (expected.key, str()) if values.keys() == names:
+            return values
+        case (str(key), str(words)) if key != expected.key:
+            problem = f"it is of {words} ({key}), expected {expected.words} ({expected.key})"
+        case None if values.keys() == names:
+            problem = f"it does not say what it is of, expected {expected.words} ({expected.key})"
+        case _:
+            problem = "damaged"
+    log.warning("%s: %s; %s", path, problem, remedy)
+    return None
 
 
 def _check_state(content: bytes) -> None:

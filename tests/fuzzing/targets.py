@@ -25,6 +25,7 @@ from opselect.bench.runs.records import FILE_NAME, read_records
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.select import parse_setting
 from opselect.bench.storage.checksums import read_checksummed, write_checksummed
+from opselect.bench.storage.torch_files import Identity
 from opselect.bench.tables import digits201 as table_building
 from opselect.bench.tables.importers.nasbench201 import import_nasbench201
 from opselect.selectors.supernets.darts import DARTS
@@ -186,7 +187,7 @@ def seeds_genotype() -> str:
 def training_checkpoint(content: bytes, folder: Path) -> object:
     network, data, training = _small_training()
     write_checksummed(folder / "training.pt", content)
-    return train_network(network, data, training, 0, folder / "training.pt", "small")
+    return train_network(network, data, training, 0, folder / "training.pt", Identity("small", "a small network"))
 
 
 @functools.cache
@@ -197,7 +198,7 @@ def checkpoint_file() -> bytes:
     network, data, training = _small_training()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.pt"
-        train_network(network, data, training, 0, path, "small")
+        train_network(network, data, training, 0, path, Identity("small", "a small network"))
         content = read_checksummed(path)
         assert content is not None
         return content
@@ -508,7 +509,15 @@ TARGETS: Mapping[str, Target] = {
             "kept supernet",
             cached_supernet,
             lambda: (
-                seeds.saved({"supernet": {"a": torch.zeros(2)}, "alpha": torch.zeros(2, 3), "seconds": 1.5}),
+                seeds.saved(
+                    {
+                        "supernet": {"a": torch.zeros(2)},
+                        "alpha": torch.zeros(2, 3),
+                        "optimizer": {},
+                        "seconds": 1.5,
+                        "identity": ("supernet.pt", "a supernet"),
+                    }
+                ),
                 seeds.saved([1]),
                 seeds.saved(Hostile()),
             ),

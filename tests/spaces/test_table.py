@@ -24,7 +24,17 @@ from opselect.bench.tables.digits201 import TableData, TrainingProtocol, train_c
 from opselect.spaces import digits, table
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.nasbench201.space import SIZE, digits201, nasbench201
-from opselect.spaces.table import COLUMNS, METADATA_KEY, InvalidTable, NotInTable, Table, check_rows, load, read
+from opselect.spaces.table import (
+    COLUMNS,
+    DECIMAL_COLUMNS,
+    METADATA_KEY,
+    InvalidTable,
+    NotInTable,
+    Table,
+    check_rows,
+    load,
+    read,
+)
 
 SHIPPED = Path(table.__file__).with_name("digits201.parquet")
 REAL_ACCURACIES = Path(__file__).parents[3] / "shared" / "data" / "nasbench201_accuracies.csv.gz"
@@ -103,6 +113,26 @@ def test_accuracies_come_in_the_order_of_the_space(small: Table) -> None:
 def test_queries_are_in_double_precision(small: Table) -> None:
     assert small.accuracies("digits", "test", 10, "mean").dtype == np.float64
     assert small.accuracy(FULL, "digits", "test", 10, "mean") == 82
+
+
+def test_decimals_come_back_as_they_were_written_and_equal_means_are_equal(tmp_path: Path) -> None:
+    rows = rows_of(
+        measured(FULL, "test", 10, 0, 91.1),
+        measured(FULL, "test", 10, 1, 91.3),
+        measured(OTHER, "test", 10, 0, 91.2),
+        measured(OTHER, "test", 10, 1, 91.2),
+    )
+    decimals = rows.set_column(5, "accuracy", pa.array([91.1, 91.3, 91.2, 91.2]))
+    Table(digits201, decimals, {}).write(tmp_path / "decimals.parquet")
+    found = read(tmp_path / "decimals.parquet")
+    assert found.rows.schema == DECIMAL_COLUMNS
+    assert found.accuracy(FULL, "digits", "test", 10, "each") == (91.1, 91.3)
+    assert (
+        found.accuracy(FULL, "digits", "test", 10, "mean")
+        == 91.2
+        == found.accuracy(OTHER, "digits", "test", 10, "mean")
+    )
+    assert found.fingerprint == Table(digits201, rows, {}).fingerprint
 
 
 def test_one_architecture_can_be_asked_for(small: Table) -> None:
@@ -464,6 +494,17 @@ print(dict(line.split(":") for line in Path("{memory}").read_text().splitlines()
     assert shape == f"({SIZE},)"
     assert imported == "False False"
     assert int(peak.split()[0]) < 250_000, peak  # 130 MB; torch alone takes over 400
+
+
+def test_the_committed_records_hold_the_accuracies_of_the_shipped_table_to_the_last_bit(shipped: Table) -> None:
+    lines = (Path(__file__).parents[2] / "results" / "digits201" / "records.jsonl").read_text().splitlines()
+    results = [result for line in lines if (result := json.loads(line)["result"]) is not None]
+    assert results
+    for result in results:
+        cell = digits201.parse(result["architecture"])
+        assert list(shipped.accuracy(cell, "digits", "test", 10, "each")) == result["test_accuracies"]
+        assert shipped.accuracy(cell, "digits", "test", 10, "mean") == result["test_accuracy"]
+        assert shipped.accuracy(cell, "digits", "valid", 10, "mean") == result["valid_accuracy"]
 
 
 def test_the_shipped_table_says_how_it_was_made(shipped: Table) -> None:

@@ -1,12 +1,14 @@
-"""What random choice and random search reach on the table, exactly, from all its architectures."""
+"""Every selector against random choice and random search: exactly over the table, or by the draws that a run has."""
 
+import math
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, listing, mean_and_deviation, number
 from opselect.bench.report.render import SELECTOR, Column, Table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach, random_choice, random_search
 from opselect.bench.statistics.estimates import NOT_NEGATIVE, PERCENT, Mean, mean_interval
+from opselect.bench.summaries.noise import training_noise
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,33 @@ class ChanceSummary:
     Attributes:
         label: Label of the selector.
         test_accuracy: Test accuracy of the selected architectures in percent.
-        above_random: Mean minus the expectation of a random choice, percentage points.
-        chance: Chance that the mean of as many random architectures is at least as high.
+        above_random: Mean minus that of a random choice, percentage points.
+        noise: Standard error of this gain from the noise of trainings, percentage points; None where it is unknown.
+        relative_improvement: The gain in percent of the mean of a random choice; None where that is 0.
+        chance: Chance that the mean of as many random architectures is at least as high; None without the table.
+
+    Source: Yang et al., NAS Evaluation Is Frustratingly Hard, 2020 (the relative improvement).
     """
 
     label: str
     test_accuracy: Mean
     above_random: float
+    noise: float | None
+    relative_improvement: float | None
     chance: float | None
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random choice where there is no table: the trials of a random selector.
+
+    Attributes:
+        label: Its label.
+        accuracy: Test accuracy of the drawn architectures in percent.
+    """
+
+    label: str
+    accuracy: Mean
 
 
 @dataclass(frozen=True)
@@ -56,21 +77,41 @@ def mean_accuracy(run: Run, label: str) -> Mean:
     return mean_interval(run.values(label, lambda result: result.test_accuracy).values(), PERCENT)
 
 
+def random_draws(run: Run) -> Draws | None:
+    """The first random selector with accuracies; None without one."""
+    drawn = (Draws(label, mean_accuracy(run, label)) for label in run.in_role("random"))
+    return next((draws for draws in drawn if draws.accuracy.value is not None), None)
+
+
 def chances(run: Run) -> list[ChanceSummary]:
-    """One row per label with an accuracy, where the table is here."""
-    expected, population = random_expectation(run), run.population
-    if expected is None or population is None:
+    """One row per label with an accuracy: against the expectation where the table is here, else against draws."""
+    expected, draws = random_expectation(run), random_draws(run)
+    if expected is not None:
+        random_mean, others = expected.mean, run.labels
+    elif draws is not None and draws.accuracy.value is not None:
+        random_mean, others = draws.accuracy.value, tuple(label for label in run.labels if label != draws.label)
+    else:
         return []
+    rows = ((label, mean_accuracy(run, label)) for label in others)
     return [
-        ChanceSummary(
-            label=label,
-            test_accuracy=accuracy,
-            above_random=accuracy.value - expected.mean,
-            chance=chance_to_reach(population.test, accuracy.value, accuracy.n),
-        )
-        for label in run.labels
-        if (accuracy := mean_accuracy(run, label)).value is not None
+        _chance_summary(run, label, accuracy, accuracy.value, random_mean)
+        for label, accuracy in rows
+        if accuracy.value is not None
     ]
+
+
+def _chance_summary(run: Run, label: str, accuracy: Mean, mean: float, random_mean: float) -> ChanceSummary:
+    noise, draws = training_noise(run), random_draws(run)
+    results = run.results(label).values()
+    drawn = () if run.population is not None or draws is None else run.results(draws.label).values()
+    return ChanceSummary(
+        label=label,
+        test_accuracy=accuracy,
+        above_random=mean - random_mean,
+        noise=None if noise is None else noise.error_of_difference(results, drawn),
+        relative_improvement=100 * (mean - random_mean) / random_mean if random_mean else None,
+        chance=None if run.population is None else chance_to_reach(run.population.test, mean, accuracy.n),
+    )
 
 
 def budgets(run: Run) -> list[BudgetSummary]:
@@ -92,8 +133,9 @@ def budgets(run: Run) -> list[BudgetSummary]:
 
 
 def chance_table(run: Run) -> Table[ChanceSummary]:
-    """Every selector against the exact expectation of a random choice over the table."""
+    """Every selector against random choice: its exact expectation over the table, or the draws of a random selector."""
     rows = chances(run)
+    noise = training_noise(run)
     return Table(
         name="chance",
         title="Against random choice",
@@ -101,11 +143,17 @@ def chance_table(run: Run) -> Table[ChanceSummary]:
             SELECTOR,
             Column("Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy)),
             Column("above random choice", "pp", "↑", show=lambda row: number(row.above_random)),
+            Column("Training noise", "pp", show=lambda row: number(row.noise), shown=noise is not None),
+            Column("Relative improvement", "%", "↑", show=lambda row: number(row.relative_improvement, 1)),
             Column("n", show=lambda row: str(row.test_accuracy.n)),
-            Column("Chance that n random draws reach it", show=lambda row: _chance_text(row.chance)),
+            Column(
+                "Chance that n random draws reach it",
+                show=lambda row: _chance_text(row.chance),
+                shown=run.population is not None,
+            ),
         ),
         blocks=role_blocks(run, rows),
-        notes=tuple(_notes(run)),
+        notes=(*_notes(run), noise_note(run, _what_random_adds(run))) if rows else (),
         data=rows,
         optional=True,
     )
@@ -144,16 +192,60 @@ def _chance_text(chance: float | None) -> str:
     return "< 0.0001" if chance < 1e-4 else number(chance, 4)
 
 
+def noise_note(run: Run, remark: str = "") -> str:
+    """How far a gain would move by chance if the networks were trained again.
+
+    Args:
+        run: Records of a run.
+        remark: Sentence that follows where the noise is known.
+    """
+    noise = training_noise(run)
+    if noise is None:
+        return (
+            "There is one accuracy per architecture, so it is unknown how far a gain would move if the networks were "
+            "trained again."
+        )
+    return (
+        "Training noise: standard error of the gain, were every selected architecture trained again as often as now; "
+        f"one training has a standard deviation of {number(noise.deviation)} pp. {remark}"
+    ).rstrip()
+
+
+def _what_random_adds(run: Run) -> str:
+    if run.population is None:
+        return "The drawn architectures have their part in it."
+    return "The mean over the whole table adds next to none, and none is counted for it."
+
+
 def _notes(run: Run) -> list[str]:
-    expected = random_expectation(run)
+    expected, draws = random_expectation(run), random_draws(run)
+    relative = (
+        "Relative improvement: the gain in percent of random choice's accuracy, 100 (accuracy − random) / random "
+        "(Yang et al., 2020)."
+    )
     if expected is None:
-        return []
+        return [] if draws is None else [_drawn_note(draws), relative]
     quartiles = ", ".join(number(quartile) for quartile in expected.quartiles)
     missing = f" ({expected.missing} have no accuracy and are left out)" if expected.missing else ""
+    named = f" Drawn from this: {listing(run.in_role('random'))}." if draws else ""
     return [
         f"Random choice, exactly: the mean test accuracy of all {expected.architectures} architectures of the table"
         f"{missing} is {number(expected.mean)} %, the standard deviation {number(expected.deviation)}, the quartiles "
-        f"{quartiles}. A row named random is a few draws from this.",
+        f"{quartiles}.{named}",
+        relative,
         "Not a test of one selector against another: a chance below 0.05 says that n random draws would rarely be as "
         "good.",
     ]
+
+
+def _drawn_note(draws: Draws) -> str:
+    accuracy = draws.accuracy
+    if accuracy.deviation is None:
+        spread = "so how far it lies from the mean of all architectures is unknown"
+    else:
+        error = accuracy.deviation / math.sqrt(accuracy.n)
+        spread = f"whose own standard error over seeds is {number(error)} pp"
+    return (
+        f"Random choice: the mean of {accuracy.n} architecture{'s' if accuracy.n > 1 else ''} that {draws.label} drew, "
+        f"{number(accuracy.value)} %, {spread}. There is no table here with which its expectation could be computed."
+    )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
-from opselect.bench.report.sections.selection import best_selectors
+from opselect.bench.report.sections.baseline import noise_note
+from opselect.bench.report.sections.selection import CommonSeeds, best_selectors, common_seeds
+from opselect.bench.runs.records import Result
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.comparisons import (
     BySeed,
@@ -15,6 +17,7 @@ from opselect.bench.statistics.comparisons import (
     fewest_seeds,
 )
 from opselect.bench.statistics.estimates import CONFIDENCE, Mean
+from opselect.bench.summaries.noise import training_noise
 
 LEVEL = 1 - CONFIDENCE
 """Chance of any false alarm among the comparisons with one rival."""
@@ -31,6 +34,7 @@ class PairSummary:
         difference: Test accuracy of the first minus that of the second, percentage points, with its interval.
         p_value: Two-sided p-value of the sign-flip test by Holm's method.
         smallest_p: Least p-value that this many common seeds and comparisons can reach.
+        noise: Standard error of the difference from the noise of trainings; None where it is unknown.
     """
 
     first: str
@@ -39,6 +43,7 @@ class PairSummary:
     difference: Mean
     p_value: float | None
     smallest_p: float | None
+    noise: float | None
 
 
 @dataclass(frozen=True)
@@ -79,35 +84,74 @@ def rivals(run: Run) -> list[Rival]:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One selector against each of its rivals; None where it is the rival itself, or has no accuracy."""
+    """One selector against each of its rivals; None where it is the rival itself, or has no accuracy.
+
+    Attributes:
+        label: Label of the selector.
+        comparisons: One per rival.
+        noises: Standard error of every difference from the noise of trainings; None where it is unknown as well.
+    """
 
     label: str
     comparisons: tuple[Comparison | None, ...]
+    noises: tuple[float | None, ...]
 
 
 def comparisons_table(run: Run) -> Table[ComparisonRow]:
     """Every selector against the reference and against the best selector."""
     found = rivals(run)
     rows = [
-        ComparisonRow(label, tuple(rival.comparisons.get(label) for rival in found))
+        ComparisonRow(
+            label,
+            tuple(rival.comparisons.get(label) for rival in found),
+            tuple(_noise(run, label, rival.label) for rival in found),
+        )
         for label in run.in_role("selector", "random")
         if any(label in rival.comparisons for rival in found)
     ]
     return Table(
         name="paired",
         title="Paired differences of test accuracy",
-        columns=(SELECTOR, *(column for place, rival in enumerate(found) for column in _columns(rival, place))),
+        columns=(
+            SELECTOR,
+            *(
+                column
+                for place, rival in enumerate(found)
+                for column in _columns(rival, place, training_noise(run) is not None)
+            ),
+        ),
         blocks=[Block("", rows)],
-        notes=tuple(_notes(found)) if rows else (),
+        notes=(*(_table_notes(run, found) if rows else ()), *_equal_by_construction(run)),
         data=[
-            PairSummary(label, rival.label, rival.family, each.difference, each.p_value, each.smallest_p)
+            PairSummary(
+                label,
+                rival.label,
+                rival.family,
+                each.difference,
+                each.p_value,
+                each.smallest_p,
+                _noise(run, label, rival.label),
+            )
             for rival in found
             for label, each in rival.comparisons.items()
         ],
     )
 
 
-def _columns(rival: Rival, place: int) -> tuple[Column[ComparisonRow], ...]:
+def _noise(run: Run, first: str, second: str) -> float | None:
+    """Standard error of the difference of two selectors over their common seeds, from the noise of trainings."""
+    noise = training_noise(run)
+    ours, theirs = (
+        {seed: result for seed, result in run.results(label).items() if result.test_accuracy is not None}
+        for label in (first, second)
+    )
+    common = ours.keys() & theirs.keys()
+    if noise is None or not common:
+        return None
+    return noise.error_of_difference((ours[seed] for seed in common), (theirs[seed] for seed in common))
+
+
+def _columns(rival: Rival, place: int, noise: bool) -> tuple[Column[ComparisonRow], ...]:
     def show(text: Callable[[Comparison], str]) -> Callable[[ComparisonRow], str]:
         return lambda row: "" if (found := row.comparisons[place]) is None else text(found)
 
@@ -116,32 +160,66 @@ def _columns(rival: Rival, place: int) -> tuple[Column[ComparisonRow], ...]:
     return (
         Column(f"minus {name}", "pp", "↑", show=show(lambda each: number(each.difference.value))),
         Column("Interval", "pp", show=show(lambda each: interval(each.difference)), shown=intervals),
+        Column(
+            "Training noise",
+            "pp",
+            show=lambda row: "" if row.comparisons[place] is None else number(row.noises[place]),
+            shown=noise,
+        ),
         Column("n", show=show(lambda each: str(each.difference.n))),
         Column("p", show=show(lambda each: number(each.p_value, 4))),
     )
 
 
-def _notes(found: Sequence[Rival]) -> Iterator[str]:
+def _table_notes(run: Run, found: Sequence[Rival]) -> tuple[str, ...]:
+    noise = noise_note(run, "Architectures that both selected cancel.")
+    return *_notes(found, common_seeds(run)), noise, UNDEFINED_NOTE
+
+
+def _notes(found: Sequence[Rival], common: CommonSeeds) -> Iterator[str]:
     yield "Test accuracy of the row's selector minus that of the named one with the same seed, mean over common seeds."
     yield (
         "p: two-sided sign-flip test, corrected by Holm's method for all comparisons with the named selector, those "
-        "with the best one for all pairs of selectors. Intervals invert the same test, and those of one rival hold "
-        "together with 95 %."
+        "with the best one for all pairs of selectors."
     )
+    if any(each.difference.low is not None for rival in found for each in rival.comparisons.values()):
+        yield "Intervals invert the same test, and those of one rival hold together with 95 %."
     for rival in found:
         yield _floor(rival)
     for rival in found:
         if rival.family == "best":
             others = [label for label in rival.indistinguishable if label != rival.label]
             yield (
-                f"{rival.label} has the highest mean over the seeds that all selectors have in common; "
+                f"{rival.label} has the highest mean over the seeds that {common.whose} have in common; "
                 + (
                     f"the test does not distinguish from it: {listing(others)}."
                     if others
                     else "the test distinguishes all others from it."
                 )
             )
-    yield UNDEFINED_NOTE
+
+
+def _equal_by_construction(run: Run) -> Iterator[str]:
+    """Name selectors without any difference, as where a setting that differs is one that they do not read."""
+    groups: list[tuple[list[str], dict[int, str]]] = []
+    for label in run.in_role("selector", "random"):
+        decided = {seed: _decided(result) for seed, result in run.results(label).items() if result.steps}
+        for place, (names, known) in enumerate(groups):
+            common = {seed: text for seed, text in decided.items() if seed in known}
+            if common and all(known[seed] == text for seed, text in common.items()):
+                groups[place] = [*names, label], common
+                break
+        else:
+            groups.append(([label], decided))
+    for names, known in groups:
+        if len(names) > 1:
+            seeds = "the only common seed" if len(known) == 1 else f"all {len(known)} common seeds"
+            yield f"{listing(names[:-1])} and {names[-1]} made the same decisions with the same scores on {seeds}."
+
+
+def _decided(result: Result) -> str:
+    """Architecture, decisions and scores of a trial, as text: NaN is equal to NaN there."""
+    return result.model_dump_json(include={"architecture", "candidates", "steps", "topology"})
 
 
 def _floor(rival: Rival) -> str:

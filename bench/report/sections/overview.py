@@ -1,12 +1,13 @@
 """The overview of a study: the errors of every selector on every space and dataset, in one table as papers have it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import load_packaged
 from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation
-from opselect.bench.report.render import Block, Cell, Column, Figure, Section, Table, best_marks
+from opselect.bench.report.render import Block, Cell, Column, Figure, Section, Table, best_marks, has_table
+from opselect.bench.report.sections.aggregates import aggregates_section, roles_of, task_name
 from opselect.bench.report.sections.networks import (
     PAPER_COLUMNS,
     PaperRow,
@@ -14,6 +15,12 @@ from opselect.bench.report.sections.networks import (
     papers_table,
     published_error,
     recipe_notes,
+)
+from opselect.bench.report.sections.selection import (
+    best_selectors,
+    chance_sentences,
+    common_seeds,
+    unfinished_notes,
 )
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.estimates import PERCENT, Mean, mean_interval
@@ -32,12 +39,14 @@ class ErrorLine:
         images: Name of the images.
         space: Registered name of the space.
         errors: Test error in percent over the seeds of the search, by label.
+        comparable: Whether all selectors with errors have the same seeds, at least two, so that the best can be marked.
         published: Published error as it is printed by label; a dash where there is none.
     """
 
     images: str
     space: str
     errors: Mapping[str, Mean]
+    comparable: bool
     published: Mapping[str, str]
 
 
@@ -53,6 +62,7 @@ class CostLine:
 def error_lines(runs: Sequence[Run]) -> list[ErrorLine]:
     """One line per run, in the given order."""
     labels = dict.fromkeys(label for run in runs for label in run.labels)
+    common = [common_seeds(run) for run in runs]
     return [
         ErrorLine(
             images=run.all[0].trial.images,
@@ -67,13 +77,14 @@ def error_lines(runs: Sequence[Run]) -> list[ErrorLine]:
                 )
                 for label in labels
             },
+            comparable=seeds.are_all and seeds.are_enough,
             published={
                 label: published_error(published_of(load_packaged(), run.only(label)))
                 for label in labels
                 if label in run.labels
             },
         )
-        for run in runs
+        for run, seeds in zip(runs, common, strict=True)
     ]
 
 
@@ -81,7 +92,7 @@ def errors_table(runs: Sequence[Run]) -> Table[ErrorLine]:
     """Test errors with a row per space, a column per selector, and columns of published errors."""
     lines = error_lines(runs)
     labels = list(lines[0].errors) if lines else []
-    roles = {label: run.role(label) for run in runs for label in run.labels}
+    roles = roles_of(runs)
     competing = [label for label in labels if roles[label] == "selector"]
     published = [label for label in labels if any(line.published.get(label, UNDEFINED) != UNDEFINED for line in lines)]
     return Table(
@@ -98,12 +109,44 @@ def errors_table(runs: Sequence[Run]) -> Table[ErrorLine]:
         ],
         notes=(
             *dict.fromkeys(recipe for run in runs for recipe in recipe_notes(run)),
-            "Mean over the seeds of the search ± sample standard deviation, after the last epoch. Best selector in "
-            "bold, runner-up underlined, by rounded means; a random choice does not compete.",
+            f"{_errors_source(runs)} Mean over the seeds of the search ± sample standard deviation.",
+            "Best selector of a row in bold, runner-up underlined, by rounded means; random choice does not compete.",
+            *(
+                ["Nothing is marked where selectors have other seeds than each other, or fewer than two."]
+                if any(not line.comparable for line in lines)
+                else []
+            ),
             *([PUBLISHED_NOTE] if published else []),
         ),
         data=lines,
     )
+
+
+def _errors_source(runs: Sequence[Run]) -> str:
+    """What was measured."""
+    sources = {has_table(run) for run in runs}
+    if sources == {True}:
+        return "Test error: 100 minus the test accuracy of the table."
+    if sources == {False}:
+        return "Test error: after training from scratch, last epoch."
+    return "Test error: 100 minus the test accuracy of the table, where there is one; else of the trained networks."
+
+
+def findings(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What a reader must know first of every run: doubts, what is missing or failed, where chance is not beaten."""
+    return tuple(f"{task_name(run)}: {sentence}" for run in runs for sentence in _doubts(run))
+
+
+def _doubts(run: Run) -> Iterator[str]:
+    yield from run.remarks
+    yield from unfinished_notes(run)
+    if failed := sum(record.result is None for record in run.all):
+        yield f"{failed} of {len(run.all)} trials failed."
+    best = best_selectors(run)
+    if best is not None:
+        sentences, is_beaten = chance_sentences(run, best)
+        if not is_beaten:
+            yield from sentences
 
 
 def _error_column(label: str, competing: Sequence[str]) -> Column[ErrorLine]:
@@ -111,7 +154,7 @@ def _error_column(label: str, competing: Sequence[str]) -> Column[ErrorLine]:
 
     def show(line: ErrorLine) -> Cell:
         marks = dict(zip(competing, best_marks((line.errors[label].value for label in competing), "↓"), strict=True))
-        return Cell(mean_and_deviation(line.errors[label]), marks.get(label, ""))
+        return Cell(mean_and_deviation(line.errors[label]), marks.get(label, "") if line.comparable else "")
 
     return Column(label, "%", "↓", show=show)
 
@@ -142,10 +185,11 @@ def overview_sections(runs: Sequence[Run]) -> tuple[Section, ...]:
     errors = errors_table(runs)
     figure = Figure(
         "overview-errors",
-        "Test error: a dot a seed of the search, a bar the mean.",
+        "Test error: a dot per seed of the search, a bar at the mean.",
         shown=any(mean.value is not None for line in errors.data for mean in line.errors.values()),
     )
     return (
-        Section("Test errors", figures=(figure,), tables=(errors,)),
+        Section("Test errors", paragraphs=findings(runs), figures=(figure,), tables=(errors,)),
+        aggregates_section(runs),
         Section("Search cost", tables=(costs_table(runs),)),
     )

@@ -1,20 +1,28 @@
 """Published values and ours: a table of the report, and what the command `opselect published` prints."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from opselect.bench.published.compare import VERDICTS, Row, compare_with_published
+from opselect.bench.published.compare import BASES, VERDICTS, Row, compare_with_published
 from opselect.bench.published.numbers import Number, load_packaged
-from opselect.bench.report.formatting import UNDEFINED, interval, listing, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, listing, mean_and_deviation, number
 from opselect.bench.report.render import Block, Column, Table, terminal
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.estimates import Mean
 
-STYLES = {"reproduced": "green", "differs": "bold red", "not run": "dim", "not comparable": "yellow"}
+STYLES = {
+    "reproduced": "green",
+    "differs": "bold red",
+    "inconclusive": "yellow",
+    "agrees under other settings": "cyan",
+    "differs under other settings": "magenta",
+    "not comparable": "yellow",
+    "not run": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,12 @@ class PublishedLine:
         published: The published value.
         published_deviation: Its standard deviation over seeds, where that is known.
         published_seeds: Its number of seeds, where that is known.
-        differences: Settings in which ours differs, with the published ones in brackets; nothing is judged then.
-        tolerance: How far apart both may lie.
-        verdict: Reproduced, differs or not comparable.
+        difference: Ours minus the published value.
+        tolerance: How far apart both may lie; None where nothing is judged.
+        basis: Spreads over seeds that the tolerance follows from, or that it is declared; empty where there is none.
+        differences: Settings in which ours differs, with the published ones in brackets.
+        verdict: Result of the comparison, one of `VERDICTS`.
+        remark: Trials that are not in our mean; may be empty.
         note: Difference between the definitions, or the number as it was printed.
         source: What notes call the source.
         citation: Citation of the source.
@@ -46,9 +57,12 @@ class PublishedLine:
     published: float
     published_deviation: float | None
     published_seeds: int | None
-    differences: str
+    difference: float | None
     tolerance: float | None
+    basis: str
+    differences: str
     verdict: str
+    remark: str
     note: str
     source: str
     citation: str
@@ -57,6 +71,8 @@ class PublishedLine:
 def published_table(run: Run) -> Table[Row]:
     """What was published of the selectors on this space and what they reach here, one row per published number."""
     rows = compare_with_published(load_packaged(), run)
+    used_bases = {row.tolerance.basis for row in rows if row.tolerance is not None}
+    used_verdicts = {row.verdict for row in rows}
     sources = {row.source.id: row.source.text for row in rows}
     return Table(
         name="published",
@@ -66,7 +82,8 @@ def published_table(run: Run) -> Table[Row]:
             Column("Ours", show=lambda row: mean_and_deviation(_mean(row), row.number.definition.decimals)),
             Column("n", show=lambda row: str(_mean(row).n)),
             Column("Published", show=lambda row: published_value(row.number)),
-            Column("Tolerance", show=lambda row: number(row.number.tolerance, row.number.definition.decimals)),
+            Column("Difference", show=_distance),
+            Column("± from", show=_basis, numeric=False),
             Column(
                 "Settings that differ: ours (published)",
                 show=lambda row: _differences(row) or UNDEFINED,
@@ -80,14 +97,28 @@ def published_table(run: Run) -> Table[Row]:
         notes=(
             "Published values were measured by others and stand in a column of their own: value ± standard "
             "deviation over seeds, where it is known (number of seeds).",
-            "Reproduced: the settings agree, and ours is at most the tolerance away. Where settings differ or are "
-            "not known nothing is judged; another proxy is another method.",
+            "Difference: ours minus published, ± how far apart two such means of one quantity lie by chance in 95 of "
+            f"100 cases if values are normal. {_meanings(BASES, used_bases)} The ± is not corrected for the number of "
+            "rows.",
+            f"Verdicts. {_meanings(VERDICTS, used_verdicts)} Another proxy is another method, and is left out.",
+            *_remarks(rows),
             *(f"{name}: {text}." for name, text in sources.items()),
             *_value_notes(rows),
         ),
         data=[_line(row) for row in rows],
         optional=True,
     )
+
+
+def _meanings(meanings: Mapping[Any, str], used: Collection[str]) -> str:
+    """What the words that are used mean, a sentence each."""
+    return " ".join(f"{word.capitalize()}: {meaning}." for word, meaning in meanings.items() if word in used)
+
+
+def _remarks(rows: Iterable[Row]) -> list[str]:
+    """By selector, the trials that are not in its mean, each once."""
+    remarks = dict.fromkeys((row.origin, row.reason) for row in rows if row.reason)
+    return [f"{label}: {remark}." for label, remark in remarks]
 
 
 def _mean(row: Row) -> Mean:
@@ -120,9 +151,12 @@ def _line(row: Row) -> PublishedLine:
         published=published.value,
         published_deviation=published.deviation,
         published_seeds=published.seeds,
+        difference=row.difference,
+        tolerance=None if row.tolerance is None else row.tolerance.value,
+        basis=_basis(row),
         differences=_differences(row),
-        tolerance=published.tolerance,
         verdict=row.verdict,
+        remark=row.reason,
         note=published.note,
         source=row.source.id,
         citation=row.source.citation,
@@ -146,7 +180,7 @@ def published_value(published: Number) -> str:
 
 
 def print_comparison(rows: Sequence[Row], console: Console) -> None:
-    """Print the rows, by space and within it by source, and how many have which verdict.
+    """Print the rows, by space and within it by source, how many have which verdict, and what the words mean.
 
     What is compared stands in a table; what was not run follows in short lines, by what is missing.
 
@@ -164,13 +198,16 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
                 console.print(Text.assemble(("not run", STYLES["not run"]), f": {reason}"))
                 console.print(terminal(Table("", "", NOT_RUN_COLUMNS, [Block("", not_run)])))
             console.print()
+    console.print(Text(WORDS), end="\n\n")
     console.print(Text(verdict_summary(rows)))
 
 
 def verdict_summary(rows: Iterable[Row]) -> str:
     """Numbers of rows by verdict, in one line."""
-    words = {"differs": "differ"}
-    return listing(f"{count} {words.get(verdict, verdict)}" for verdict, count in verdict_counts(rows).items())
+    counts = verdict_counts(rows).items()
+    plural = {"agrees": "agree", "differs": "differ"}
+    words = {verdict: " ".join(plural.get(word, word) for word in verdict.split()) for verdict, _ in counts}
+    return listing(f"{count} {words[verdict]}" for verdict, count in counts)
 
 
 def verdict_counts(rows: Iterable[Row]) -> dict[str, int]:
@@ -194,7 +231,9 @@ def row_data(row: Row) -> dict[str, Any]:
         "method": published.method,
         "architecture": published.architecture,
         "settings": published.settings,
+        "reading": list(published.reading),
         "training": published.training,
+        "network": published.network,
         "images": list(published.images or ()),
         "over_seeds": published.over_seeds,
         "published": published.value,
@@ -207,7 +246,9 @@ def row_data(row: Row) -> dict[str, Any]:
         "n": ours and ours.n,
         "origin": row.origin,
         "difference": row.difference,
-        "tolerance": published.tolerance,
+        "tolerance": row.tolerance and row.tolerance.value,
+        "basis": row.tolerance and row.tolerance.basis,
+        "differences": [asdict(setting) for setting in row.differences],
         "verdict": row.verdict,
         "reason": row.reason,
         "note": published.note,
@@ -233,39 +274,55 @@ def _subject_and_conditions(row: Row) -> Text:
 
 
 def _conditions(published: Number) -> str:
-    """The settings that a run must have; the recipe of supernet training by its name."""
+    """The variant of the method, and the recipes of supernet training and of training networks by their names."""
     settings = [f"{name} = {' or '.join(map(str, values))}" for name, values in published.settings.items()]
-    return listing([*settings, *([f"training {published.training}"] if published.training else [])])
+    training = [f"training {published.training}"] if published.training else []
+    return listing([*settings, *training])
 
 
 def _ours(row: Row) -> str:
-    """The value; where it is a mean, its number of seeds, and its interval on a line of its own."""
+    """The value; where it is a mean over seeds, with its deviation and its number of seeds."""
     ours, decimals = _mean(row), row.number.definition.decimals
-    value = number(ours.value, decimals)
     if row.number.method is None:
-        return value
-    return f"{value} ({ours.n})" + (f"\n{interval(ours, decimals)}" if ours.low is not None else "")
+        return number(ours.value, decimals)
+    return f"{mean_and_deviation(ours, decimals)} ({ours.n})"
 
 
 def _distance(row: Row) -> str:
-    if row.difference is None or row.number.tolerance is None:
+    """The difference with its tolerance, for example `−1.40 ± 1.41`; a dash where nothing is judged."""
+    if row.difference is None or row.tolerance is None:
         return UNDEFINED
     decimals = row.number.definition.decimals
     sign = "+" if round(row.difference, decimals) > 0 else ""
-    return f"{sign}{number(row.difference, decimals)} ({number(row.number.tolerance, decimals)})"
+    return f"{sign}{number(row.difference, decimals)} ± {number(row.tolerance.value, decimals)}"
+
+
+def _basis(row: Row) -> str:
+    return "" if row.tolerance is None else row.tolerance.basis
 
 
 def _verdict_and_remarks(row: Row) -> Text:
-    """The verdict, then where ours comes from, what to know about it, and where definitions differ, a line each."""
-    remarks = "".join(f"\n{remark}" for remark in (row.origin, row.reason, row.number.note) if remark)
-    return Text.assemble((row.verdict, STYLES[row.verdict]), remarks)
+    """The verdict, then where ours comes from, in what it differs, what to know about it, and notes, a line each."""
+    differences = f"differs in {_differences(row)}" if row.differences else ""
+    lines = (row.origin, differences, row.reason, row.number.note)
+    return Text.assemble((row.verdict, STYLES[row.verdict]), "".join(f"\n{line}" for line in lines if line))
 
 
+WORDS = "\n".join(
+    (
+        "Published and ours: mean ± sample standard deviation over seeds (number of seeds), where they are known.",
+        "Difference: ours minus published, ± how far apart two such means of one quantity lie by chance in 95 of 100",
+        "cases if values are normal; over many rows some differ by chance. Below it stands what the ± follows from:",
+        *(f"  {basis}: {meaning}" for basis, meaning in BASES.items()),
+        "Verdicts, and settings in which ours differs, with the published ones in brackets:",
+        *(f"  {verdict}: {meaning}" for verdict, meaning in VERDICTS.items()),
+    )
+)
 COMPARED_COLUMNS: Sequence[Column[Row]] = (
     Column("Number", show=_subject_and_conditions, numeric=False, share=0.3),
     Column("Published", show=lambda row: published_value(row.number)),
     Column("Ours", show=_ours),
-    Column("Apart (tolerance)", show=_distance, share=0.1),
+    Column("Difference", show=lambda row: "\n".join(filter(None, (_distance(row), _basis(row))))),
     Column("Verdict", show=_verdict_and_remarks, numeric=False, share=0.3),
 )
 NOT_RUN_COLUMNS: Sequence[Column[Row]] = (

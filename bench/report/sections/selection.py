@@ -11,6 +11,7 @@ from opselect.bench.report.formatting import (
     listing,
     mean_and_deviation,
     number,
+    seed_listing,
 )
 from opselect.bench.report.render import (
     SELECTOR,
@@ -22,7 +23,7 @@ from opselect.bench.report.render import (
     number_column,
     role_blocks,
 )
-from opselect.bench.report.sections.baseline import mean_accuracy, random_expectation
+from opselect.bench.report.sections.baseline import mean_accuracy, noise_note, random_expectation
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach
@@ -35,6 +36,7 @@ from opselect.bench.statistics.estimates import (
     mean_interval,
     median_interval,
 )
+from opselect.bench.summaries.noise import training_noise
 from opselect.selectors.task import Role
 
 FEWEST_COMMON_SEEDS = 2
@@ -92,10 +94,12 @@ class CommonSeeds:
     Attributes:
         seeds: The seeds, sorted.
         are_all: Whether no selector has accuracies for further seeds.
+        of_all: Whether every selector has accuracies.
     """
 
     seeds: tuple[int, ...]
     are_all: bool
+    of_all: bool
 
     @property
     def are_enough(self) -> bool:
@@ -106,6 +110,11 @@ class CommonSeeds:
     def text(self) -> str:
         """Their number, `1 seed` or `2 seeds` for example."""
         return counted(self.seeds)
+
+    @property
+    def whose(self) -> str:
+        """Who has these seeds in common."""
+        return "all selectors" if self.of_all else "all selectors with accuracies"
 
     def mean(self, run: Run, label: str) -> Mean:
         """Test accuracy of a label in percent, mean over these seeds."""
@@ -121,7 +130,11 @@ def common_seeds(run: Run) -> CommonSeeds:
         if (seeds := {seed for seed, result in run.results(label).items() if result.test_accuracy is not None})
     ]
     shared = set.intersection(*known) if known else set[int]()
-    return CommonSeeds(tuple(sorted(shared)), all(seeds == shared for seeds in known))
+    return CommonSeeds(
+        tuple(sorted(shared)),
+        are_all=all(seeds == shared for seeds in known),
+        of_all=len(known) == len(run.in_role("selector")),
+    )
 
 
 def selection(run: Run) -> list[SelectionSummary]:
@@ -247,7 +260,7 @@ def counted(seeds: Sequence[int]) -> str:
 def _marks_note(common: CommonSeeds) -> str:
     if not common.are_enough:
         return f"No selector is marked as the best: they have {common.text} in common, which is too little."
-    over = "" if common.are_all else f" over the {common.text} that all of them have ({listing(common.seeds)})"
+    over = "" if common.are_all else f" over the {common.text} that {common.whose} have ({seed_listing(common.seeds)})"
     return (
         f"Best selector in bold, runner-up underlined, by rounded means{over}; random choice and oracles do not "
         "compete. Whether a difference is more than chance is in the table of paired differences."
@@ -255,26 +268,23 @@ def _marks_note(common: CommonSeeds) -> str:
 
 
 def _noise_notes(run: Run) -> list[str]:
-    """How far single trainings of one architecture lie apart, where the table has several of each."""
-    architectures = {result.architecture: result.test_accuracies for result in run.all_results}
-    several = [values for values in architectures.values() if len(values) > 1]
-    if not several or not has_table(run):
-        return []
-    freedom = sum(len(values) - 1 for values in several)
-    squares = sum((value - math.fsum(values) / len(values)) ** 2 for values in several for value in values)
-    deviation = math.sqrt(squares / freedom)
-    sizes = sorted({len(values) for values in several})
-    error = deviation / math.sqrt(sizes[0])
+    """How far single trainings of one architecture lie apart, where there are accuracies."""
+    noise = training_noise(run)
+    if noise is None:
+        has_accuracies = any(result.test_accuracy is not None for result in run.all_results)
+        return [f"{noise_note(run)} A deviation of 0 over seeds is not certainty."] if has_accuracies else []
+    whose, means = ("table's", "table's mean") if has_table(run) else ("trainings'", "mean")
+    sizes = sorted(set(noise.trainings.values()))
     return [
-        "The table's own noise: single trainings of one selected architecture have a standard deviation of "
-        f"{number(deviation)} pp, so the table's mean of {listing(sizes)} has a standard error of about "
-        f"{number(error)} pp, also where all seeds chose the same."
+        f"The {whose} own noise: single trainings of one selected architecture have a standard deviation of "
+        f"{number(noise.deviation)} pp, so the {means} of {listing(sizes)} has a standard error of about "
+        f"{number(noise.cell_error)} pp, also where all seeds chose the same."
     ]
 
 
 def _source_note(run: Run) -> str:
     """Number of trials, and the source of their accuracies."""
-    trials = f"{len(run.all)} trials over {counted(run.seeds)} ({listing(run.seeds)})"
+    trials = f"{len(run.all)} trials over {counted(run.seeds)} ({seed_listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
     if table is None and not run.networks:
         return f"{trials}; no table of accuracies, so nothing is said about accuracy."
@@ -299,32 +309,36 @@ def _validation_notes(run: Run) -> list[str]:
     agreement = spearman([valid for valid, _ in accuracies], [test for _, test in accuracies]) if accuracies else None
     if agreement is None or agreement.value is None:
         return []
+    # Where all resamples agree, as those of three pairs in perfect order do, their quantiles are no interval.
+    has_interval = agreement.low is not None and agreement.low != agreement.high
+    uncertainty = f" (95 % bootstrap interval {interval(agreement)})" if has_interval else ""
     return [
         f"Spearman between validation and test accuracy of the {agreement.n} distinct selected architectures: "
-        f"{number(agreement.value)} (95 % bootstrap interval {interval(agreement)})."
+        f"{number(agreement.value)}{uncertainty}."
     ]
 
 
 def findings(run: Run) -> tuple[str, ...]:
     """What a reader must know first: doubts about the records, what is missing, whether chance is beaten, the best."""
     if not run.all:
-        return (*run.remarks, *_unfinished(run), "There are no records.")
+        return (*run.remarks, *unfinished_notes(run), "There are no records.")
     failed = sum(record.result is None for record in run.all)
     trials = f"{len(run.all)} trials, {failed} failed."
     best = best_selectors(run)
     if best is None:
-        return (*run.remarks, *_unfinished(run), trials)
-    chance, is_beaten = _chance(run, best)
+        return (*run.remarks, *unfinished_notes(run), trials)
+    chance, is_beaten = chance_sentences(run, best)
     # What a reader would otherwise cite without it stands first.
     order = [trials, _highest(best), *chance] if is_beaten else [*chance, trials, _highest(best)]
-    return (*run.remarks, *_unfinished(run), " ".join(order))
+    return (*run.remarks, *unfinished_notes(run), " ".join(order))
 
 
-def _unfinished(run: Run) -> list[str]:
+def unfinished_notes(run: Run) -> list[str]:
+    """Which trials of the experiment have no record, in a sentence."""
     if not run.missing:
         return []
     count = sum(map(len, run.missing.values()))
-    which = "; ".join(f"{label}: {listing(seeds)}" for label, seeds in run.missing.items())
+    which = "; ".join(f"{label}: {seed_listing(seeds)}" for label, seeds in run.missing.items())
     return [
         f"This run is not finished: {count} of {count + len(run.all)} trials have no record (seeds of {which}). "
         "Numbers may change until they have."
@@ -332,7 +346,7 @@ def _unfinished(run: Run) -> list[str]:
 
 
 def _highest(best: Best) -> str:
-    over = "" if best.common.are_all else f" over the {best.common.text} that all selectors have"
+    over = "" if best.common.are_all else f" over the {best.common.text} that {best.common.whose} have"
     below = (
         "" if best.regret is None else f", {number(best.regret)} percentage points below the table's best architecture"
     )
@@ -340,7 +354,7 @@ def _highest(best: Best) -> str:
     return f"Highest mean test accuracy{over}: {labels} with {mean_and_deviation(best.accuracy)} %{below}."
 
 
-def _chance(run: Run, best: Best) -> tuple[list[str], bool]:
+def chance_sentences(run: Run, best: Best) -> tuple[list[str], bool]:
     """Sentences on the best selector against random choice, and whether it beats it."""
     assert best.accuracy.value is not None
     expected = random_expectation(run)
@@ -365,7 +379,8 @@ def _against_expectation(best: Best, expected: Baseline, reached: float | None) 
     if best.accuracy.value <= expected.mean:
         return [f"Random choice is not beaten: {of_random}."], False
     chance = "below 0.0001" if reached is not None and reached < 1e-4 else f"of {number(reached, 4)}"
-    draws = f"{best.accuracy.n} random draws reach the mean of {best.labels[0]} with a chance {chance}"
+    draws = "1 random draw reaches" if best.accuracy.n == 1 else f"{best.accuracy.n} random draws reach"
+    draws += f" the mean of {best.labels[0]} with a chance {chance}"
     is_rare = reached is not None and reached <= 0.05
     text = f"Random choice: {of_random}; {draws}."
     return [text if is_rare else f"Not clearly better than random choice: {of_random}, and {draws}."], is_rare

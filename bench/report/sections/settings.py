@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opselect.bench.report.formatting import UNDEFINED, assignments, listing, value_text
+from opselect.bench.report.formatting import UNDEFINED, assignments, listing, seed_listing, value_text
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
 from opselect.bench.runs.records import Code, Record
 from opselect.bench.runs.run import Run
@@ -43,17 +43,26 @@ def settings_table(run: Run) -> Table[SettingsRow]:
             Column("Supernet training", show=lambda row: row.supernet_training, numeric=False),
             Column("Code", show=lambda row: row.code, numeric=False, shown=any(row.code != UNDEFINED for row in rows)),
         ),
-        notes=(
-            (
-                "Code: digest of the code of the selector and of all that it uses, and where that is not opselect "
-                "alone, the packages that it comes from.",
-            )
-            if any(row.code != UNDEFINED for row in rows)
-            else ()
-        ),
+        notes=(_hyperparameters_note(run), *_code_notes(rows)) if rows else (),
         blocks=[Block("", rows)],
         data=rows,
     )
+
+
+def _hyperparameters_note(run: Run) -> str:
+    """How the settings were chosen, in the words of the experiment file."""
+    if run.hyperparameters is None:
+        return "How the hyper-parameters were chosen: the experiment file does not say (its key 'hyperparameters')."
+    return f"How the hyper-parameters were chosen, by the experiment file: {run.hyperparameters}"
+
+
+def _code_notes(rows: Sequence[SettingsRow]) -> list[str]:
+    if all(row.code == UNDEFINED for row in rows):
+        return []
+    return [
+        "Code: digest of the code of the selector and of all that it uses, and where that is not opselect alone, the "
+        "packages that it comes from."
+    ]
 
 
 def _settings_row(record: Record) -> SettingsRow:
@@ -95,7 +104,7 @@ def reproducibility_table(run: Run) -> Table[Fact]:
             "Table": [f"{table.name}, dataset {table.dataset}, {table.epochs} epochs" for table in tables],
             "Validation accuracies": [f"after {table.valid_epochs} epochs" for table in tables],
             "Table, fingerprint": [table.fingerprint for table in tables],
-            "Seeds": [listing(run.seeds)] if run.seeds else [],
+            "Seeds": [seed_listing(run.seeds)] if run.seeds else [],
             "Device": [trial.device for trial in trials],
             "All open edges scored at every step": ["yes" if trial.observe else "no" for trial in trials],
         }

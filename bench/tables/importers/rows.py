@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from opselect.spaces.nasbench201.space import nasbench201
 from opselect.spaces.space import InvalidArchitecture
-from opselect.spaces.table import COLUMNS, InvalidTable, Table, check_rows
+from opselect.spaces.table import DECIMAL_COLUMNS, InvalidTable, Table, check_rows
 
 Progress: TypeAlias = Callable[[int, int], None]
 """A function that is called with the amount that is done and the total."""
 
 Row: TypeAlias = tuple[Any, ...]
-"""The values of one row, in the order of `COLUMNS`."""
+"""The values of one row, in the order of `DECIMAL_COLUMNS`."""
 
 
 class Rows:
@@ -32,14 +32,14 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self._columns: tuple[list[Any], ...] = tuple([] for _ in COLUMNS)
+        self._columns: tuple[list[Any], ...] = tuple([] for _ in DECIMAL_COLUMNS)
         self._texts: dict[str, str] = {}
 
     def add(self, rows: Iterable[Row], where: str) -> None:
         """Add rows.
 
         Args:
-            rows: Rows with the values of `COLUMNS`.
+            rows: Rows with the values of `DECIMAL_COLUMNS`.
             where: Name of their source in messages.
 
         Raises:
@@ -72,10 +72,10 @@ class Rows:
         if not self._columns[0]:
             raise InvalidTable(f"{source}: holds no accuracies")
         try:
-            arrays = [pa.array(column, field.type) for column, field in zip(self._columns, COLUMNS, strict=True)]
+            arrays = [pa.array(column, kind) for column, kind in zip(self._columns, DECIMAL_COLUMNS.types, strict=True)]
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise InvalidTable(f"{source}: a value is not what its place asks for ({error})") from None
-        rows = pa.Table.from_arrays(arrays, schema=COLUMNS)
+        rows = pa.Table.from_arrays(arrays, schema=DECIMAL_COLUMNS)
         check_rows(rows, str(source))
         provenance = {
             "source": source.name,

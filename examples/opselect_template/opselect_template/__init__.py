@@ -1,1 +1,1 @@
-"""A plug-in of opselect: one part of each kind, small and complete."""
+"""A plug-in of opselect: proxy, score, selector, space, table."""

@@ -8,7 +8,7 @@ from opselect.spaces.images import LabelledImages
 
 
 @torch.no_grad()
-def effective_rank(network: nn.Module, batch: LabelledImages) -> float:
+def opselect_template_proxy(network: nn.Module, batch: LabelledImages) -> float:
     """The effective rank of the centred logits; larger is better. Labels are not used.
 
     With s_i the singular values of the matrix `[images, classes]` and p_i = s_i / sum(s), it is exp(-sum p_i log p_i).

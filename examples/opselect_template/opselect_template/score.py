@@ -1,6 +1,6 @@
 """A score: how much the validation loss rises without an operation.
 
-It is DARTS-PT's question asked of the loss instead of the accuracy, which cannot tell small differences apart.
+It is the score of DARTS-PT with the loss in place of the accuracy, which does not show small differences.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from opselect.spaces.space import Weights
 
 @torch.no_grad()
 def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> list[float]:
-    """Minus the cross entropy of the alpha half under each of several weights; larger is better.
+    """Minus the cross entropy on the search-validation split under each weight matrix; larger is better.
 
     The supernet is left exactly as it was.
     """
@@ -34,5 +34,5 @@ def minus_validation_losses(state: SearchState, weights: Sequence[Weights]) -> l
     return [-float(loss) for loss in losses]
 
 
-LOSS_PERTURBATION = RegisteredScore(perturbation(minus_validation_losses), TRAINED_SUPERNET)
-"""In an experiment: `name = "by-score"`, `score = "loss-perturbation"`."""
+OPSELECT_TEMPLATE_SCORE = RegisteredScore(perturbation(minus_validation_losses), TRAINED_SUPERNET)
+"""In an experiment: `name = "by-score"`, `score = "opselect-template"`."""

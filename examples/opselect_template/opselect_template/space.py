@@ -99,16 +99,16 @@ class Network(nn.Module):
 
 
 @dataclass(frozen=True)
-class TriangleSpace:
+class OpselectTemplateSpace:
     """The cell with its two stages.
 
     Attributes:
-        name: the registered name.
-        channels: of the first stage.
-        cells: of each stage.
+        name: Registered name.
+        channels: Number of channels in the first stage.
+        cells: Number of cells per stage.
     """
 
-    name: str = "triangle"
+    name: str = "opselect-template"
     channels: int = 8
     cells: int = 1
     edges: tuple[Edge, ...] = EDGES
@@ -142,7 +142,7 @@ class TriangleSpace:
         dead = "none" in (first, second)
         return Architecture(("none", short, "none")) if dead else architecture
 
-    def resized(self, channels: int | None, cells: int | None) -> "TriangleSpace":
+    def resized(self, channels: int | None, cells: int | None) -> "OpselectTemplateSpace":
         """The same cell in networks of another size."""
         return replace(self, channels=channels or self.channels, cells=cells or self.cells)
 
@@ -162,4 +162,4 @@ class TriangleSpace:
             return Network(candidates, self.channels, self.cells, image_channels, classes)
 
 
-triangle = TriangleSpace()
+SPACE = OpselectTemplateSpace()

@@ -12,14 +12,14 @@ from opselect.spaces.digits import digits
 from opselect.spaces.images import LabelledImages
 from opselect.spaces.seeds import torch_generator
 from opselect.spaces.table import COLUMNS, Table
-from opselect_template.space import triangle
+from opselect_template.space import SPACE
 
 FILE = Path(__file__).with_name("accuracies.csv")
 EPOCHS = 5
 SEEDS = (0, 1)
 
 
-def triangle_table() -> Table:
+def opselect_template_table() -> Table:
     """Validation and test accuracy after 5 epochs, two seeds; what is not known of a network is missing."""
     with FILE.open(newline="", encoding="utf-8") as file:
         rows = [
@@ -35,14 +35,14 @@ def triangle_table() -> Table:
             for split in ("valid", "test")
         ]
     columns = [pa.array([row.get(field.name) for row in rows]).cast(field.type) for field in COLUMNS]
-    return Table(triangle, pa.table(columns, schema=COLUMNS), {"made": "by python -m opselect_template.table"})
+    return Table(SPACE, pa.table(columns, schema=COLUMNS), {"made": "by python -m opselect_template.table"})
 
 
 @cache
 def trained_accuracies(text: str, seed: int) -> tuple[float, float]:
     """Validation and test accuracy in percent of one architecture, trained with SGD on the thousand training digits."""
     data, generator = digits(), torch_generator("template table", text, seed)
-    network = triangle.network(triangle.parse(text), 1, data.classes, seed)
+    network = SPACE.network(SPACE.parse(text), 1, data.classes, seed)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     for _ in range(EPOCHS):
         for chosen in torch.split(torch.randperm(len(data.train), generator=generator), 50):
@@ -66,11 +66,11 @@ def main() -> None:
     with FILE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["architecture", "seed", "valid", "test"])
-        for architecture in triangle.enumerate():
+        for architecture in SPACE.enumerate():
             for seed in SEEDS:
-                text = triangle.format(architecture)
+                text = SPACE.format(architecture)
                 # Equal architectures have equal accuracies.
-                valid, test = trained_accuracies(triangle.format(triangle.canonical(architecture)), seed)
+                valid, test = trained_accuracies(SPACE.format(SPACE.canonical(architecture)), seed)
                 writer.writerow([text, seed, f"{valid:.3f}", f"{test:.3f}"])
 
 

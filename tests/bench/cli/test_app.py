@@ -24,6 +24,7 @@ COMMANDS = [
     ("plan",),
     ("reproduce",),
     ("conformance",),
+    ("new",),
     ("list",),
     ("select",),
     ("proxies",),

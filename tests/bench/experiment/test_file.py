@@ -1,18 +1,22 @@
 """Experiment files: what is right is read as it stands, what is wrong is one sentence, and nothing else is raised."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
-from opselect.bench.experiment.file import Experiment, InvalidExperiment, SupernetEntry, parse, read
+from opselect.bench.experiment.file import Experiment, InvalidExperiment, SupernetEntry, _takes_lists, parse, read
 from opselect.bench.experiment.ingredients import check_ingredients, load_ingredients
+from opselect.bench.experiment.study import read_study
+from opselect.bench.runs.runner import trials_of
 from opselect.bench.runs.supernets import SupernetJob
 from opselect.selectors.methods import (
     AverageAccuracy,
@@ -32,6 +36,8 @@ from opselect.spaces.images import ImageData
 from opselect.spaces.nasbench201.space import digits201, nasbench201
 from opselect.spaces.registry import UnknownName
 from opselect.spaces.table import SeedPolicy, Table
+
+Planting: TypeAlias = Callable[..., AbstractContextManager[None]]
 
 SHIPPED = Path(__file__).parents[3] / "bench" / "experiment" / "packaged" / "digits201.toml"
 
@@ -240,6 +246,24 @@ def test_the_first_of_several_problems_is_told_alone() -> None:
     assert complaint(f"{TOP}[supernet]\nepochs = 0\nbatch_size = 0\n{SELECTOR}").count("input should") == 1
 
 
+def test_a_file_may_say_how_its_hyper_parameters_were_chosen(tmp_path: Path) -> None:
+    silent = parse(TOP + SELECTOR, "mine.toml")
+    speaking = parse(f'{TOP}hyperparameters = "as published; none tuned"\n{SELECTOR}', "mine.toml")
+    assert (silent.hyperparameters, speaking.hyperparameters) == (None, "as published; none tuned")
+    keys = [[trial.description.key for trial in trials_of(each, tmp_path)] for each in (silent, speaking)]
+    assert keys[0] == keys[1] != []
+    assert len(parse(f'{TOP}hyperparameters = "{"x" * 300}"\n{SELECTOR}', "mine.toml").hyperparameters or "") == 300
+    expected = "expected one line of at most 300 printable characters"
+    for bad in ("x" * 301, "two\\nlines", "", "  "):
+        assert expected in complaint(f'{TOP}hyperparameters = "{bad}"\n{SELECTOR}')
+    assert "hyperparameters = 3: input should be a valid string" in complaint(f"{TOP}hyperparameters = 3\n{SELECTOR}")
+
+
+def test_every_shipped_experiment_says_how_its_hyper_parameters_were_chosen() -> None:
+    for path in SHIPPED.parent.glob("*.toml"):
+        assert all(each.hyperparameters for each in read_study(path).experiments.values()), path.name
+
+
 def test_the_report_s_reference_is_a_label_of_the_file() -> None:
     assert parse(f"{TOP}{SELECTOR}", "mine.toml").reference is None
     assert parse(f'{TOP}[report]\nreference = "random"\n{SELECTOR}', "mine.toml").reference == "random"
@@ -411,6 +435,7 @@ names = st.sampled_from(
     [
         "name",
         "title",
+        "hyperparameters",
         "space",
         "images",
         "table",
@@ -549,4 +574,112 @@ def test_a_file_with_one_supernet_section_means_what_it_meant() -> None:
     ],
 )
 def test_a_grid_that_cannot_be_run_is_one_sentence(text: str, expected: str) -> None:
+    assert expected in complaint(TOP + text)
+
+
+BATCHES = '[[selector]]\nname = "zero-cost-pt"\ncandidates = 1\n'
+
+
+def test_a_list_of_values_is_a_selector_for_each_combination_and_the_same_as_written_by_hand() -> None:
+    listed = parse(TOP + BATCHES + 'batch_size = [8, 32]\nproxy = ["nwot", "synflow"]\nseeds = [3]\n', "mine.toml")
+    assert listed.labels == (
+        "zero-cost-pt (batch_size=8, proxy=nwot)",
+        "zero-cost-pt (batch_size=8, proxy=synflow)",
+        "zero-cost-pt (batch_size=32, proxy=nwot)",
+        "zero-cost-pt (batch_size=32, proxy=synflow)",
+    )
+    blocks = "".join(
+        f'{BATCHES}label = "{label}"\nbatch_size = {size}\nproxy = "{proxy}"\nseeds = [3]\n'
+        for label, size, proxy in zip(listed.labels, (8, 8, 32, 32), ("nwot", "synflow") * 2, strict=True)
+    )
+    by_hand = parse(TOP + blocks, "mine.toml")
+    assert listed.selectors == by_hand.selectors
+    assert [trial.description.key for trial in trials_of(listed, Path())] == [
+        trial.description.key for trial in trials_of(by_hand, Path())
+    ]
+
+
+def test_labels_name_only_what_differs() -> None:
+    text = TOP + BATCHES + 'label = "x"\nproxy = ["nwot"]\naugmented = [true, false]\n' + SELECTOR
+    assert parse(text, "mine.toml").labels == ("x (augmented=true)", "x (augmented=false)", "random")
+    assert parse(TOP + BATCHES + "batch_size = [8]\n", "mine.toml").labels == ("zero-cost-pt",)
+    reference = '[report]\nreference = "x (augmented=false)"\n'
+    assert parse(reference.join([TOP, text.removeprefix(TOP)]), "mine.toml").reference == "x (augmented=false)"
+
+
+def test_settings_that_are_lists_stay_lists(planted: Planting) -> None:
+    class Many(Random):
+        """Take lists in every way that a type can say so.
+
+        Attributes:
+            windows: One list.
+            pairs: A list of lists, or none.
+            anything: No particular type.
+            single: One number, which may have several values.
+        """
+
+        windows: list[int] = Field(default_factory=list)
+        pairs: Annotated[Sequence[tuple[int, int]] | None, "of numbers"] = None
+        anything: Any = None
+        single: int | None = None
+
+    entry = '[[selector]]\nname = "many"\nwindows = [1, 2]\nanything = [3, 4]\nsingle = [5, 6]\n'
+    with planted(selectors={"many": Many}):
+        one, other = parse(TOP + entry, "mine.toml").selectors
+    assert (one.label, other.label) == ("many (single=5)", "many (single=6)")
+    assert isinstance(one.settings, Many)
+    assert (one.settings.windows, one.settings.anything, one.settings.single) == ([1, 2], [3, 4], 5)
+    assert _takes_lists(Many.model_fields["pairs"].annotation)
+
+
+def test_every_value_of_a_supernet_training_is_a_training() -> None:
+    listed = '[[supernet]]\nname = "darts"\nepochs = [7, 9]\n'
+    for section in (listed, listed.replace("[[supernet]]", "[supernet]")):
+        assert cells(section + MAGNITUDE + SELECTOR) == [
+            ("magnitude on darts (epochs=7)", "magnitude", "darts", 7),
+            ("magnitude on darts (epochs=9)", "magnitude", "darts", 9),
+            ("random", "random", None, None),
+        ]
+    assert cells(f'{listed}{DARTS_PT}supernets = ["darts (epochs=9)"]\ntuning_epochs = [0, 1]\n') == [
+        ("darts-pt (tuning_epochs=0) on darts (epochs=9)", "darts-pt", "darts", 9),
+        ("darts-pt (tuning_epochs=1) on darts (epochs=9)", "darts-pt", "darts", 9),
+    ]
+    assert cells(f'{listed}[[supernet]]\nname = "fixed-alpha"\nepochs = 3\n{DARTS_PT}supernets = ["darts"]\n') == [
+        ("darts-pt on darts (epochs=7)", "darts-pt", "darts", 7),
+        ("darts-pt on darts (epochs=9)", "darts-pt", "darts", 9),
+    ]
+    assert cells(f'[supernet]\nepochs = [3, 4]\n{MAGNITUDE}[[selector]]\nname = "sdarts-rs"\n') == [
+        ("magnitude on darts (epochs=3)", "magnitude", "darts", 3),
+        ("magnitude on darts (epochs=4)", "magnitude", "darts", 4),
+        ("sdarts-rs on sdarts-rs (epochs=3)", "magnitude", "sdarts-rs", 3),
+        ("sdarts-rs on sdarts-rs (epochs=4)", "magnitude", "sdarts-rs", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{BATCHES}batch_size = []", "selector 1 'zero-cost-pt': batch_size = [] names none; expected different val"),
+        (f"{BATCHES}batch_size = [8, 9, 8]", "'zero-cost-pt': batch_size = [8, 9, 8] names a value twice; expected"),
+        (f'{BATCHES}batch_size = [8, "x"]', "selector 1 'zero-cost-pt': batch_size = 'x': input should be a valid int"),
+        (f"{BATCHES}batch_size = [8, [9]]", "selector 1 'zero-cost-pt': batch_size = [9]: input should be a valid int"),
+        (f"{BATCHES}batch_size = [8, 1]", "selector 1 'zero-cost-pt': batch_size = 1: input should be greater than"),
+        (f'{BATCHES}proxy = ["nwot", "nwott"]', "'zero-cost-pt': proxy: no proxy named 'nwott'; did you mean 'nwot'?"),
+        (f"{BATCHES}batchsize = [8, 9]", "'zero-cost-pt': unknown setting 'batchsize'; did you mean 'batch_size'?"),
+        (f'{BATCHES}label = ["a", "b"]', "selector 1 'zero-cost-pt': label ['a', 'b'], expected a short printable"),
+        ('[[selector]]\nname = ["random", "magnitude"]', "selector 1: name ['random', 'magnitude'], expected one of"),
+        (
+            f"{BATCHES}batch_size = {list(range(2, 102))}\nvalidation_batches = {list(range(1, 102))}",
+            "selector 1 'zero-cost-pt': 10,100 combinations of batch_size, validation_batches, expected at most 1,000",
+        ),
+        (f"{BATCHES}batch_size = [8, 9]\n{BATCHES}batch_size = 8", "'zero-cost-pt (batch_size=8)' and 'zero-cost-pt'"),
+        (f"[[supernet]]\nepochs = []\n{MAGNITUDE}", "supernet 1: epochs = [] names none; expected different values"),
+        (f'[supernet]\nepochs = [3, "x"]\n{MAGNITUDE}', "[supernet]: epochs = 'x': input should be a valid integer"),
+        (
+            f"[[supernet]]\nepochs = [3, 4]\n[[supernet]]\nepochs = 3\n{MAGNITUDE}",
+            "mine.toml: supernet trainings 'darts (epochs=3)' and 'darts' are the same",
+        ),
+    ],
+)
+def test_a_list_that_cannot_be_run_is_one_sentence(text: str, expected: str) -> None:
     assert expected in complaint(TOP + text)

@@ -59,6 +59,58 @@ def test_a_repetition_is_equal_to_the_last_bit(original: Path, opselect: Command
     assert (tmp_path / "again" / "records.jsonl").read_bytes() == before, "what is done is not run again"
 
 
+LISTS = """
+name = "lists"
+space = "digits201"
+images = "tiny"
+seeds = [0]
+training_images = 32
+[table]
+name = "additive"
+dataset = "digits"
+epochs = 10
+[supernet]
+epochs = [1, 2]
+batch_size = 16
+[[selector]]
+name = "magnitude"
+[[selector]]
+name = "zero-cost-pt"
+candidates = 1
+proxy = "synflow"
+batch_size = [8, 16]
+"""
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_an_experiment_with_lists_as_settings_runs_and_is_reproduced_by_its_copy(
+    opselect: CommandLine, tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "lists.toml", tmp_path / "run"
+    file.write_text(LISTS)
+    assert opselect("run", file, "--output", folder, "--workers", "1")[0] == 0
+    run = load_run(folder)
+    assert {label: len(run.results(label)) for label in run.labels} == {
+        "magnitude on darts (epochs=1)": 1,
+        "magnitude on darts (epochs=2)": 1,
+        "zero-cost-pt (batch_size=8)": 1,
+        "zero-cost-pt (batch_size=16)": 1,
+    }
+    assert (folder / "experiment.toml").read_text() == LISTS
+    status, out, _ = opselect("reproduce", folder, "--output", tmp_path / "again", "--workers", "1")
+    assert (status, out.splitlines()[0]) == (0, "4 of 4 trials are equal to the last bit")
+    assert opselect("report", folder)[0] == 0
+    assert (
+        "zero-cost-pt (batch\\_size=8) and zero-cost-pt (batch\\_size=16) made the same decisions with the same scores "
+        "on the only common seed."
+    ) in (folder / "report" / "report.md").read_text()
+    # The hand-written block has the same record.
+    by_hand = LISTS.replace("[8, 16]", "16").replace("[1, 2]", "2")
+    file.write_text(by_hand)
+    status, out, _ = opselect("run", file, "--output", folder, "--workers", "1")
+    assert "2 of 2 trials done, 2 of them before" in out
+
+
 def test_a_difference_that_nothing_explains_is_the_codes(original: Path, opselect: CommandLine, tmp_path: Path) -> None:
     rewrite(original, "random", '"tied": 0', '"tied": 1')
     status, out, _ = opselect("reproduce", original, "-o", tmp_path / "again", "-w", "1", "--selector", "random")

@@ -16,6 +16,27 @@ citation = "A paper, table 1"
 obtained = "read"
 verified = true
 
+[reading.code]
+proxy        = "nwot_reference"
+batch_size   = 256
+augmented    = true
+crop_padding = 4
+crop_fill    = "black"
+
+[reading.random-alpha]
+initialization = "reference"
+
+[reading.batch]
+batch_size = 256
+
+[reading.code-of-trained]
+augmented           = true
+shuffled            = true
+accuracy_batch_size = 64
+alpha_optimizer     = "continued"
+last_tuning_epochs  = 4
+crop_fill           = "black"
+
 [training.usual]
 epochs     = 100
 batch_size = 64
@@ -30,19 +51,22 @@ number = [
 ]
 """
 LOGGED = (
-    'measure = "test accuracy", method = "zero-cost-pt", dataset = "cifar10", epochs = 200, value = 94.0, '
-    'settings = { proxy = ["nwot_reference", "nwot"], candidates = 1 }, tolerance = 0.5'
+    'measure = "test accuracy", method = "zero-cost-pt", images = "cifar10", dataset = "cifar10", epochs = 200, '
+    'value = 94.0, settings = { proxy = ["nwot_reference", "nwot"], candidates = 1 }, tolerance = 0.5'
 )
 TRAINED = (
     'measure = "test accuracy", method = "darts-pt", dataset = "cifar10", images = "cifar10", epochs = 200, '
     'value = 88.0, training = "usual", tolerance = 3.0'
 )
 SPEARMAN = (
-    'measure = "first-step Spearman with best-acc", method = "zero-cost-pt", dataset = "cifar10", value = 0.9, '
-    "tolerance = 0.15"
+    'measure = "first-step Spearman with best-acc", method = "zero-cost-pt", images = "cifar10", dataset = "cifar10", '
+    "value = 0.9, tolerance = 0.15"
 )
-TIME = 'measure = "search time", method = "zero-cost-pt", value = 94.5'
+TIME = 'measure = "search time", method = "zero-cost-pt", images = "cifar10", value = 94.5'
 SETTINGS = {"proxy": "nwot", "candidates": 1, "edge_order": "fixed", "batch_size": 256, "validation_batches": 100}
+AS_THE_CODE = {"proxy": "nwot_reference", "augmented": True}
+SHUFFLED = {"augmented": True, "shuffled": True, "accuracy_batch_size": 64, "alpha_optimizer": "continued"}
+CROPS = {"crop_padding": 4, "crop_fill": "black", "flip": True}
 TRAINING = {"epochs": 100, "batch_size": 64, "learning_rate": 0.025}
 
 
@@ -60,6 +84,7 @@ def record(
     others: dict[str, float] | None = None,
     steps: Sequence[StepRecord] = (),
     status: str = "done",
+    **fields: Any,
 ) -> Record:
     """A trial on NAS-Bench-201 in the setting of the logs, unless something else is said."""
     trial = TrialDescription(
@@ -81,6 +106,7 @@ def record(
         observe=True,
         device="cpu",
         software={"opselect": "0.1.0"},
+        **fields,
     )
     result = Result(
         architecture=nasbench201.format(nasbench201.at(0)),
@@ -108,7 +134,7 @@ def record(
     )
 
 
-def step(edges: int, of: int, shift: int = 0) -> list[StepRecord]:
+def step(edges: int, of: int, shift: int = 0, oracle: str = "best-acc-runs") -> list[StepRecord]:
     """As many steps as there are edges; the first one's scores are the truth, the last ones of `shift` places moved."""
     truth = [1.0, 2.0, 3.0, 4.0, 5.0]
     scores = truth[shift:] + truth[:shift]
@@ -117,7 +143,7 @@ def step(edges: int, of: int, shift: int = 0) -> list[StepRecord]:
         operation=4,
         tied=0,
         scores=dict.fromkeys(range(edges), scores),
-        truth={"best-acc": dict.fromkeys(range(edges), truth)},
+        truth={"best-acc": dict.fromkeys(range(edges), truth), oracle: dict.fromkeys(range(edges), truth)},
     )
     rest = [StepRecord(edge=edge, operation=4, tied=0, scores={}, truth={}) for edge in range(1, of)]
     return [first, *rest]

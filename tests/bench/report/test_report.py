@@ -195,7 +195,7 @@ def test_selection_by_hand() -> None:
         in report
     )
     assert "| darts-pt | 2 | 60.50 ± 0.71 | 60.50 | – | <u>60.50</u> |" in report
-    assert "over the 2 seeds that all of them have (0, 1); random choice" in report
+    assert "over the 2 seeds that all selectors have (0, 1); random choice" in report
     assert (
         "Highest mean test accuracy over the 2 seeds that all selectors have: magnitude with 75.00 ± 7.07 %" in report
     )

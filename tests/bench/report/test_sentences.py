@@ -1,5 +1,6 @@
 """Every sentence of a report is true for the records that once made it false: unlucky, unfinished and small ones."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,8 +10,8 @@ import pytest
 from opselect.bench.report.page import render_markdown, render_tables
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.baseline import budgets, chances
-from opselect.bench.report.sections.comparisons import rivals
-from opselect.bench.runs.records import Record
+from opselect.bench.report.sections.comparisons import comparisons_table, rivals
+from opselect.bench.runs.records import Record, StepRecord
 from opselect.bench.runs.run import Population, Run
 from opselect.selectors.task import Role
 from opselect.spaces.nasbench201.space import digits201
@@ -205,3 +206,112 @@ def test_the_shown_architecture_is_not_said_to_be_the_usual_one_where_each_seed_
     text = render_markdown(run)
     assert "chose most often" not in text
     assert "of equally frequent ones that of the smallest seed" in text
+
+
+def test_the_report_says_how_hyper_parameters_were_chosen_or_that_the_file_does_not() -> None:
+    run = run_of({"a": [50.0]})
+    assert "the experiment file does not say (its key 'hyperparameters')." in render_markdown(run)
+    text = render_markdown(replace(run, hyperparameters="as published; none tuned"))
+    assert "How the hyper-parameters were chosen, by the experiment file: as published; none tuned" in text
+    assert "does not say" not in text
+
+
+def test_the_improvement_relative_to_random_choice_is_in_percent_of_it() -> None:
+    run = replace(run_of({"a": [60.0, 64.0], "b": [30.0, 30.0]}), population=POPULATION)
+    # The expectation is 40: 62 is 22 points and 55 % more.
+    assert [row.relative_improvement for row in chances(run)] == pytest.approx([55, -25])
+    text = render_markdown(run)
+    assert "Drawn from this" not in text
+    nothing = replace(run, population=Population(np.zeros(4), None, None))
+    assert [row.relative_improvement for row in chances(nothing)] == [None, None]
+    assert "| a | 62.00 ± 2.83 | 62.00 | 0.71 | – | 2 |" in render_markdown(nothing)
+
+
+def test_without_a_table_random_choice_is_what_the_random_selector_drew() -> None:
+    run = run_of({"a": [50.0, 54.0], "luck": [38.0, 42.0]}, {"luck": "random"}, table=False)
+    (row,) = chances(run)
+    assert (row.label, row.above_random, row.chance) == ("a", 12.0, None)
+    assert row.relative_improvement == pytest.approx(30)
+    text = render_markdown(run)
+    assert (
+        "the mean of 2 architectures that luck drew, 40.00 %, whose own standard error over seeds is 2.00 pp." in text
+    )
+    assert "Chance that n random draws" not in text and "Drawn from this" not in text
+    single = run_of({"a": [50.0], "luck": [38.0]}, {"luck": "random"}, table=False)
+    assert "1 architecture that luck drew, 38.00 %, so how far it lies from the mean of all" in render_markdown(single)
+
+
+def test_the_training_noise_stands_beside_every_gain() -> None:
+    run = replace(
+        run_of({"magnitude": [60.0, 60.0], "a": [50.0, 50.0]}, {"magnitude": "magnitude"}), population=POPULATION
+    )
+    # One training has a deviation of the square root of 2, a cell of two an error of 1; the seeds chose two cells.
+    assert [row.noise for row in chances(run)] == pytest.approx([np.sqrt(1 / 2)] * 2)
+    text = render_markdown(run)
+    assert text.count("one training has a standard deviation of 1.41 pp.") == 2
+    # Both selectors chose the same cells, so training them again changes no difference.
+    assert "| a | −10.00 | 0.00 | 2 |" in text
+    assert "unknown how far" not in text
+
+
+def test_where_there_is_one_training_per_architecture_the_noise_is_said_to_be_unknown() -> None:
+    run = run_of({"magnitude": [60.0, 60.0], "a": [50.0, 51.0]}, {"magnitude": "magnitude"})
+    single = replace(run, records={label: tuple(map(of_one_training, each)) for label, each in run.records.items()})
+    text = render_markdown(replace(single, population=POPULATION))
+    assert text.count("it is unknown how far a gain would move") == 3
+    assert "Training noise" not in text and "own noise" not in text
+
+
+def of_one_training(trial: Record) -> Record:
+    assert trial.result is not None
+    return trial.model_copy(update={"result": trial.result.model_copy(update={"test_accuracies": [1.0]})})
+
+
+def test_intervals_are_explained_where_there_are_some() -> None:
+    generator = np.random.default_rng(0)
+    values = {label: generator.normal(50, 1, 9).tolist() for label in ("magnitude", "a")}
+    assert "Intervals invert" in render_markdown(run_of(values, {"magnitude": "magnitude"}))
+    few = {label: each[:3] for label, each in values.items()}
+    assert "Intervals invert" not in render_markdown(run_of(few, {"magnitude": "magnitude"}))
+
+
+def test_seeds_in_common_are_those_of_selectors_that_have_accuracies() -> None:
+    run = run_of({"a": [60.0, 50.0], "b": [59.0]})
+    absent = replace(run, records=run.records | {"c": ()})
+    assert "over the 1 seed that all selectors have: a with 60.00 %" in render_markdown(run)
+    assert "over the 1 seed that all selectors with accuracies have: a with 60.00 %" in render_markdown(absent)
+    assert "mean over the seeds that all selectors with accuracies have in common" in render_markdown(absent)
+
+
+def test_one_draw_is_no_plural_and_one_order_no_interval() -> None:
+    run = replace(run_of({"a": [70.0], "b": [60.0], "c": [50.0]}), population=POPULATION)
+    assert f"1 random draw reaches the mean of a with a chance of {11 / 81:.4f}" in first_paragraph(run)
+    ordered = run_of({"a": [70.0, 60.0, 50.0]})
+    assert "of the 3 distinct selected architectures: 1.00." in render_markdown(ordered)
+
+
+def decided(label: str, seed: int, scores: Sequence[float], cell: int = 7) -> Record:
+    """A trial with one decision."""
+    step = StepRecord(edge=0, operation=1, tied=0, scores={0: list(scores)}, truth={})
+    return finished(label, "mine", seed, measured(50.0 + seed, digits201.format(digits201.at(cell)), (step,)))
+
+
+def named_as_equal(*records: Record) -> list[str]:
+    run = Run.of(records, sorted({record.label for record in records}), title="t")
+    return [note for note in comparisons_table(run).notes if "the same decisions" in note]
+
+
+def test_selectors_that_decide_alike_with_the_same_scores_are_named() -> None:
+    undefined = [math.nan, 1.0, 2.0]
+    alike = [decided(label, seed, undefined) for label in ("a (x=1)", "b", "c") for seed in (0, 1, 2)]
+    assert named_as_equal(*alike) == [
+        "a (x=1), b and c made the same decisions with the same scores on all 3 common seeds."
+    ]
+    assert named_as_equal(*alike[:3], alike[5]) == [
+        "a (x=1) and b made the same decisions with the same scores on the only common seed."
+    ]
+    # Another score of one seed, another architecture, no common seed, no scores at all.
+    assert named_as_equal(*alike[:5], decided("b", 2, [0.0, 1.0, 2.0])) == []
+    assert named_as_equal(*alike[:5], decided("b", 2, undefined, cell=8)) == []
+    assert named_as_equal(*alike[:2], alike[5]) == []
+    assert named_as_equal(*run_of({"a": [50.0, 51.0], "b": [50.0, 51.0]}).all) == []

@@ -1,6 +1,8 @@
 """Trials on a Dask cluster: real processes on this machine, which finish what they are given whoever of them dies."""
 
+import importlib
 import json
+import logging
 import operator
 import os
 import signal
@@ -37,6 +39,7 @@ LONGEST = 300.0
 PLUGIN = """
 import os
 import signal
+import time
 from pathlib import Path
 
 from opselect.selectors.methods import Random, Settings
@@ -44,6 +47,21 @@ from opselect.selectors.methods import Random, Settings
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_once_when_asked(versions, dask_worker):
+    try:
+        Path(__file__).with_name("has_died_when_asked").touch(exist_ok=False)
+    except FileExistsError:
+        return None
+    die()
+
+
+def number_when_there(number, path):
+    for _ in range(600):
+        if path.exists():
+            return number
+        time.sleep(0.1)
 
 
 class DiesOnce(Settings):
@@ -85,11 +103,15 @@ class Processes:
         stack.callback(watch.cancel)
         self.cluster = Cluster(self._address())
 
+    def start_worker(self, threads: int) -> subprocess.Popen[bytes]:
+        """Start a worker, which the scheduler does not know yet."""
+        options = ("--nthreads", str(threads), "--no-nanny", "--death-timeout", "20")
+        return self._start("worker", self.cluster.scheduler, *options, "--local-directory", str(self._folder))
+
     def have(self, count: int) -> Cluster:
         """The cluster, when so many workers are alive and have told the scheduler."""
         while len(self.alive) < count:
-            options = ("--nthreads", "1", "--no-nanny", "--death-timeout", "20", "--local-directory", str(self._folder))
-            self.workers.append(self._start("worker", self.cluster.scheduler, *options))
+            self.workers.append(self.start_worker(threads=1))
         with connected(self.cluster) as client:
             client.wait_for_workers(count, timeout=30)
         return self.cluster
@@ -265,6 +287,57 @@ def test_a_worker_with_several_threads_is_refused() -> None:
     )
 
 
+@pytest.mark.slow
+def test_a_worker_with_several_threads_that_joins_a_run_is_left_out_and_no_work_is_lost(
+    dask: Processes, plugin: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import distributed
+
+    said: list[str] = []
+    number_when_there = importlib.import_module("deadly").number_when_there
+
+    def warn(message: str, *arguments: object) -> None:
+        said.append(message % arguments)
+        (tmp_path / "warned").touch()
+
+    tasks = [partial(number_when_there, 0, plugin)]
+    tasks += [partial(number_when_there, number, tmp_path / "warned") for number in (1, 2, 3)]
+    monkeypatch.setattr(module.log, "warning", warn)
+    with distributed.Client(dask.have(1).scheduler) as client:
+        for worker in dask.alive[1:]:
+            worker.kill()
+            worker.wait()
+        before = set(client.nthreads())
+        results = in_parallel(operator.call, tasks, dask.cluster)
+        # The run has begun, with the only worker.
+        assert next(results) == 0
+        joined = dask.start_worker(threads=2)
+        client.wait_for_workers(len(before) + 1, timeout=60)
+        (address,) = set(client.nthreads()) - before
+        # Until the second worker has refused a task, none of those that are left can end on the first one.
+        assert sorted(results) == [1, 2, 3]
+        joined.kill()
+        joined.wait()
+        for _ in range(600):
+            if address not in client.nthreads():
+                break
+            threading.Event().wait(0.1)
+    assert said == [
+        f"worker {address} has 2 threads, expected 1; start workers with --nthreads 1; until then it is left out"
+    ]
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_while_versions_are_compared_is_done_without(
+    dask: Processes, plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(dask.have(2) and dask.alive)
+    monkeypatch.setattr(module, "_objection_of_worker", importlib.import_module("deadly").dies_once_when_asked)
+    assert sorted(in_parallel(abs, [-1, -2, -3], dask.cluster)) == [1, 2, 3]
+    assert (plugin / "has_died_when_asked").exists()
+    assert len(dask.alive) == before - 1
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -317,10 +390,18 @@ def test_missing_workers_are_waited_for_and_a_lost_scheduler_is_one_sentence(
         said.append(message % arguments)
         dask.scheduler.kill()
 
-    monkeypatch.setattr(module.logging, "warning", warn)
+    monkeypatch.setattr(module.log, "warning", warn)
     for worker in dask.alive:
         worker.kill()
         worker.wait()
+    records: list[logging.LogRecord] = []
+    foreign = logging.getLogger("distributed.client")
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", records.append)
+    foreign.addHandler(handler)
     with pytest.raises(UnusableCluster, match="gone or was restarted; what was finished is kept"):
         list(in_parallel(abs, [1, 2], dask.cluster))
     assert said == [f"no workers at {dask.cluster.scheduler}; waiting for some"]
+    foreign.removeHandler(handler)
+    # Dask would log a traceback.
+    assert records == []

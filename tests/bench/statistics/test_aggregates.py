@@ -1,6 +1,8 @@
 """Aggregates over tasks: hand-worked numbers, agreement with scipy and the literature, intervals that cover."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from scipy import stats
 from opselect.bench.statistics.aggregates import (
     average_ranks,
     critical_difference,
+    fewest_tasks,
     interquartile_mean,
     probability_of_improvement,
 )
@@ -121,7 +124,30 @@ def test_ranks_say_less_where_there_is_less() -> None:
     one = average_ranks({"a": [1.0], "b": [2.0], "c": [0.0]})
     assert (one.ranks, one.p_value, one.critical_difference) == ({"b": 1, "a": 2, "c": 3}, None, None)
     assert one.cliques == (("b", "a", "c"),)
-    two = average_ranks({"a": [1.0, 2.0], "b": [2.0, 3.0]})
-    assert two.p_value is None and two.critical_difference == pytest.approx(1.96 / math.sqrt(2), abs=1e-3)
+    two = average_ranks({"a": [1.0] * 9, "b": [2.0] * 9})
+    assert (two.p_value, two.critical_difference, two.cliques) == (None, None, (("b", "a"),))
     equal = average_ranks({label: [1.0, 1.0] for label in "abc"})
     assert (equal.ranks, equal.p_value) == ({"a": 2, "b": 2, "c": 2}, 1.0)
+
+
+@pytest.mark.parametrize("methods", [3, 5, 12])
+def test_with_fewer_tasks_no_order_is_distinguished_and_with_enough_the_same_order_is(methods: int) -> None:
+    fewest = fewest_tasks(methods)
+    for tasks, groups in ((fewest - 1, 1), (fewest, 2)):
+        found = average_ranks({str(place): [-float(place)] * tasks for place in range(methods)})
+        assert (len(found.cliques) >= 2) == (groups == 2)
+
+
+def test_nemenyi_s_test_distinguishes_equal_methods_as_rarely_as_the_documentation_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith("| 5 equal selectors")]
+    stated = [float(share) for share in re.findall(r"\d+\.\d", line)]
+    generator = np.random.default_rng(6)
+    for tasks, share in zip((3, 5, 10, 20), stated, strict=True):
+        ranks = generator.random((8000, tasks, 5)).argsort(axis=2).argsort(axis=2).mean(axis=1)
+        measured = 100 * float(np.mean(np.ptp(ranks, axis=1) >= critical_difference(5, tasks)))
+        assert measured == pytest.approx(share, abs=0.9)
+        assert measured < 6
+    # Why two methods have no such test.
+    pair = generator.random((8000, 4, 2)).argsort(axis=2).mean(axis=1)
+    assert np.mean(np.ptp(pair, axis=1) >= critical_difference(2, 4)) > 0.1

@@ -11,7 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from opselect.bench.experiment import ingredients
 from opselect.bench.experiment.file import InvalidExperiment, parse
+from opselect.bench.runs import runner
+from opselect.bench.runs.run import load_run
 from opselect.bench.tables.compare import compare
 from opselect.spaces import table as tables
 from opselect.spaces.files import imported_table
@@ -152,6 +155,56 @@ def test_an_unknown_table_names_the_nearest(opselect: CommandLine, csv: Path) ->
         tables.load("mime")
     with pytest.raises(InvalidExperiment, match="no table named 'mime'; did you mean 'mine'"):
         parse(EXPERIMENT.format(table="mime"), "here")
+
+
+@pytest.mark.usefixtures("in_tiny_world")
+def test_accuracies_are_printed_with_the_digits_that_their_source_has(opselect: CommandLine, tmp_path: Path) -> None:
+    accuracies = np.where(np.arange(len(ALL)) == 77, 93.76, 61.23)
+    path, file, run = tmp_path / "accuracies.csv", tmp_path / "oracle.toml", tmp_path / "run"
+    pd.DataFrame({"arch": ALL, "cifar10_valid_12": accuracies, "cifar10_test_12": accuracies}).to_csv(path, index=False)
+    assert opselect("table", "import", "nasbench201", str(path), "--name", "mine")[0] == 0
+    file.write_text(EXPERIMENT.format(table="mine"))
+    assert opselect("run", str(file), "--output", str(run), "--workers", "1")[0] == 0
+    assert '"test_accuracy":93.76,"test_accuracies":[93.76]' in (run / "records.jsonl").read_text()
+    assert opselect("report", str(run))[0] == 0
+    written = [path.read_text() for path in run.glob("report/tables/*.csv")]
+    assert any(",93.76," in text for text in written)
+    assert not any("93.76000" in text for text in written)
+    query = ("table", "query", "mine", ALL[77], "--dataset", "cifar10", "--split", "test", "--epochs", "12", "--json")
+    assert json.loads(opselect(*query, "--seeds", "mean")[1])["accuracy"] == 93.76
+    assert json.loads(opselect(*query, "--seeds", "each")[1])["accuracy"] == [93.76]
+    (described,) = [
+        row for row in json.loads(opselect("table", "info", "mine", "--json")[1])["contents"] if row["split"] == "test"
+    ]
+    assert (described["lowest"], described["highest"]) == (61.23, 93.76)
+
+
+def test_records_of_a_table_that_was_imported_in_single_precision_stay_valid(
+    opselect: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_tiny_world: None
+) -> None:
+    # Equal means of decimals, which single precision parts.
+    runs = np.tile([(91.1, 91.3), (91.2, 91.2), (91.25, 91.15), (60.0, 61.0), (91.3, 91.1)], (len(ALL) // 5, 1))
+    frame = {"arch": ALL, "cifar10_valid_12": runs[:, 0]}
+    frame |= {f"cifar10_test_12_run{number}": runs[:, number] for number in (0, 1)}
+    path, file, run = tmp_path / "accuracies.csv", tmp_path / "random.toml", tmp_path / "run"
+    pd.DataFrame(frame).to_csv(path, index=False)
+    assert opselect("table", "import", "nasbench201", str(path), "--name", "mine")[0] == 0
+    file.write_text(
+        EXPERIMENT.format(table="mine").replace("best-acc", "random").replace('"cifar10"', '"cifar10-runs"')
+        .replace("[0]", "[0, 1, 2, 3, 4, 5]")
+    )  # fmt: skip
+    double = tables.load("mine")
+    assert len(set(double.accuracies("cifar10-runs", "test", 12, "mean"))) == 2
+    single = Table(double.space, double.rows.cast(COLUMNS), double.provenance)
+    assert single.fingerprint == double.fingerprint
+    assert len(set(single.accuracies("cifar10-runs", "test", 12, "mean"))) > 2
+    single.write(imported_table("mine"))
+    assert opselect("run", str(file), "--output", str(run), "--workers", "1")[0] == 0
+    assert "91.0999984" in (run / "records.jsonl").read_text()
+    double.write(imported_table("mine"))
+    ingredients.load_ingredients.cache_clear()
+    assert {result.percentile for result in load_run(run).all_results} > {20.0}
+    assert runner.run(parse(file.read_text(), str(file)), run, 1, lambda *_: None).resumed == 6
 
 
 def table_of(accuracies: dict[int, float], dataset: str = "cifar10") -> Table:

@@ -1,6 +1,9 @@
 """Deliberately bad supernet trainings are caught by the right check."""
 
+import math
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.changes import ChangedSupernet
 from opselect.selectors.supernets.settings import Moment, SupernetTraining
 from opselect.spaces.cell_graph import EdgeOperations
+from opselect.spaces.nasbench201.space import digits201
+from opselect.spaces.seeds import torch_generator
 from opselect.spaces.space import Weights
 
 
@@ -174,3 +179,17 @@ def test_a_bad_training_is_caught_by_the_right_check(
 def test_a_training_that_is_none_is_refused(registered: Callable[[str, object], str]) -> None:
     with pytest.raises(CheckFailed, match="expected a SupernetTraining"):
         checks("supernets", registered("supernets", dict))
+
+
+def test_the_example_of_a_training_is_one_short_file_that_passes_the_checks(
+    registered: Callable[[str, object], str],
+) -> None:
+    path = Path(__file__).parents[3] / "examples" / "entropy_training.py"
+    assert len(path.read_text().splitlines()) < 60
+    training = runpy.run_path(str(path))["EntropyTraining"]
+    for check in checks("supernets", registered("supernets", training)):
+        check.run()
+    alpha = torch.zeros(6, 5, requires_grad=True)
+    moment = Moment(1, 2, "alpha", torch_generator("moment"))
+    penalty = training().penalty(alpha, Decisions.none_yet(digits201.edges), moment)
+    assert float(penalty.detach()) == pytest.approx(0.5 * math.log(5))

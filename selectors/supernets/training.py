@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
+from opselect.selectors.supernets.history import EpochTrace, measure_epoch, plain_history, read_history
 from opselect.selectors.supernets.settings import Moment, SupernetTraining, TrainingStep
 from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
 
@@ -154,6 +155,7 @@ def train_supernet(
     batch_generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
     alpha: Tensor | None = None,
+    history: list[EpochTrace] | None = None,
 ) -> LearntAlpha:
     """Train an initialised supernet in place, and return its alpha.
 
@@ -167,6 +169,8 @@ def train_supernet(
         checkpoint: Saved state, replaced after every epoch except the last. A training that finds one continues from
             it, and ends with the same numbers to the last bit.
         alpha: Initial alpha, `[edges, operations]`; None for that of the training, `initial_alpha`.
+        history: List that gets the state of the training after every epoch, or None; it is part of the saved state and
+            changes no number.
 
     Returns:
         Alpha, and the state of its optimizer.
@@ -180,13 +184,18 @@ def train_supernet(
         trainer.load_state_dict(saved["trainer"])
         schedule.load_state_dict(saved["schedule"])
         first = saved["epochs"]
+        if history is not None:
+            history[:] = read_history(saved["history"])
     for epoch in range(first, training.epochs):
         trainer.train_epoch(decisions, epoch)
         schedule.step()
+        if history is not None:
+            weights = training.weights(trainer.alpha.detach(), decisions)
+            history.append(measure_epoch(supernet, weights, images, training.batch_size))
         # After the last epoch the caller stores the supernet itself.
         if checkpoint is not None and epoch + 1 < training.epochs:
             state = {"trainer": trainer.state_dict(), "schedule": schedule.state_dict(), "epochs": epoch + 1}
-            checkpoint.save(state)
+            checkpoint.save(state | {"history": plain_history(history or ())})
     return LearntAlpha(trainer.alpha.detach(), trainer.adam.state_dict())
 
 

@@ -147,11 +147,11 @@ def _why_images_do_not_fit(space_name: str, shape: tuple[int, ...], classes: int
 
 
 def _check_trainings(experiment: Experiment) -> None:
-    for name, training in {e.supernet.name: e.supernet.training for e in experiment.selectors if e.supernet}.items():
-        if reason := _why_not(experiment.space, training):
+    for supernet in dict.fromkeys(entry.supernet for entry in experiment.selectors if entry.supernet):
+        if reason := _why_not(experiment.space, supernet.training):
             raise InvalidExperiment(
-                f"{experiment.name}, [supernet] {name!r}: it cannot train supernets of {experiment.space}: {reason}; "
-                "change its settings or choose another training"
+                f"{experiment.name}, [supernet] {supernet.label!r}: it cannot train supernets of {experiment.space}: "
+                f"{reason}; change its settings or choose another training"
             )
 
 

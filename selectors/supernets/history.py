@@ -66,7 +66,7 @@ def measure_epoch(supernet: nn.Module, weights: Weights, images: SearchImages, b
     """
     measured = images.val_split[:MEASURED_IMAGES]
     with mode(supernet, training=False):
-        logits = torch.cat([supernet(part, weights) for part in measured.images.split(batch_size)])
+        logits = torch.cat([supernet(part, weights) for part in torch.split(measured.images, batch_size)])
     accuracy = 100 * (logits.argmax(dim=1) == measured.labels).double().mean()
     return EpochTrace(weights.clone(), float(functional.cross_entropy(logits, measured.labels)), float(accuracy))
 

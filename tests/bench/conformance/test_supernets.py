@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from opselect.bench.conformance.run import CheckFailed, checks
+from opselect.bench.conformance.tasks import IMAGES_PER_HALF
 from opselect.selectors.decisions import Decisions
 from opselect.selectors.supernets.changes import ChangedSupernet
 from opselect.selectors.supernets.settings import Moment, SupernetTraining
@@ -165,7 +166,8 @@ def test_a_bad_training_is_caught_by_the_right_check(
     also: set[str],
     registered: Callable[[str, object], str],
 ) -> None:
-    found = {each.name: each for each in checks("supernets", registered("supernets", training))}
+    one_step_per_epoch = {"batch_size": IMAGES_PER_HALF}
+    found = {each.name: each for each in checks("supernets", registered("supernets", training), one_step_per_epoch)}
     with pytest.raises(CheckFailed, match=f"^supernet training 'bad': {check}: .*{sentence}"):
         found.pop(check).run()
     for name, other in found.items():
@@ -187,7 +189,7 @@ def test_the_example_of_a_training_is_one_short_file_that_passes_the_checks(
     path = Path(__file__).parents[3] / "examples" / "entropy_training.py"
     assert len(path.read_text().splitlines()) < 60
     training = runpy.run_path(str(path))["EntropyTraining"]
-    for check in checks("supernets", registered("supernets", training)):
+    for check in checks("supernets", registered("supernets", training), {"batch_size": IMAGES_PER_HALF}):
         check.run()
     alpha = torch.zeros(6, 5, requires_grad=True)
     moment = Moment(1, 2, "alpha", torch_generator("moment"))

@@ -66,10 +66,10 @@ def trained(
 @pytest.mark.parametrize(
     ("training", "space"),
     [
-        (DARTS(epochs=3, batch_size=16), SMALL),
-        (MSGDAS(epochs=3, batch_size=16), SMALL),
+        (DARTS(epochs=2, batch_size=16), SMALL),
+        (MSGDAS(epochs=2, batch_size=16), SMALL),
         # Noise operations draw from streams of their own, which measuring must not use.
-        (DARTS(epochs=2, batch_size=16), darts_s4.resized(4, 2)),
+        (DARTS(epochs=1, batch_size=16), darts_s4.resized(4, 2)),
     ],
 )
 def test_a_history_has_every_epoch_and_changes_no_number(training: SupernetTraining, space: SearchSpace) -> None:
@@ -80,7 +80,7 @@ def test_a_history_has_every_epoch_and_changes_no_number(training: SupernetTrain
 
 
 def test_a_history_goes_on_after_a_kill() -> None:
-    checkpoint, training = LastState(), DARTS(epochs=3, batch_size=16)
+    checkpoint, training = LastState(), DARTS(epochs=2, batch_size=16)
     whole: list[EpochTrace] = []
     trained(training, whole, checkpoint=checkpoint)
     resumed: list[EpochTrace] = []

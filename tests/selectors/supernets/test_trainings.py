@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -71,6 +72,10 @@ def trained(training: SupernetTraining, checkpoint: LastState | None = None) -> 
     return supernet, learnt.alpha
 
 
+trained_once = cache(trained)
+"""For what several tests compare with; nothing may change what it returns."""
+
+
 def assert_equal(first: tuple[nn.Module, Tensor], second: tuple[nn.Module, Tensor]) -> None:
     """The same alpha and the same network, to the last bit."""
     assert torch.equal(first[1], second[1])
@@ -114,14 +119,14 @@ class SigmoidDARTS(DARTS):
 def test_a_training_without_what_it_adds_is_the_one_that_it_adds_to(
     training: SupernetTraining, limit: SupernetTraining
 ) -> None:
-    assert_equal(trained(training), trained(limit))
+    assert_equal(trained(training), trained_once(limit))
 
 
-def test_oles_that_never_freezes_is_darts(plain_darts: tuple[nn.Module, Tensor]) -> None:
+def test_oles_that_never_freezes_is_darts() -> None:
     supernet, alpha = trained(OLES(**SETTINGS, threshold=-1, compared_steps=1))
     assert isinstance(supernet, WatchedSupernet)
     assert supernet.compared.sum() == 0, "every comparison was followed by a decision"
-    assert_equal((supernet.supernet, alpha), plain_darts)
+    assert_equal((supernet.supernet, alpha), trained_once(DARTS(**SETTINGS)))
 
 
 VARIANTS = [
@@ -139,20 +144,13 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def plain_darts() -> tuple[nn.Module, Tensor]:
-    return trained(DARTS(**SETTINGS))
-
-
 @pytest.mark.parametrize("training", VARIANTS, ids=lambda training: type(training).__name__)
-def test_a_training_differs_from_darts_and_goes_on_to_the_bit_after_a_kill(
-    training: SupernetTraining, plain_darts: tuple[nn.Module, Tensor]
-) -> None:
+def test_a_training_differs_from_darts_and_goes_on_to_the_bit_after_a_kill(training: SupernetTraining) -> None:
     checkpoint = LastState()
     whole = trained(training, checkpoint)
     assert_equal(whole, trained(training, checkpoint))
     assert torch.isfinite(whole[1]).all()
-    first, second = (next(supernet.parameters()) for supernet, _ in (whole, plain_darts))
+    first, second = (next(supernet.parameters()) for supernet, _ in (whole, trained_once(DARTS(**SETTINGS))))
     assert first.shape == second.shape, "the stem"
     assert not torch.equal(first, second)
 

@@ -130,6 +130,7 @@ class SupernetTrainer:
             "sgd": self.sgd.state_dict(),
             "adam": self.adam.state_dict(),
             "generator": self.generator.get_state(),
+            "streams": [stream.get_state() for stream in self._streams()],
             "weight batches": self.weight_batches.waiting,
             "alpha batches": self.alpha_batches.waiting,
         }
@@ -142,8 +143,15 @@ class SupernetTrainer:
         self.sgd.load_state_dict(state["sgd"])
         self.adam.load_state_dict(state["adam"])
         self.generator.set_state(state["generator"])
+        for stream, saved in zip(self._streams(), state["streams"], strict=True):
+            stream.set_state(saved)
         self.weight_batches.waiting = state["weight batches"]
         self.alpha_batches.waiting = state["alpha batches"]
+
+    def _streams(self) -> list[torch.Generator]:
+        """Random streams that modules of the supernet have of their own, as the noise operation does."""
+        streams = (getattr(module, "generator", None) for module in self.supernet.modules())
+        return [stream for stream in streams if isinstance(stream, torch.Generator)]
 
 
 def train_supernet(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
+from torch import nn
 
 from opselect.bench.experiment.ingredients import load_proxy_ingredients
 from opselect.bench.runtime.parallel import in_parallel
@@ -17,9 +18,9 @@ from opselect.selectors.proxies.interface import UnscorableNetwork
 from opselect.selectors.task import SearchImages, ShuffledBatches
 from opselect.spaces import registry
 from opselect.spaces.errors import UserError
-from opselect.spaces.images import LabelledImages, content_hash
+from opselect.spaces.images import LabelledImages, TooFewImages, content_hash
 from opselect.spaces.seeds import numpy_generator, seed_for, torch_generator
-from opselect.spaces.space import SearchSpace
+from opselect.spaces.space import Architecture, SearchSpace
 
 FILE_NAME = "scores.jsonl"
 COMMAND = "opselect proxies"
@@ -220,10 +221,9 @@ def _read(path: Path, study: StudyDescription) -> dict[str, dict[str, _Entry]]:
 
 def _score(scoring: Scoring) -> ScoreRecord:
     study = scoring.study
-    space, data, _ = load_proxy_ingredients(study.space, study.images)
-    architecture = space.parse(scoring.architecture)
-    network = space.network(architecture, data.channels, data.classes, seed_for(space.name, study.seed, "proxy study"))
-    batch = _batch(study.space, study.images, study.batch_size, study.seed)
+    architecture = load_proxy_ingredients(study.space, study.images).space.parse(scoring.architecture)
+    network = network_of(study.space, architecture, study.images, study.seed)
+    batch = draw_batch(study.space, study.images, study.batch_size, study.seed)
     scores, seconds, reasons = {}, {}, {}
     for name in scoring.proxies:
         started = time.perf_counter()
@@ -244,9 +244,38 @@ def _score(scoring: Scoring) -> ScoreRecord:
     )
 
 
+def network_of(space_name: str, architecture: Architecture, images: str, seed: int) -> nn.Module:
+    """The stand-alone network of an architecture at initialisation, as a study scores it.
+
+    Args:
+        space_name: Registered name of the search space.
+        architecture: The architecture.
+        images: Registered name, or path of an `.npz` file.
+        seed: Seed of the study.
+    """
+    space, data, _ = load_proxy_ingredients(space_name, images)
+    return space.network(architecture, data.channels, data.classes, seed_for(space.name, seed, "proxy study"))
+
+
 @cache
-def _batch(space: str, images: str, batch_size: int, seed: int) -> LabelledImages:
+def draw_batch(space: str, images: str, batch_size: int, seed: int) -> LabelledImages:
+    """The batch on which a study scores all networks, from the train split.
+
+    Args:
+        space: Registered name of the search space.
+        images: Registered name, or path of an `.npz` file.
+        batch_size: Number of images.
+        seed: Seed of the study.
+
+    Raises:
+        TooFewImages: The train split has fewer images, or a batch of none was requested.
+    """
     train_split = SearchImages.halves(load_proxy_ingredients(space, images).images).train_split
+    if not 1 <= batch_size <= len(train_split):
+        raise TooFewImages(
+            f"batch_size {batch_size}, but a half of the training images of {images!r} has {len(train_split)}; choose "
+            "from 1 to that"
+        )
     return next(ShuffledBatches(train_split, batch_size, torch_generator("proxy study", seed)))
 
 

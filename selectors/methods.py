@@ -103,6 +103,12 @@ class Settings(BaseModel):
         oracle: Whether it reads the validation accuracies of the table; an experiment must then name one.
         single_trainings: Whether it reads those of single trainings, so that a table of means does not do.
         is_random: Whether it is a random choice, which others are compared with.
+
+    Example:
+        >>> class FirstOperation(Settings):
+        ...     edges: int = 6
+        >>> FirstOperation(edges=2), FirstOperation().role
+        (FirstOperation(edges=2), 'selector')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -31,6 +31,11 @@ class Needs:
         trained: Whether the supernet must be trained; otherwise it is at initialisation.
         learnt_alpha: Whether alpha must have been learnt, because it is what is read.
         open_edges: Whether edges must be left to decide.
+
+    Example:
+        >>> from opselect.selectors.supernets.fixed_alpha import FixedAlpha
+        >>> Needs(supernet=True, trained=True, learnt_alpha=True).unmet_by(FixedAlpha())
+        'it reads alpha, which this training does not learn'
     """
 
     supernet: bool = False
@@ -148,6 +153,14 @@ class Task:
         training: Training of the supernet, which defines how alpha is read and what tuning does.
         costs: Costs of the trial; the selector adds its own.
         record_all_scores: Whether to score every open edge at every step for the report, not just the edge to decide.
+
+    Example:
+        >>> from opselect.spaces.digits import digits
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> task = Task(digits201, SearchImages.halves(digits()), classes=10, seed=0)
+        >>> first, again = (task.numpy_generator("edge order").integers(100) for _ in range(2))
+        >>> bool(first == again)
+        True
     """
 
     space: SearchSpace
@@ -222,6 +235,11 @@ class RegisteredScore:
         oracle: Whether it reads the validation accuracies of the table.
         single_trainings: Whether it reads those of single trainings, so that a table of means does not do.
         is_random: Whether it is a random choice, which others are compared with.
+
+    Example:
+        >>> first_wins = RegisteredScore(lambda state, edge: torch.tensor([1.0, 0.0]), Needs())
+        >>> first_wins.needs.supernet, first_wins.oracle
+        (False, False)
     """
 
     score: Score
@@ -284,6 +302,11 @@ class Selection:
         pruning: Decisions about edges, in their order; empty in spaces without edge pruning.
         candidates: Every proposed architecture in order of proposal, with its validation score, None where it was the
             only distinct one; empty for methods that do not propose several.
+
+    Example:
+        >>> step = Step(edge=0, operation=1, scores={0: (0.25, 0.75)})
+        >>> Selection(Architecture(("skip_connect",)), steps=(step,)).steps[0].tied
+        0
     """
 
     architecture: Architecture

@@ -21,8 +21,11 @@ SINGULAR = {
 }
 KINDS = tuple(SINGULAR)
 
-MOST_LISTED = 40
+MOST_LISTED = 5
 """How many known names a message lists."""
+
+LONGEST_COMPARED = 100
+"""How many characters of an unknown name are compared with known ones; comparing takes time by the square of them."""
 
 EXPECTED_FAILURES = "expected_failures"
 """Attribute of a plug-in: by name of a check, the documented reason why the component fails it."""
@@ -105,6 +108,23 @@ def origin(kind: str, name: str) -> Origin:
     )
 
 
+def target(kind: str, name: str) -> str:
+    """Name of a registered component inside its module; nothing is imported for it.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Registered name.
+
+    Raises:
+        UnknownName: Nothing has this name, or two packages claim it.
+
+    Example:
+        >>> target("selectors", "zero-cost-pt")
+        'ZeroCostPT'
+    """
+    return str(_find(kind, name).value).partition(":")[2]
+
+
 def _find(kind: str, name: str) -> Any:
     """The entry point of a name."""
     found = [entry for entry in _declared(kind) if entry.name == name]
@@ -130,19 +150,27 @@ def _read(entries: Callable[..., Iterable[Any]], kind: str, _places: tuple[str, 
 def did_you_mean(given: str, known: tuple[str, ...]) -> str:
     """`; did you mean 'x'? known are x, y, z`: the end of every message about an unknown name.
 
+    Names are compared without regard to case, and "-" and "_" are alike. Of many names the nearest ones are listed.
+
     Args:
         given: The unknown name.
         known: All registered names.
 
     Example:
-        >>> did_you_mean("nwott", ("nwot", "snip"))
+        >>> did_you_mean("NWOTT", ("nwot", "snip"))
         "; did you mean 'nwot'? known are nwot, snip"
     """
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    listed = ", ".join(known[:MOST_LISTED]) or "none"
-    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
-    return f"{hint} known are {listed}{more}"
+    folded = _folded(given[:LONGEST_COMPARED])
+    likeness = {name: difflib.SequenceMatcher(None, folded, _folded(name)).ratio() for name in known}
+    nearest = sorted(likeness, key=likeness.__getitem__, reverse=True)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest and likeness[nearest[0]] >= 0.5 else ";"
+    if len(nearest) <= MOST_LISTED:
+        return f"{hint} known are {', '.join(known) or 'none'}"
+    return f"{hint} known are {', '.join(nearest[:MOST_LISTED])} and {len(nearest) - MOST_LISTED} more"
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def expected_failure(name: str, reason: str) -> Callable[[Component], Component]:

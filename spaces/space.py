@@ -60,6 +60,10 @@ class Architecture:
 
     Attributes:
         operations: Names of the operations, in the order of the edges of the space.
+
+    Example:
+        >>> Architecture(("none", "skip_connect")).operations[1]
+        'skip_connect'
     """
 
     operations: tuple[str, ...]
@@ -67,7 +71,13 @@ class Architecture:
 
 @runtime_checkable
 class Supernet(Protocol):
-    """A network that contains every candidate operation and takes their weights as an argument."""
+    """A network that contains every candidate operation and takes their weights as an argument.
+
+    Example:
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> isinstance(digits201.supernet(image_channels=1, classes=10, seed=0), Supernet)
+        True
+    """
 
     def __call__(self, images: Float[Tensor, "batch channels height width"], weights: Weights) -> Tensor:
         """Logits `[batch, classes]` of the images under these weights; zero-weighted operations are not computed."""
@@ -137,7 +147,13 @@ class HasBlockChain(Protocol):
 
 @runtime_checkable
 class SearchSpace(Protocol):
-    """A name, its edges, and the pure functions of an architecture."""
+    """A name, its edges, and the pure functions of an architecture.
+
+    Example:
+        >>> from opselect.spaces.nasbench201.space import digits201
+        >>> isinstance(digits201, SearchSpace)
+        True
+    """
 
     @property
     def name(self) -> str:

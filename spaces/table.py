@@ -1,9 +1,9 @@
 """Tables of accuracies: every architecture of a space, by dataset, split, training epochs and seed.
 
 A table is a Parquet file in long form, one row per accuracy, with the columns of `COLUMNS`. Its metadata hold the name
-of the space, how the table was made, and the version of this format. Nothing is implicit and nothing is imputed: a
-query names dataset, split, epochs and a policy for seeds, and an accuracy that is not in the file is missing. This
-avoids a known trap: queries of NAS-Bench-201 that silently mean 12 epochs and one random training.
+of the space, how the table was made, and the version of this format. Nothing is guessed and nothing is imputed: a query
+names dataset and epochs unless there is only one of them, a mean is over all seeds, and an accuracy that is not in the
+file is missing. This avoids a known trap: queries of NAS-Bench-201 that silently mean 12 epochs and one training.
 
 Every worker process of an experiment opens the table, so opening it has to be fast and small. Neither torch nor pandas
 is imported for it, nor the parts of pyarrow that read folders and group rows, which take many times the memory and the
@@ -30,7 +30,8 @@ from jaxtyping import Float
 from opselect.spaces import registry
 from opselect.spaces.errors import MissingData, UserError
 from opselect.spaces.files import atomic_write, imported_table, imported_tables, is_file
-from opselect.spaces.space import Architecture, SearchSpace
+from opselect.spaces.notations import AnyArchitecture, read_architecture
+from opselect.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,11 @@ class NotInTable(UserError, LookupError):
     """A query names something that the table does not hold; the message says what it holds."""
 
 
-@dataclass(frozen=True)
+class AmbiguousQuery(UserError, LookupError):
+    """A query leaves out what the table has several of; the message lists them."""
+
+
+@dataclass(frozen=True, repr=False)
 class Table:
     """Accuracies of the architectures of one space.
 
@@ -93,21 +98,23 @@ class Table:
 
     Example:
         >>> table = load("digits201")
-        >>> table.columns
-        (('digits', 'test', 10), ('digits', 'valid', 10))
-        >>> cell = table.space.parse(
-        ...     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-        ... )
+        >>> table
+        <Table of digits201: digits test after 10 epochs; digits valid after 10 epochs>
+        >>> cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+        >>> round(table.accuracy(cell), 2)
+        60.82
         >>> accuracies = table.accuracy(cell, "digits", "test", epochs=10, seeds="each")
         >>> [round(accuracy, 2) for accuracy in accuracies]
         [61.87, 58.99, 61.59]
-        >>> round(table.accuracy(cell, "digits", "test", epochs=10, seeds="mean"), 2)
-        60.82
     """
 
     space: SearchSpace
     rows: pa.Table
     provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """The space and the columns."""
+        return f"<Table of {self.space.name}: {_listed(self.columns) or 'no accuracies'}>"
 
     @cached_property
     def architectures(self) -> list[str]:
@@ -154,14 +161,14 @@ class Table:
         return frame.reset_index()
 
     def accuracies(
-        self, dataset: str, split: str, epochs: int, seeds: SeedPolicy
+        self, dataset: str | None = None, split: str = "test", epochs: int | None = None, seeds: SeedPolicy = "mean"
     ) -> Float[np.ndarray, " architectures"] | Float[np.ndarray, "architectures seeds"]:
         """Accuracies in percent of all architectures, in the order of `space.enumerate()`; NaN where one is missing.
 
         Args:
-            dataset: Name of the dataset, one of those in `columns`.
+            dataset: Name of the dataset, one of those in `columns`; may be left out where there is only one.
             split: `"valid"` or `"test"`.
-            epochs: Number of epochs that the networks were trained for.
+            epochs: Number of epochs that the networks were trained for; may be left out where there is only one.
             seeds: `"mean"` over the seeds that an architecture has, `"each"` for one column per seed in ascending
                 order, or one seed.
 
@@ -170,7 +177,9 @@ class Table:
 
         Raises:
             NotInTable: The table has no such dataset, split, epochs or seed.
+            AmbiguousQuery: Dataset or epochs are left out, and the table has several.
         """
+        dataset, split, epochs = self._column(dataset, split, epochs)
         by_seed, columns = self._by_seed(dataset, split, epochs)
         if seeds == "each":
             return by_seed.copy()
@@ -196,30 +205,59 @@ class Table:
         return mean
 
     def accuracy(
-        self, architecture: Architecture, dataset: str, split: str, epochs: int, seeds: SeedPolicy
+        self,
+        architecture: AnyArchitecture,
+        dataset: str | None = None,
+        split: str = "test",
+        epochs: int | None = None,
+        seeds: SeedPolicy = "mean",
     ) -> float | tuple[float, ...]:
         """Accuracy of one architecture in percent; with `seeds="each"` a tuple with one accuracy per seed.
 
         Args:
-            architecture: Architecture of the table's space.
-            dataset: Name of the dataset, one of those in `columns`.
+            architecture: Architecture of the table's space in any form: see `opselect.spaces.notations`.
+            dataset: Name of the dataset, one of those in `columns`; may be left out where there is only one.
             split: `"valid"` or `"test"`.
-            epochs: Number of epochs that the network was trained for.
+            epochs: Number of epochs that the network was trained for; may be left out where there is only one.
             seeds: See `accuracies`.
 
         Raises:
             NotInTable: The table has no such dataset, split, epochs or seed, or no accuracy of the architecture there.
+            AmbiguousQuery: Dataset or epochs are left out, and the table has several.
             InvalidArchitecture: The architecture is not one of the table's space.
         """
-        text = self.space.format(architecture)
+        dataset, split, epochs = self._column(dataset, split, epochs)
+        text = self.space.format(read_architecture(architecture, self.space))
         value = self.accuracies(dataset, split, epochs, seeds)[self.positions[text]]
         if np.isnan(value).all():
             raise NotInTable(f"{text} has no accuracy for {dataset} {split} after {epochs} epochs")
         return tuple(float(number) for number in value) if seeds == "each" else float(value)
 
-    def row(self, architecture: Architecture) -> "pd.DataFrame":
+    def _column(self, dataset: str | None, split: str, epochs: int | None) -> tuple[str, str, int]:
+        """The dataset, split and epochs of a query, with what it leaves out where the table has only one of it."""
+        if dataset is not None and epochs is not None:
+            return dataset, split, epochs
+        fitting = [
+            column
+            for column in self.columns
+            if column[1] == split and dataset in (None, column[0]) and epochs in (None, column[2])
+        ]
+        if not fitting:
+            asked = " ".join(filter(None, (dataset, split))) + (f" after {epochs} epochs" if epochs is not None else "")
+            raise NotInTable(f"no accuracies for {asked}; there are: {_listed(self.columns)}")
+        if len(fitting) > 1:
+            left_out = [
+                name for name, values in zip(GROUP, zip(*fitting, strict=True), strict=True) if len({*values}) > 1
+            ]
+            raise AmbiguousQuery(
+                f"the table has {len(fitting)} columns that fit; name {' and '.join(left_out)}, there are: "
+                f"{_listed(fitting)}"
+            )
+        return fitting[0]
+
+    def row(self, architecture: AnyArchitecture) -> "pd.DataFrame":
         """All rows of one architecture, as a frame with the columns of `COLUMNS`."""
-        text = self.space.format(architecture)
+        text = self.space.format(read_architecture(architecture, self.space))
         return self.rows.filter(pa.compute.equal(self.rows["architecture"].cast(pa.string()), text)).to_pandas()
 
     @cached_property
@@ -261,8 +299,9 @@ class Table:
         """Accuracies `[architectures, seeds]`, NaN where the file has none, and the seeds, an unknown one first."""
         key = (dataset, split, epochs)
         if key not in self._row_numbers:
-            known = "; ".join(f"{d} {s} after {e} epochs" for d, s, e in self.columns)
-            raise NotInTable(f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {known}")
+            raise NotInTable(
+                f"no accuracies for {dataset} {split} after {epochs} epochs; there are: {_listed(self.columns)}"
+            )
         if key not in self._cached:
             rows = self._row_numbers[key]
             numbers, values = self._numbered["seed"]
@@ -292,6 +331,11 @@ class Table:
         )
         with atomic_write(path) as temporary:
             pa.parquet.write_table(rows, temporary, compression="zstd", compression_level=19, write_page_checksum=True)
+
+
+def _listed(columns: Sequence[tuple[str, str, int]]) -> str:
+    """Columns as messages list them."""
+    return "; ".join(f"{dataset} {split} after {epochs} epochs" for dataset, split, epochs in columns)
 
 
 def read(path: Path) -> Table:

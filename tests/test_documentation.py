@@ -25,6 +25,18 @@ def test_the_examples_of_a_module_run(name: str) -> None:
     assert failed == 0
 
 
+def test_every_public_name_has_an_example() -> None:
+    errors = {name for name in opselect.__all__ if isinstance(getattr(opselect, name), type)}
+    errors = {name for name in errors if issubclass(getattr(opselect, name), Exception)}
+    assert "UserError" in errors
+    assert all(f"`{name}`" in (opselect.__doc__ or "") for name in errors)
+    assert all(issubclass(getattr(opselect, name), opselect.UserError) for name in errors)
+    functions = [getattr(opselect.plot, name) for name in opselect.plot.__all__]
+    others = [getattr(opselect, name) for name in set(opselect.__all__) - errors - {"__version__", "plot"}]
+    without = [thing.__name__ for thing in (*functions, *others) if ">>> " not in (thing.__doc__ or "")]
+    assert not without
+
+
 def test_every_public_name_is_there_and_type_checkers_see_it() -> None:
     tree = ast.parse((ROOT / "opselect" / "__init__.py").read_text(encoding="utf-8"))
     (checked,) = (node for node in tree.body if isinstance(node, ast.If))

@@ -4,35 +4,59 @@ Each command is a function of a sibling module, and its docstring is the help th
 before a command needs it, so that help comes at once.
 """
 
+import re
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
 from opselect.bench.cli import compare, networks, plug_ins, run, tables
 from opselect.bench.runtime.log import print_warnings
-from opselect.spaces.errors import UserError
+from opselect.spaces.errors import UserError, printable
 
 ENDED_BY = (130, 143)
 """Exit statuses after Ctrl-C and the signal TERM: 128 plus the number of the signal."""
 
+# typer has the error of wrong usage from click or from a copy of it, and offers by name only this subclass.
+USAGE_ERROR: Any = typer.BadParameter.__base__
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Compare operation selectors for differentiable architecture search on the same supernets.\n\n"
-    "Example: `opselect run digits201 && opselect report runs/digits201`",
 )
 table_app = typer.Typer(
     no_args_is_help=True,
     help="Tables of accuracies.\n\nExample: `opselect table info digits201`",
     rich_markup_mode="markdown",
 )
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"opselect {version('opselect')}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compare operation selectors for differentiable architecture search on the same supernets.
+
+    Example: `opselect run digits201 && opselect report runs/digits201`
+    """
+
 
 # In the order of the help.
 app.command()(run.run)
@@ -41,6 +65,7 @@ app.command()(compare.check)
 app.command()(run.reproduce)
 app.command()(compare.plan)
 app.command("list")(plug_ins.list_names)
+app.command()(plug_ins.show)
 app.command()(plug_ins.conformance)
 app.command()(plug_ins.new)
 app.command()(run.select)
@@ -62,24 +87,36 @@ def main() -> None:
     Ctrl-C and the signal TERM end it with 130 and 143, as shells expect, and a sentence about how to go on.
     """
     print_warnings()
+    status: object = 2
     try:
         with _ending_cleanly():
-            app()
+            status = app(prog_name="opselect", standalone_mode=False)
     except UserError as error:
         print(f"opselect: {error}", file=sys.stderr)
+    except USAGE_ERROR as error:
+        # Without arguments, the help has been printed.
+        if type(error).__name__ != "NoArgsIsHelpError":
+            print(f"opselect: {_usage_sentence(error)}", file=sys.stderr)
     except OSError as error:
         print(f"opselect: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
     except SystemExit as end:
-        if end.code in ENDED_BY:
-            again = shlex.join(["opselect", *sys.argv[1:]])
-            print(
-                f"opselect: stopped; what was finished is kept, the same command goes on from there: {again}",
-                file=sys.stderr,
-            )
-        raise
-    else:
-        return
-    sys.exit(2)
+        status = end.code
+    if status in ENDED_BY:
+        again = shlex.join(["opselect", *sys.argv[1:]])
+        print(
+            f"opselect: stopped; what was finished is kept, the same command goes on from there: {again}",
+            file=sys.stderr,
+        )
+    if status:
+        sys.exit(status if isinstance(status, int) else 1)
+
+
+def _usage_sentence(error: Any) -> str:
+    """What is wrong with the arguments, in one sentence with the command whose help says more."""
+    message = printable(" ".join(error.format_message().split()).rstrip(".?"))
+    message, guesses = re.subn(r"\.? \(?(?:Did you mean|Possible options:) (.*?)\)?$", r"; did you mean \1", message)
+    command = error.ctx.command_path if error.ctx else "opselect"
+    return f"{message[:1].lower()}{message[1:]}{'?' if guesses else ';'} see '{command} --help'"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from opselect.bench.cli.options import JsonOption
+from opselect.bench.cli.options import JsonOption, RunArgument, SelectorsOption
 from opselect.bench.cli.output import page_console, print_json
 from opselect.spaces.errors import UserError
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that 'opselect run' has written.")],
-    against: Annotated[Path, typer.Option(metavar="BASELINE", help="Another one, which is trusted.")],
+    folder: RunArgument,
+    against: Annotated[Path, typer.Option(metavar="RUN", help="The baseline: another one, which is trusted.")],
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Chance of any false alarm, over all selectors and measures.")
     ] = 0.05,
@@ -26,16 +26,17 @@ def check(
     statistical: Annotated[
         bool, typer.Option("--statistical", help="Judge means even where records should be equal to the last bit.")
     ] = False,
-    selector: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL", help="Compare only this selector; may be repeated.")
-    ] = None,
+    selector: SelectorsOption = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request for example.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a run with a baseline: architectures, accuracies, operation scores and costs.
 
     Where settings, data, versions and machine are the same, every difference is a change. Elsewhere means are compared
     by the test that the report uses, one-sided, corrected for their number. It takes five common seeds, or three in
-    each run where they have other seeds. Prints Markdown for a pull request.
+    each run where they have other seeds.
 
     Exits with 0 if nothing changed for the worse, with 1 if something did, and with 2 if it cannot be told, and why.
 
@@ -48,16 +49,18 @@ def check(
     findings = gate.check(run, baseline, level, cost_tolerance, statistical, selector or ())
     if as_json:
         print_json(gate.as_json(findings))
-    else:
+    elif as_markdown:
         print(gate.markdown(findings, str(folder), str(against)), end="")
+    else:
+        gate.print_findings(findings, str(folder), str(against), page_console())
     if status := gate.status_of(findings):
         raise typer.Exit(status)
 
 
 def plan(
-    folder: Annotated[Path, typer.Argument(metavar="PILOT", help="A folder that 'opselect run' has written.")],
-    first: Annotated[str, typer.Option(help="Label of a selector.")],
-    second: Annotated[str, typer.Option(help="Label of another one.")],
+    folder: RunArgument,
+    first: Annotated[str, typer.Option(metavar="LABEL", help="Label of a selector.")],
+    second: Annotated[str, typer.Option(metavar="LABEL", help="Label of another one.")],
     difference: Annotated[float, typer.Option(min=1e-6, help="Test accuracy that is to be told apart, in points.")],
     power: Annotated[float, typer.Option(min=0.01, max=0.999, help="Chance to find it.")] = 0.8,
     level: Annotated[float, typer.Option(min=1e-6, max=0.5, help="Chance of a false alarm.")] = 0.05,
@@ -102,9 +105,7 @@ def plan(
 def published(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[FOLDER ...]", help="Folders that 'opselect run' has written; every one in runs by default."
-        ),
+        typer.Argument(metavar="RUN", help="Folders that 'opselect run' has written; every one in runs by default."),
     ] = None,
     best_acc: Annotated[
         Literal["runs", "means"],
@@ -138,7 +139,8 @@ def published(
     if as_json:
         print_json({"rows": [row_data(row) for row in rows], "verdicts": verdict_counts(rows)})
     else:
-        print_comparison(rows, page_console())
+        words = (word for row in rows for word in (row.origin or "").split())
+        print_comparison(rows, page_console(max(map(len, words), default=0)))
 
 
 def _runs(folders: list[Path] | None) -> "dict[str, Run]":

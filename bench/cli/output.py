@@ -1,9 +1,8 @@
-"""Output of commands: JSON, progress, pages, and the trainings that failed."""
+"""Output of commands: JSON, tables, and the trainings that failed."""
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,9 +11,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from opselect.bench.evaluation.networks import TrainingRecord
-    from opselect.bench.runs.runner import Progress
+    from opselect.bench.runs.run import Run
 
 PAGE_WIDTH = 118
+"""Characters of a line where the output is no terminal."""
+
+USUAL_WORD = 20
+"""Characters of the longest word that every column of a page has room for; longer ones get twice as much more, since
+all columns that may break lines share what there is."""
 
 
 def print_json(value: Any) -> None:
@@ -22,55 +26,28 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def page_console() -> "Console":
-    """Console of the standard output; where that is no terminal, lines are as long as a page is wide."""
+def page_console(longest_word: int = 0) -> "Console":
+    """Console of the standard output; where that is no terminal, lines are as long as a page is wide.
+
+    Args:
+        longest_word: Characters of the longest word in a column of a table, a path for example. Where there is no
+            terminal, lines are as much longer as it takes to leave such a word whole, which others may want to copy.
+    """
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=PAGE_WIDTH)
+    return console if console.is_terminal else Console(width=PAGE_WIDTH + 2 * max(longest_word - USUAL_WORD, 0))
 
 
-@contextmanager
-def progress_bars() -> "Iterator[Progress]":
-    """Show one progress bar per kind of work on the error stream; where that is no terminal, a line per tenth."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def print_summary(run: "Run") -> None:
+    """Print the main table of a run, and which trials it lacks."""
+    from opselect.bench.report.render import terminal
+    from opselect.bench.report.sections.summary import missing_sentence, summary_table
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        printed: dict[str, int] = {}
-
-        def print_line(what: str, done: int, total: int) -> None:
-            tenth = 10 * done // max(total, 1)
-            if printed.get(what) != tenth:
-                printed[what] = tenth
-                print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
-
-        yield print_line
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield update
+    print()
+    page_console().print(terminal(summary_table(run)))
+    if missing := missing_sentence(run):
+        print(missing)
 
 
 def exit_if_networks_failed(records: "Iterable[TrainingRecord]") -> None:

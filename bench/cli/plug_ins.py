@@ -1,57 +1,116 @@
-"""Commands about what is registered, by this package and by plug-ins: list, conformance and new."""
+"""Commands about what is registered, by this package and by plug-ins: list, show, conformance and new."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from opselect.bench.cli.options import JsonOption
-from opselect.bench.cli.output import print_json
+from opselect.bench.cli import complete
+from opselect.bench.cli.options import JsonOption, SettingsOption, check_known
+from opselect.bench.cli.output import page_console, print_json
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Anything that 'opselect list' shows.", autocompletion=complete.registered),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="selectors, proxies, ...: which of the parts with this name; all by default.",
+        autocompletion=complete.kinds,
+    ),
+]
 
 
 def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="spaces, images, tables, selectors, scores, proxies or combinations, by default all of these; "
-            "or genotypes."
+            metavar="KIND",
+            help="spaces, images, tables, selectors, supernets, scores, proxies, combinations or experiments, by "
+            "default all of these; or genotypes.",
+            autocompletion=complete.kinds,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is registered, from this package and from installed plug-ins; or the published genotypes.
+    """List what is registered, from this package and from installed plug-ins, with a line about each.
 
     Example: `opselect list proxies`
     """
     from opselect.spaces import registry
+
+    kinds = (*registry.KINDS, *complete.LISTED_APART)
+    if kind is not None:
+        check_known("kind of things", kind, kinds)
+
+    from opselect.bench.cli import descriptions
+
+    listed = {
+        name: descriptions.first_lines(name) for name in ([kind] if kind else kinds) if kind or name != "genotypes"
+    }
+    if as_json:
+        print_json(listed)
+        return
+    console = page_console()
+    for number, (heading, lines) in enumerate(listed.items()):
+        console.print(f"{chr(10) if number else ''}{heading}:", style="bold", highlight=False)
+        descriptions.print_lines(lines, console)
+
+
+def show(name: NameArgument, kind: KindOption = None, as_json: JsonOption = False) -> None:
+    """Say what a registered part is: its description, its settings with types and defaults, and where it comes from.
+
+    Experiments that the package ships and published genotypes are shown as well.
+
+    Example: `opselect show zero-cost-pt`
+    """
+    kinds = _kinds_of(name, kind, complete.LISTED_APART)
+
+    from opselect.bench.cli import descriptions
+
+    found = [descriptions.describe(each, name) for each in kinds]
+    if as_json:
+        print_json([asdict(description) for description in found])
+        return
+    for number, description in enumerate(found):
+        if number:
+            print()
+        descriptions.print_description(description, page_console())
+
+
+def _kinds_of(name: str, kind: str | None, others: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The kinds under which a name is known, or the given one.
+
+    Raises:
+        UnknownName: There is no such kind, or nothing has this name; the message offers the nearest ones.
+    """
+    from opselect.bench.experiment.shipped import shipped_names
+    from opselect.spaces import registry
     from opselect.spaces.darts.genotypes import library
     from opselect.spaces.files import imported_tables
 
-    kinds = (*registry.KINDS, "genotypes")
-    if kind is not None and kind not in kinds:
-        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, kinds)}")
-    if kind == "genotypes":
-        listed = {kind: tuple(library())}
-    else:
-        listed = {name: registry.names(name) for name in ([kind] if kind else registry.KINDS)}
-    if "tables" in listed:
-        listed["tables"] = tuple(sorted(imported_tables().union(listed["tables"])))
-    if as_json:
-        print_json(listed)
-    else:
-        for heading, names in listed.items():
-            print(f"{heading}: {', '.join(names)}")
+    known: dict[str, tuple[str, ...]] = {each: registry.names(each) for each in registry.KINDS}
+    known |= {each: shipped_names() if each == "experiments" else tuple(library()) for each in others}
+    if others:
+        known["tables"] = tuple(sorted(imported_tables().union(known["tables"])))
+    if kind is not None:
+        check_known("kind of things", kind, tuple(known))
+        check_known(registry.SINGULAR.get(kind, kind.removesuffix("s")), name, known[kind])
+        return (kind,)
+    if found := tuple(each for each, names in known.items() if name in names):
+        return found
+    every = tuple(dict.fromkeys(each for names in known.values() for each in names))
+    raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, every)}")
 
 
 def conformance(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Anything that 'opselect list' shows.")],
-    kind: Annotated[
-        str | None, typer.Option(help="selectors, proxies, ...: which of the parts with this name; all by default.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the selector as KEY=VALUE; may be repeated.")
-    ] = None,
+    name: NameArgument,
+    kind: KindOption = None,
+    settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check what a selector, score, proxy, combination, space, table or images promise; plug-ins and ours alike.
@@ -61,17 +120,15 @@ def conformance(
 
     Example: `opselect conformance zero-cost-pt --set proxy=synflow`
     """
-    from dataclasses import asdict
+    kinds = _kinds_of(name, kind)
 
     from opselect.bench.conformance import run as conforming
     from opselect.bench.runs.select import parse_setting
     from opselect.spaces import registry
 
-    if kind is not None and kind not in registry.KINDS:
-        raise registry.UnknownName(f"no kind of things named {kind!r}{registry.did_you_mean(kind, registry.KINDS)}")
     changes = dict(parse_setting(text, "proxy=nwot") for text in settings or [])
     outcomes = []
-    for examined in conforming.kinds_of(name) if kind is None else (kind,):
+    for examined in kinds:
         checks = conforming.examine(examined, name, changes if examined == "selectors" else {})
         for number, outcome in enumerate(checks):
             outcomes.append(outcome)
@@ -89,7 +146,9 @@ def new(
     parts: Annotated[
         str, typer.Option(metavar="PART,...", help="What the package has: proxy, score, selector, space, table.")
     ] = "proxy,score,selector",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder in which the new folder is made.")] = Path(),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PATH", help="Folder in which the new folder is made.")
+    ] = Path(),
 ) -> None:
     """Write a new package of your own selector, score, proxy, space or table, with its tests.
 

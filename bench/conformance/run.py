@@ -57,7 +57,7 @@ LARGEST_SETTINGS = {"candidates": 2, "validation_batches": 1, "batch_size": 2, "
 
 Status = Literal["kept", "broken", "not applicable"]
 
-__all__ = ["Check", "CheckFailed", "NotApplicable", "check_proxy", "check_selector", "checks", "examine", "kinds_of"]
+__all__ = ["Check", "CheckFailed", "NotApplicable", "check_proxy", "check_selector", "checks", "examine"]
 
 
 def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> tuple[Check, ...]:
@@ -78,6 +78,12 @@ def checks(kind: str, name: str, settings: Mapping[str, Any] | None = None) -> t
         MissingData: Images or a table are not there.
         CheckFailed: What is registered is of another kind.
         ValidationError: The settings are not those of the selector.
+
+    Example:
+        >>> for check in checks("proxies", "params")[:1]:
+        ...     check.run()
+        ...     print(check)
+        proxy 'params': answer is a number
     """
     use_single_thread()
     component, subject = registry.load(kind, name), f"{registry.SINGULAR[kind]} {name!r}"
@@ -189,26 +195,6 @@ class Outcome:
     status: Status
     sentence: str
     seconds: float
-
-
-def kinds_of(name: str) -> tuple[str, ...]:
-    """Kinds in which a name is registered.
-
-    Args:
-        name: Registered name.
-
-    Raises:
-        UnknownName: No kind has it.
-
-    Example:
-        >>> kinds_of("nwot")
-        ('proxies',)
-    """
-    kinds = tuple(kind for kind in registry.KINDS if name in registry.names(kind))
-    if not kinds:
-        every_name = tuple(sorted({known for kind in registry.KINDS for known in registry.names(kind)}))
-        raise registry.UnknownName(f"nothing is registered as {name!r}{registry.did_you_mean(name, every_name)}")
-    return kinds
 
 
 def examine(kind: str, name: str, settings: Mapping[str, Any]) -> Iterator[Outcome]:

@@ -1,15 +1,16 @@
 """Training selected networks from scratch over several seeds, as the DARTS papers report it for a genotype."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from opselect.bench.evaluation.training import Progress, train_network
+from opselect.bench.evaluation.training import train_network
 from opselect.bench.experiment.file import NetworkChoice
 from opselect.bench.experiment.network_training import NetworkTraining
+from opselect.bench.runtime.forecast import epochs_file, write_epochs
 from opselect.bench.runtime.parallel import Workers, in_parallel
 from opselect.bench.storage.provenance import environment, reason_of, software
 from opselect.bench.storage.store import FORMAT_VERSION, Value, content_key, open_for_append, read_lines
@@ -234,18 +235,21 @@ def train_all(
     folder: Path,
     workers: Workers,
     progress: Callable[[str, int, int], None],
-    after_epoch: Callable[[NetworkDescription, Progress], None] | None = None,
+    finished: Callable[[float | None], None] = lambda seconds: None,
+    all_threads: bool = False,
 ) -> list[TrainingRecord]:
     """Train every network that the folder's records do not hold yet, each from its checkpoint.
 
-    A training that fails becomes a record with its reason, and the next call tries it again.
+    A training that fails becomes a record with its reason, and the next call tries it again. While one runs, the number
+    of its finished epochs is in a file beside its checkpoint, `epochs_file`.
 
     Args:
         networks: What to train.
         folder: Folder of records and checkpoints.
         workers: Processes of this machine, or a cluster.
         progress: Called with "networks", the number of finished trainings and their total number.
-        after_epoch: Called with the network and its progress after every epoch, where there is one worker.
+        finished: Called with the seconds of every training before the progress; with None where it failed.
+        all_threads: Whether a single worker of this machine computes with as many threads as torch likes.
 
     Returns:
         One record per network, in the given order.
@@ -261,12 +265,14 @@ def train_all(
         jobs = [NetworkJob(network, folder.absolute()) for key, network in wanted.items() if key not in done]
         if jobs:
             check_writable(checkpoints(folder))
-        records: Iterator[TrainingRecord]
-        if workers == 1 and after_epoch is not None:
-            records = (train(job, after_epoch) for job in jobs)
-        else:
-            records = in_parallel(train, jobs, workers, lambda job, reason: _record(job, None, reason))
-        trained = store.complete(records, len(done), lambda count: progress("networks", count, len(wanted)))
+        trained = store.complete(
+            (train(job) for job in jobs)
+            if all_threads and workers == 1
+            else in_parallel(train, jobs, workers, lambda job, reason: _record(job, None, reason)),
+            len(done),
+            lambda count: progress("networks", count, len(wanted)),
+            lambda record: finished(record.result.seconds if record.result else None),
+        )
         done |= {record.key: record for record in trained}
     return [done[key] for key in wanted]
 
@@ -287,21 +293,18 @@ def read_trainings(folder: Path) -> list[TrainingRecord]:
     return list({record.key: record for record in records}.values())
 
 
-def train(
-    job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None] = lambda *_: None
-) -> TrainingRecord:
+def train(job: NetworkJob) -> TrainingRecord:
     """Train one network, from its checkpoint where there is one; any error in it becomes the record's reason.
 
     Args:
         job: What to train, and in which folder.
-        after_epoch: Called with the network and its progress after every epoch.
 
     Raises:
         NotWritten: The checkpoint cannot be written.
     """
     result, reason = None, None
     try:
-        result = _train(job, after_epoch)
+        result = _train(job)
     except NotWritten:
         raise  # a record could not be written either
     except Exception as error:
@@ -320,7 +323,7 @@ def _record(job: NetworkJob, result: TrainingResult | None, reason: str | None) 
     )
 
 
-def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress], None]) -> TrainingResult:
+def _train(job: NetworkJob) -> TrainingResult:
     description = job.network
     training = NetworkTraining.model_validate(description.training)
     space = _space(description.space).resized(description.channels, description.cells)
@@ -333,21 +336,23 @@ def _train(job: NetworkJob, after_epoch: Callable[[NetworkDescription, Progress]
             architecture, data.channels, data.classes, seed, description.stem, auxiliary=auxiliary
         )
 
+    checkpoint = checkpoints(job.folder) / f"{description.key}.pt"
     without_auxiliary = build(auxiliary=False)
     final = train_network(
         build(auxiliary=training.auxiliary_weight > 0),
         data,
         training,
         description.seed,
-        checkpoints(job.folder) / f"{description.key}.pt",
+        checkpoint,
         Identity(
             description.key,
             f"{description.genotype} of {description.space}, {description.channels} channels, "
             f"{description.cells} cells, on {description.images}",
         ),
-        lambda progress: after_epoch(description, progress),
+        lambda progress: write_epochs(epochs_file(checkpoint), progress.epoch, progress.seconds),
         description.device,
     )
+    epochs_file(checkpoint).unlink(missing_ok=True)
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in without_auxiliary.parameters()),
         multiply_adds=multiply_adds(without_auxiliary, data.train.images[:1]),

@@ -1,14 +1,17 @@
 """Studies: one experiment file over several spaces or images, which is one experiment for each pair of them."""
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, parse, shown, text_of
+from opselect.bench.experiment.shipped import experiment_path
 from opselect.spaces.files import read_toml
+from opselect.spaces.registry import did_you_mean
 
 FILE_NAME = "study.toml"
 MOST_EXPERIMENTS = 1000
@@ -95,6 +98,72 @@ def read_study(path: Path) -> Study:
         InvalidExperiment: The file cannot be read, or not be run.
     """
     return parse_study(text_of(path), str(path))
+
+
+def find_study(name: str) -> Study:
+    """Read an experiment file, or a shipped experiment by its name.
+
+    Args:
+        name: Path of the file, or name of the shipped experiment.
+
+    Raises:
+        UnknownName: There is no such file and no such name.
+        InvalidExperiment: The file cannot be run.
+
+    Example:
+        >>> find_study("digits201").only.space
+        'digits201'
+    """
+    return read_study(experiment_path(name))
+
+
+def narrowed_study(study: Study, labels: Sequence[str], seeds: Sequence[int]) -> Study:
+    """The study with some of its selectors and seeds only; its text, and so its description, stays the whole one.
+
+    Args:
+        study: The study.
+        labels: Labels of selectors; without any, all of them.
+        seeds: Seeds of trials; without any, all of them.
+
+    Raises:
+        InvalidExperiment: An experiment has no such label or seed.
+    """
+    if not labels and not seeds:
+        return study
+    experiments = {
+        name: narrowed(experiment, labels, seeds, name or study.name) for name, experiment in study.experiments.items()
+    }
+    return replace(study, experiments=experiments)
+
+
+def narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int], where: str) -> Experiment:
+    """The experiment with some of its selectors and seeds only.
+
+    Args:
+        experiment: The experiment.
+        labels: Labels of selectors; without any, all of them.
+        seeds: Seeds of trials; without any, all of them.
+        where: Beginning of messages.
+
+    Raises:
+        InvalidExperiment: The experiment has no such label or seed, or no trial has both.
+    """
+    for label in labels:
+        if label not in experiment.labels:
+            raise InvalidExperiment(f"{where}: has no selector {label!r}{did_you_mean(label, experiment.labels)}")
+    known = tuple(dict.fromkeys(seed for _, seed in experiment.runs))
+    for seed in seeds:
+        if seed not in known:
+            raise InvalidExperiment(f"{where}: has no seed {seed}; expected one of {', '.join(map(str, known))}")
+    selectors = tuple(
+        entry.model_copy(update={"seeds": chosen})
+        for entry in experiment.selectors
+        if (not labels or entry.label in labels)
+        and (chosen := tuple(seed for seed in entry.seeds or experiment.seeds if not seeds or seed in seeds))
+    )
+    if not selectors:
+        raise InvalidExperiment(f"{where}: {', '.join(labels)} has no trial of seed {', '.join(map(str, seeds))}")
+    return experiment.model_copy(update={"selectors": selectors})
 
 
 def _names(content: dict[str, Any], key: str, where: str) -> list[str]:

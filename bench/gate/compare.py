@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from rich.console import Console
+from rich.text import Text
+
 from opselect.bench.report.formatting import UNDEFINED, number
-from opselect.bench.report.render import escape_markdown
+from opselect.bench.report.render import Block, Column, Table, escape_markdown, terminal
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.comparisons import BySeed
@@ -392,6 +395,56 @@ def _same_processor(pairs: Sequence[Pair]) -> bool:
     )
 
 
+def findings_table(findings: Sequence[Finding]) -> Table[Finding]:
+    """The findings as a table, one row per selector.
+
+    Args:
+        findings: One per selector.
+    """
+    return Table(
+        name="check",
+        title="Comparison with the baseline",
+        columns=(
+            Column("selector", show=lambda row: row.label, numeric=False, wraps=True),
+            Column("verdict", show=lambda row: row.verdict.text, numeric=False),
+            Column("same architectures", show=lambda row: f"{row.equal} of {row.seeds}"),
+            Column("test accuracy", show=lambda row: _shift_text(row, "test accuracy")),
+            Column("first-step Spearman", show=lambda row: _shift_text(row, "first-step Spearman with best-acc")),
+            Column("time", show=lambda row: _ratio_text(row.cost_ratio)),
+            Column("evaluations", show=lambda row: _ratio_text(row.evaluations_ratio)),
+        ),
+        blocks=[Block("", findings)],
+    )
+
+
+HEADLINES = {0: "No change for the worse", 1: "Changed for the worse", 2: "Not everything can be compared"}
+"""What the exit status says."""
+
+NOTE = (
+    "Run minus baseline: mean difference, in brackets the one-sided p-value, corrected for all rows. Where versions, "
+    "settings and machine are the same, records must be the same to the last bit (same or changed)."
+)
+
+
+def print_findings(findings: Sequence[Finding], run: str, baseline: str, console: Console) -> None:
+    """Print the findings as text.
+
+    Args:
+        findings: One per selector.
+        run: Name of the run in the headline.
+        baseline: Name of the baseline in the headline.
+        console: Console to print on.
+    """
+    headline = f"{HEADLINES[status_of(findings)]}: {run} against {baseline}.\n"
+    console.print(Text(headline), soft_wrap=not console.is_terminal)
+    console.print(terminal(findings_table(findings)))
+    console.print()
+    for finding in findings:
+        for reason in finding.reasons:
+            console.print(Text(f"{finding.label}: {reason}"), soft_wrap=not console.is_terminal)
+    console.print(Text(NOTE, "dim"))
+
+
 def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
     """The findings in Markdown that fits a pull request.
 
@@ -400,36 +453,27 @@ def markdown(findings: Sequence[Finding], run: str, baseline: str) -> str:
         run: Name of the run in the headline.
         baseline: Name of the baseline in the headline.
     """
-    headline = {
-        0: "No change for the worse",
-        1: "**Changed for the worse**",
-        2: "**Not everything can be compared**",
-    }[status_of(findings)]
+    status, columns = status_of(findings), findings_table(findings).columns
+    mark = "**" if status else ""
     lines = [
-        f"{headline}: {escape_markdown(run)} against {escape_markdown(baseline)}.",
+        f"{mark}{HEADLINES[status]}{mark}: {escape_markdown(run)} against {escape_markdown(baseline)}.",
         "",
-        "| selector | verdict | same architectures | test accuracy | first-step Spearman | time | evaluations |",
-        "| :--- | :--- | ---: | ---: | ---: | ---: | ---: |",
+        f"| {' | '.join(column.heading for column in columns)} |",
+        f"| {' | '.join('---:' if column.numeric else ':---' for column in columns)} |",
     ]
     for finding in findings:
-        by_name = {judgement.measure: judgement for judgement in finding.judgements}
+        selector, verdict, *others = (str(column.show(finding)) for column in columns)
         mark = "**" if finding.verdict.is_regression else ""
-        lines.append(
-            f"| {escape_markdown(finding.label)} | {mark}{finding.verdict.text}{mark} "
-            f"| {finding.equal} of {finding.seeds} "
-            f"| {_difference_text(by_name.get('test accuracy'))} "
-            f"| {_difference_text(by_name.get('first-step Spearman with best-acc'))} "
-            f"| {_ratio_text(finding.cost_ratio)} | {_ratio_text(finding.evaluations_ratio)} |"
-        )
+        lines.append(f"| {' | '.join([escape_markdown(selector), f'{mark}{verdict}{mark}', *others])} |")
     reasons = [
         f"- {escape_markdown(f'{finding.label}: {reason}')}" for finding in findings for reason in finding.reasons
     ]
-    notes = [
-        "",
-        "Run minus baseline: mean difference, in brackets the one-sided p-value, corrected for all rows. Where "
-        "versions, settings and machine are the same, records must be the same to the last bit (`same` or `changed`).",
-    ]
-    return "\n".join([*lines, *([""] if reasons else []), *reasons, *notes]) + "\n"
+    return "\n".join([*lines, *([""] if reasons else []), *reasons, "", NOTE]) + "\n"
+
+
+def _shift_text(finding: Finding, measure: str) -> str:
+    by_name = {judgement.measure: judgement for judgement in finding.judgements}
+    return _difference_text(by_name.get(measure))
 
 
 def _difference_text(judgement: Judgement | None) -> str:

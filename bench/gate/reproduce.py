@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment, read
+from opselect.bench.experiment.study import narrowed
 from opselect.bench.gate.compare import DECISIVE, change_between, is_same_outcome
 from opselect.bench.report.formatting import listing, value_text
 from opselect.bench.report.page import render_tables
 from opselect.bench.runs.records import Record
 from opselect.bench.runs.run import Run, load_run, load_study_run
-from opselect.bench.runs.runner import Progress
+from opselect.bench.runs.runner import Finished, Progress, with_name
 from opselect.bench.runs.runner import run as run_experiment
 from opselect.bench.runtime.parallel import Workers
 
@@ -57,62 +58,71 @@ class Reproduction:
         return 2 if differences or not self.trials else 0
 
 
-def reproduce(
-    folder: Path,
-    output: Path,
-    workers: Workers,
-    progress: Progress,
-    labels: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-) -> dict[str, Reproduction]:
-    """Repeat the experiment of a folder from the experiment file in it, and compare the results.
+@dataclass(frozen=True)
+class Repetition:
+    """What is repeated.
+
+    Attributes:
+        before: Earlier runs, by folder inside the study; that of a single experiment is "".
+        experiments: What is run again, by the same folder.
+    """
+
+    before: dict[str, Run]
+    experiments: dict[str, Experiment]
+
+
+def repetition_of(folder: Path, output: Path, labels: Sequence[str] = (), seeds: Sequence[int] = ()) -> Repetition:
+    """Read what is to be repeated: the experiment file in the folder of a run, and its records.
 
     Args:
         folder: Folder of a run or of a study.
-        output: Folder of the new records, not the same one; trials that it already has are not run again.
-        workers: Processes of this machine, or a cluster.
-        progress: Called after every step.
+        output: Folder of the new records, not the same one.
         labels: Labels of the selectors to repeat; all by default.
         seeds: Seeds to repeat; all by default.
 
-    Returns:
-        Comparisons by folder inside the study; the experiment of a run has the name "".
-
     Raises:
-        InvalidRecords: The folder holds no records, or another run is writing to the output.
+        InvalidRecords: The folder holds no records.
         InvalidExperiment: The experiment file is damaged or lacks a label or seed, or the output is the run itself.
-        MissingData, InvalidImages, InvalidTable, NotTrainable: Data that the experiment names are absent or damaged.
     """
     if output.resolve() == folder.resolve():
         raise InvalidExperiment(f"{output}: is the run itself; expected another folder for the new records")
     study = load_study_run(folder)
     runs = {"": load_run(folder)} if study is None else study.runs
-    narrowed = {name: _narrowed(read(folder / name / "experiment.toml"), labels, seeds, folder / name) for name in runs}
+    experiments = {
+        name: narrowed(read(folder / name / "experiment.toml"), labels, seeds, str(folder / name)) for name in runs
+    }
+    return Repetition(runs, experiments)
+
+
+def reproduce(
+    repetition: Repetition,
+    output: Path,
+    workers: Workers,
+    progress: Progress,
+    finished: Finished = lambda kind, seconds: None,
+) -> dict[str, Reproduction]:
+    """Run experiments again, and compare the results with the earlier ones.
+
+    Args:
+        repetition: What `repetition_of` has read.
+        output: Folder of the new records; trials that it already has are not run again.
+        workers: Processes of this machine, or a cluster.
+        progress: Called after every step.
+        finished: Called with the kind and the seconds of every step.
+
+    Returns:
+        Comparisons by folder inside the study; the experiment of a run has the name "".
+
+    Raises:
+        InvalidRecords: Another run is writing to the output.
+        MissingData, InvalidImages, InvalidTable, NotTrainable: Data that the experiment names are absent or damaged.
+    """
     reproductions = {}
-    for name, before in runs.items():
-        experiment = narrowed[name]
-        summary = run_experiment(experiment, output / name, workers, progress)
-        repetition = Run.of(summary.records, experiment.labels, summary.networks)
-        reproductions[name] = compare_runs(before, repetition, experiment)
+    for name, experiment in repetition.experiments.items():
+        summary = run_experiment(experiment, output / name, workers, *with_name(name, progress, finished))
+        now = Run.of(summary.records, experiment.labels, summary.networks)
+        reproductions[name] = compare_runs(repetition.before[name], now, experiment)
     return reproductions
-
-
-def _narrowed(experiment: Experiment, labels: Sequence[str], seeds: Sequence[int], where: Path) -> Experiment:
-    """The experiment with some of its selectors and seeds only."""
-    for what, wanted, known in (
-        ("selector", labels, experiment.labels),
-        ("seed", seeds, tuple(dict.fromkeys(seed for _, seed in experiment.runs))),
-    ):
-        for value in wanted:
-            if value not in known:
-                raise InvalidExperiment(f"{where}: has no {what} {value!r}; expected one of {listing(known)}")
-    selectors = tuple(
-        entry.model_copy(update={"seeds": chosen})
-        for entry in experiment.selectors
-        if (not labels or entry.label in labels)
-        and (chosen := tuple(seed for seed in entry.seeds or experiment.seeds if not seeds or seed in seeds))
-    )
-    return experiment.model_copy(update={"selectors": selectors})
 
 
 def compare_runs(before: Run, now: Run, experiment: Experiment) -> Reproduction:
@@ -133,7 +143,7 @@ def compare_runs(before: Run, now: Run, experiment: Experiment) -> Reproduction:
         render_tables(
             Run(
                 {label: tuple(records[key] for key in sorted(both) if key[0] == label) for label in experiment.labels},
-                run.networks,
+                run.training_records,
             )
         )
         for records, run in ((earlier, before), (later, now))

@@ -369,7 +369,7 @@ def differences_of(
     counts = Counter(
         difference
         for trial, result in finished
-        for difference in _trial_differences(published, number, trial, result, trials.networks)
+        for difference in _trial_differences(published, number, trial, result, trials.training_records)
     )
     differences = [
         difference

@@ -65,6 +65,29 @@ def interval_notes(estimates: Iterable[tuple[Mean, Median]]) -> list[str]:
     return notes
 
 
+def means_over(counts: Iterable[int], of: str = "seeds") -> str:
+    """Write over how many values the means of a table are, as a part of its caption; empty where there are none.
+
+    Example:
+        >>> means_over([20, 9, 0]), means_over([1]), means_over([])
+        ('means over 9 to 20 seeds', 'means over 1 seed', '')
+    """
+    known = sorted({count for count in counts if count})
+    if not known:
+        return ""
+    numbers = str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    return f"means over {numbers} {of.removesuffix('s') if known == [1] else of}"
+
+
+def median_legend(medians: Iterable[Median]) -> str:
+    """Write what the intervals of medians are, as a part of a caption."""
+    coverages = sorted(f"{100 * median.coverage:.1f} %" for median in medians if median.coverage is not None)
+    if not coverages:
+        return ""
+    chance = coverages[0] if coverages[0] == coverages[-1] else f"{coverages[0]} to {coverages[-1]}"
+    return f"interval of the median between two of the sorted values, with a coverage of {chance}"
+
+
 def listing(values: Iterable[object]) -> str:
     """Write values with commas between them."""
     return ", ".join(map(str, values))

@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from opselect.bench.proxy_study import Scores
-from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, latex, markdown
+from opselect.bench.report.latex import Paper, check_columns, latex
+from opselect.bench.report.render import Section, Table, csv_text, escape_markdown, file_name, markdown
 from opselect.bench.report.sections import (
     baseline,
     comparisons,
@@ -142,16 +143,16 @@ def _tables_of(sections: Iterable[Section]) -> list[Table[Any]]:
     return [table for section in sections for table in section.tables if table.data or not table.optional]
 
 
-def table_files(tables: Iterable[Table[Any]]) -> dict[str, str]:
+def table_files(tables: Iterable[Table[Any]], paper: Paper | None = None) -> dict[str, str]:
     """Write the text of the CSV and LaTeX files of tables, by name relative to the report's folder."""
     files = {}
     for table in tables:
         files[f"tables/{file_name(table.name)}.csv"] = csv_text(table)
-        files[f"tables/{file_name(table.name)}.tex"] = latex(table)
+        files[f"tables/{file_name(table.name)}.tex"] = latex(table, paper)
     return files
 
 
-def write_report(run: Run, folder: Path) -> list[Path]:
+def write_report(run: Run, folder: Path, paper: Paper | None = None) -> list[Path]:
     """Write a whole report: `report.md`, `report.html`, `timing.md`, and the folders `tables` and `figures`.
 
     Every selected genotype is drawn in a file of its own in `figures/cells`.
@@ -159,17 +160,61 @@ def write_report(run: Run, folder: Path) -> list[Path]:
     Args:
         run: Run that the report is about.
         folder: Folder that is made if it is missing; files of an earlier report are replaced.
+        paper: Width, columns and notes of the LaTeX tables.
 
     Returns:
         The files, in the order of their names.
+
+    Raises:
+        UnknownColumn: No table has the columns that the paper names.
+        TableTooWide: These columns are wider than the paper.
     """
+    sections, timed = reproducible_sections(run), timing_sections(run)
+    tables = table_files(_checked_tables((*sections, *timed), paper), paper)
+    return _write_report(run, sections, timed, tables, folder)
+
+
+def write_study(study: StudyRun, folder: Path, paper: Paper | None = None) -> list[Path]:
+    """Write the report of every run of a study, each in a folder of its name, and their overview.
+
+    Args:
+        study: Study with at least one run.
+        folder: Folder that is made if it is missing; files of earlier reports are replaced.
+        paper: Width, columns and notes of the LaTeX tables.
+
+    Returns:
+        The files, report by report, those of the overview last.
+
+    Raises:
+        UnknownColumn: No table of any report has the columns that the paper names.
+        TableTooWide: These columns are wider than the paper.
+    """
+    reports = {name: (reproducible_sections(run), timing_sections(run)) for name, run in study.runs.items()}
+    everything = [section for sections, timed in reports.values() for section in (*sections, *timed)]
+    _checked_tables((*everything, *overview.overview_sections(list(study.runs.values()))), paper)
+    tables = {name: table_files(_tables_of((*sections, *timed)), paper) for name, (sections, timed) in reports.items()}
+    files = []
+    for name, (sections, timed) in reports.items():
+        files += _write_report(study.runs[name], sections, timed, tables[name], folder / name)
+    return [*files, *write_overview(study, folder, paper)]
+
+
+def _checked_tables(sections: Sequence[Section], paper: Paper | None) -> list[Table[Any]]:
+    """The tables that have files, which have the columns that the paper names."""
+    tables = _tables_of(sections)
+    check_columns(tables, paper.columns if paper else ())
+    return tables
+
+
+def _write_report(
+    run: Run, sections: Sequence[Section], timed: Sequence[Section], tables: Mapping[str, str], folder: Path
+) -> list[Path]:
     # The figures are the one part that needs seconds and a drawing library.
     from opselect.bench.report.figures import draw, draw_cells
 
-    sections, timed = reproducible_sections(run), timing_sections(run)
     everything = (*sections, *timed)
     texts = {
-        **table_files(_tables_of(everything)),
+        **tables,
         "report.md": to_markdown(run.title, run.preface, sections),
         "timing.md": to_markdown(f"{run.title}: times and machines", {}, timed),
     }
@@ -198,12 +243,13 @@ def _genotypes(run: Run) -> Iterator[tuple[str, SearchSpace, Architecture]]:
                 yield f"{names[label]}-{seed}", space, space.parse(result.architecture)
 
 
-def write_overview(study: StudyRun, folder: Path) -> list[Path]:
+def write_overview(study: StudyRun, folder: Path, paper: Paper | None = None) -> list[Path]:
     """Write `overview.md`, `overview.html`, and what belongs to them in the folders `tables` and `figures`.
 
     Args:
         study: Study with at least one run.
         folder: Folder that is made if it is missing; files of an earlier overview are replaced.
+        paper: Width, columns and notes of the LaTeX tables.
 
     Returns:
         The files, in the order of their names.
@@ -213,7 +259,7 @@ def write_overview(study: StudyRun, folder: Path) -> list[Path]:
     runs = list(study.runs.values())
     sections = overview.overview_sections(runs)
     preface = {"Reports of the single runs": ", ".join(study.runs)}
-    files = {name: text.encode() for name, text in table_files(_tables_of(sections)).items()}
+    files = {name: text.encode() for name, text in table_files(_tables_of(sections), paper).items()}
     files["overview.md"] = to_markdown(study.title, preface, sections).encode()
     images: dict[str, bytes] = {}
     for figure in (figure for section in sections for figure in section.shown_figures):

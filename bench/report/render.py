@@ -1,4 +1,4 @@
-"""Tables as they are declared, and their forms: Markdown, LaTeX, CSV and the terminal; the HTML form is in page.html.
+"""Tables as they are declared, and their forms in Markdown, CSV and the terminal; latex.py and page.html have others.
 
 A column carries its cell: what it shows of a row, and by which number it ranks the rows. A table is its columns and its
 rows, and cells are computed only here, so that a heading and its cells cannot get out of step. Names may hold any
@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import io
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from opselect.bench.report.formatting import interval, mean_and_deviation, number
+from opselect.bench.report.formatting import interval, mean_and_deviation, median_legend, number
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.estimates import Mean, Median
 from opselect.selectors.task import Role
@@ -47,14 +46,6 @@ ROLE_BLOCKS: Sequence[tuple[str, Role]] = (
     ("Ceiling: oracles that read the table's validation accuracies", "oracle"),
 )
 
-# A page is about 100 characters wide and 45 rows high in LaTeX: from how many columns on the type is smaller, how many
-# characters a line of a heading may have, from which length on a text is set as a paragraph that takes this share of a
-# line, and from how many rows on a table is broken over pages.
-SMALLER_FROM = 8
-HEADING_WIDTH = 13
-LONG_TEXT = 40
-SHARE = 0.37
-LONG_TABLE = 40
 LONGEST_FILE_NAME = 100
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$])")
@@ -62,31 +53,6 @@ _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$])")
 _MARKDOWN_BEGINNING = re.compile(r"^([-+=]|[0-9]+[.)](?=\s|$))")
 # What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@")
-_LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "–": r"--",
-    "…": r"\ldots{}",
-    "ⁿ": r"$^n$",
-}
 
 
 @dataclass(frozen=True)
@@ -109,9 +75,13 @@ class Column(Generic[Row]):
         rank: Number of a row by which the best rows are marked; None where nothing is ranked.
         decimals: Decimals to which numbers are rounded before they are ranked, those that are shown.
         numeric: Whether it holds numbers, which are set flush right.
-        share: Share of a line that long texts may take in LaTeX; on the terminal, only columns with one break lines.
+        wraps: Whether its texts may be broken into lines on the terminal.
         style: Style of its texts on the terminal.
         shown: Whether the records have what it shows.
+        key: Name of what it shows in the CSV file, by which `--columns` chooses it; by default made of the heading.
+        short: Abbreviated heading for narrow tables of papers; empty where the heading is short.
+        priority: Where a table of a paper is too wide, columns of higher numbers are left out first, 1 last of all.
+        legend: What its cells are, as a part of the caption in a paper; empty where the heading says it.
     """
 
     heading: str
@@ -121,9 +91,23 @@ class Column(Generic[Row]):
     rank: Callable[[Row], float | None] | None = None
     decimals: int = 2
     numeric: bool = True
-    share: float | None = None
+    wraps: bool = False
     style: str = ""
     shown: bool = True
+    key: str = ""
+    short: str = ""
+    priority: int = 1
+    legend: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name by which the column is chosen, for example `test_accuracy`."""
+        return self.key or re.sub(r"[^a-z0-9-]+", "_", self.heading.lower()).strip("_")
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The name, and the name of the estimate itself in a CSV file."""
+        return self.name, f"{self.name}_value"
 
     @property
     def measure(self) -> str:
@@ -166,6 +150,7 @@ class Table(Generic[Row]):
         notes: Sentences below it: what was counted.
         data: Unrounded numbers behind the rows, one dataclass per line of the CSV file.
         optional: Whether it has no files either where there are no data.
+        legend: What its numbers are and over how many seeds, as a part of the caption in a paper.
     """
 
     name: str
@@ -175,6 +160,7 @@ class Table(Generic[Row]):
     notes: Sequence[str] = ()
     data: Sequence[Any] = field(default=(), repr=False)
     optional: bool = False
+    legend: str = ""
 
     @property
     def shown_columns(self) -> tuple[Column[Row], ...]:
@@ -234,7 +220,7 @@ class Section:
         return tuple(table for table in self.tables if table.shown_blocks)
 
 
-SELECTOR: Column[Any] = Column("Selector", show=lambda row: row.label, numeric=False)
+SELECTOR: Column[Any] = Column("Selector", show=lambda row: row.label, numeric=False, key="label")
 
 
 def role_blocks(run: Run, rows: Sequence[LabelledRow]) -> list[Block[LabelledRow]]:
@@ -254,6 +240,7 @@ def mean_columns(
     rows: Sequence[Row],
     mean: Callable[[Row], Mean],
     median: Callable[[Row], Median],
+    keys: tuple[str, str],
     ranked: bool = True,
 ) -> tuple[Column[Row], ...]:
     """Declare a column of means with their deviations, one of medians, and columns of intervals, if there are any.
@@ -265,6 +252,7 @@ def mean_columns(
         rows: All rows of the table.
         mean: Mean of a row.
         median: Median of the same values.
+        keys: Names of mean and median in the CSV file.
         ranked: Whether the best means are marked.
     """
     return (
@@ -274,19 +262,27 @@ def mean_columns(
             better,
             show=lambda row: mean_and_deviation(mean(row)),
             rank=(lambda row: mean(row).value) if ranked else None,
+            key=keys[0],
+            short=heading.replace("accuracy", "acc."),
         ),
         Column(
             "95 % interval",
             unit,
             show=lambda row: interval(mean(row)),
             shown=any(mean(row).low is not None for row in rows),
+            key=f"{keys[0]}_interval",
+            priority=3,
+            legend="95 % bootstrap-t interval of the mean",
         ),
-        Column("Median", unit, show=lambda row: number(median(row).value)),
+        Column("Median", unit, show=lambda row: number(median(row).value), key=keys[1], priority=3),
         Column(
             "Interval of the median",
             unit,
             show=lambda row: interval(median(row)),
             shown=any(median(row).low is not None for row in rows),
+            key=f"{keys[1]}_interval",
+            priority=4,
+            legend=median_legend(map(median, rows)),
         ),
     )
 
@@ -299,13 +295,16 @@ def number_column(
     decimals: int = 2,
     shown: bool = True,
     ranked: bool = True,
+    **paper: Any,
 ) -> Column[Row]:
-    """Declare a column of numbers, whose best ones are marked if it is ranked."""
+    """Declare a column of numbers, whose best ones are marked if it is ranked; `paper` is for its form in a paper."""
 
     def show(row: Row) -> str:
         return number(value(row), decimals)
 
-    return Column(heading, unit, better, show=show, rank=value if ranked else None, decimals=decimals, shown=shown)
+    return Column(
+        heading, unit, better, show=show, rank=value if ranked else None, decimals=decimals, shown=shown, **paper
+    )
 
 
 def best_marks(values: Iterable[float | None], better: Direction, decimals: int = 2) -> list[Mark]:
@@ -350,80 +349,8 @@ def _markdown_cell(cell: Cell) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape text so that Markdown shows it as it is, on one line."""
-    line = _MARKDOWN_SPECIAL.sub(r"\\\1", _one_line(text).replace("&", "&amp;"))
+    line = _MARKDOWN_SPECIAL.sub(r"\\\1", one_line(text).replace("&", "&amp;"))
     return _MARKDOWN_BEGINNING.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
-
-
-def latex(table: Table[Any]) -> str:
-    r"""Write the table in LaTeX's booktabs style: a float, or a longtable where it is too long for a page.
-
-    It needs `\usepackage{booktabs}`, and `\usepackage{longtable}` for long ones.
-    """
-    places = range(len(table.shown_columns))
-    alignment = f"@{{}}{''.join(_latex_alignment(table, place) for place in places)}@{{}}"
-    size = r"\footnotesize" if len(places) < SMALLER_FROM else r"\scriptsize"
-    heading = _latex_row([_latex_heading(column) for column in table.shown_columns])
-    caption = [rf"\caption{{{escape_latex(table.title)}}}", rf"\label{{tab:{file_name(table.name)}}}"]
-    notes = [rf"\par\smallskip\raggedright {escape_latex(' '.join(table.notes))}"] if table.notes else []
-    style = [size, r"\setlength{\tabcolsep}{3pt}"]
-    if sum(len(block.rows) for block in table.blocks) > LONG_TABLE:
-        opening = [r"\begingroup", *style, rf"\begin{{longtable}}{{{alignment}}}", *caption, r"\\", r"\toprule"]
-        lines = [*opening, heading, r"\midrule", r"\endhead", *_latex_rows(table)[1:], r"\bottomrule"]
-        lines += [r"\end{longtable}", *notes, r"\endgroup"]
-    else:
-        opening = [r"\begin{table*}[t]", r"\centering", *style, *caption, rf"\begin{{tabular}}{{{alignment}}}"]
-        lines = [*opening, r"\toprule", heading, *_latex_rows(table), r"\bottomrule"]
-        lines += [r"\end{tabular}", *notes, r"\end{table*}"]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_rows(table: Table[Any]) -> list[str]:
-    """Lines of the blocks, each block after a rule of its own."""
-    lines = []
-    for block in table.shown_blocks:
-        lines.append(r"\midrule")
-        if block.heading:
-            heading = rf"\emph{{{escape_latex(block.heading)}}}"
-            lines.append(rf"\multicolumn{{{len(table.shown_columns)}}}{{@{{}}l}}{{{heading}}} \\")
-        lines.extend(_latex_row([_latex_cell(cell) for cell in row]) for row in block.rows)
-    return lines
-
-
-def _latex_alignment(table: Table[Any], place: int) -> str:
-    if table.shown_columns[place].numeric:
-        return "r"
-    longest = max((len(row[place].text) for block in table.shown_blocks for row in block.rows), default=0)
-    return rf"p{{{table.shown_columns[place].share or SHARE}\linewidth}}" if longest > LONG_TEXT else "l"
-
-
-def _latex_heading(column: Column[Any]) -> str:
-    words = textwrap.wrap(column.heading, HEADING_WIDTH, break_on_hyphens=False, break_long_words=False)
-    lines = [_protect_line_start(escape_latex(line)) for line in (*words, column.measure) if line]
-    if len(lines) < 2:
-        return "".join(lines)
-    return rf"\shortstack[{'r' if column.numeric else 'l'}]{{" + r" \\ ".join(lines) + "}"
-
-
-def _latex_row(texts: Sequence[str]) -> str:
-    return rf"{' & '.join(texts)} \\"
-
-
-def _latex_cell(cell: Cell) -> str:
-    text = _protect_line_start(escape_latex(cell.text))
-    # An arch string holds no space at which a line could end.
-    if len(cell.text) > LONG_TEXT:
-        text = re.sub(r"(\+|\\textbar\{\})", r"\1\\allowbreak{}", text)
-    return {"": text, "best": rf"\textbf{{{text}}}", "runner-up": rf"\underline{{{text}}}"}[cell.mark]
-
-
-def _protect_line_start(text: str) -> str:
-    """Protect text after a line break, which would take "[" for its optional argument and "*" for a part of it."""
-    return f"{{{text}}}" if text.startswith(("[", "*")) else text
-
-
-def escape_latex(text: str) -> str:
-    """Escape text so that LaTeX prints it as it is, on one line."""
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in _one_line(text))
 
 
 def file_name(text: str) -> str:
@@ -444,7 +371,8 @@ def terminal(table: Table[Any]) -> RichTable:
     )
     for column in table.shown_columns:
         justify: Literal["left", "right"] = "right" if column.numeric else "left"
-        grid.add_column(column.heading, justify=justify, no_wrap=column.share is None, style=column.style)
+        # A word that is longer than its column, a path for example, is broken and not cut off.
+        grid.add_column(column.heading, justify=justify, no_wrap=not column.wraps, overflow="fold", style=column.style)
     for row in (row for block in table.blocks for row in block.rows):
         shown = [column.show(row) for column in table.shown_columns]
         grid.add_row(*(cell.text if isinstance(cell, Cell) else cell for cell in shown))
@@ -484,9 +412,10 @@ def _csv_value(value: object) -> str:
     # Eight digits say more than is known and are the same on every machine.
     if isinstance(value, float):
         return f"{value:.8g}"
-    text = "" if value is None else _one_line(str(value))
+    text = "" if value is None else one_line(str(value))
     return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text with single spaces and without characters that cannot be printed."""
     return printable(" ".join(text.split()))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
@@ -22,6 +22,9 @@ from opselect.selectors.methods import FORMER_READINGS
 from opselect.selectors.task import Role
 from opselect.spaces.errors import UserError
 from opselect.spaces.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMER_ROLES: Mapping[str, Role] = {"random": "random", **dict.fromkeys(ORACLES, "oracle")}
 """Roles by name of the selector, for records of versions that did not record them."""
@@ -49,14 +52,14 @@ class Population:
     training_seconds: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """The records of one experiment by label.
 
     Attributes:
         records: Records of every label, in the report's order and sorted by seed; a label may have none. Where
             selected networks were trained, the results have their test accuracies.
-        networks: Trainings of selected networks by architecture, sorted by seed, failed ones included.
+        training_records: Trainings of selected networks by architecture, sorted by seed, failed ones included.
         title: Title of the experiment.
         preface: Names and values below the title of its report.
         declared_reference: Label that the others are compared with, where the experiment names one.
@@ -64,10 +67,19 @@ class Run:
         missing: By label, the seeds of trials that the experiment names and that have no record.
         remarks: Sentences on the records, which a report says first.
         hyperparameters: How the hyper-parameters were chosen, by the experiment file; None where it does not say.
+
+    Example:
+        >>> run = Run.of([], ["magnitude", "random"], title="Nothing yet", wanted=[("magnitude", 0), ("random", 0)])
+        >>> run
+        <Run 'Nothing yet': 0 of 2 trials of 2 selectors, 2 missing (magnitude: 0; random: 0)>
+        >>> run.to_frame()[["label", "seed", "status"]].values.tolist()
+        [['magnitude', 0, 'missing'], ['random', 0, 'missing']]
+        >>> run.scores().columns.tolist()[:6]
+        ['label', 'seed', 'step', 'cell', 'edge', 'operation']
     """
 
     records: Mapping[str, tuple[Record, ...]]
-    networks: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
+    training_records: Mapping[str, tuple[TrainingRecord, ...]] = field(default_factory=dict)
     title: str = ""
     preface: Mapping[str, str] = field(default_factory=dict)
     declared_reference: str | None = None
@@ -176,11 +188,71 @@ class Run:
 
     def trainings(self, result: Result) -> list[TrainingResult]:
         """Results of the finished trainings of the network that a trial selected, one per training seed."""
-        return _finished(self.networks.get(result.architecture, ()))
+        return _finished(self.training_records.get(result.architecture, ()))
 
     def only(self, label: str) -> "Run":
         """The run with the trials of one label only."""
         return replace(self, records={label: self.records[label]})
+
+    def to_frame(self) -> "pd.DataFrame":
+        """All trials as a frame, one row each, in the order of the report; see `frames.TRIALS` for the columns.
+
+        The trials that have no record yet have rows too, with the status `missing`.
+
+        Returns:
+            A frame with the columns of `frames.TRIALS`, and behind them one column per other dataset of the table
+            (`test_accuracy_cifar100`), per setting of a selector (`setting_proxy`) and of a supernet training
+            (`supernet_epochs`).
+        """
+        from opselect.bench.runs import frames
+
+        return frames.trials(self)
+
+    def networks(self) -> "pd.DataFrame":
+        """All trainings of selected networks as a frame, one row each, with the columns of `frames.NETWORKS`."""
+        from opselect.bench.runs import frames
+
+        return frames.networks(self)
+
+    def scores(self) -> "pd.DataFrame":
+        """All recorded operation scores as a frame with the columns of `frames.SCORES`, one row per score.
+
+        A step has scores of the edge that it decides, and of the other open edges where the experiment observes them.
+        """
+        from opselect.bench.runs import frames
+
+        return frames.scores(self)
+
+    def trace(self) -> "pd.DataFrame":
+        """All recorded decisions as a frame, one row each, with the columns of `frames.TRACE`."""
+        from opselect.bench.runs import frames
+
+        return frames.trace(self)
+
+    def summary(self) -> "pd.DataFrame":
+        """The selectors as a frame, one row each, with the columns of `frames.SUMMARY`; means over finished trials."""
+        from opselect.bench.runs import frames
+
+        return frames.summary(self)
+
+    def __repr__(self) -> str:
+        """The title, and how many trials there are and which are missing."""
+        return f"<Run {self.title!r}: {self._extent}>"
+
+    def _repr_html_(self) -> str:
+        """The selectors as a table, for notebooks."""
+        from opselect.bench.runs import frames
+
+        return frames.html(self, f"{self.title}: {self._extent}")
+
+    @property
+    def _extent(self) -> str:
+        """How many trials there are, and which are missing."""
+        gone = sum(map(len, self.missing.values()))
+        which = "; ".join(f"{label}: {', '.join(map(str, seeds))}" for label, seeds in self.missing.items())
+        rest = f", {gone} missing ({which})" if gone else ""
+        selectors = "1 selector" if len(self.labels) == 1 else f"{len(self.labels)} selectors"
+        return f"{len(self.all)} of {len(self.all) + gone} trials of {selectors}{rest}"
 
     def role(self, label: str) -> Role:
         """The role of a label in comparisons."""
@@ -240,7 +312,7 @@ def _problem(record: Record) -> str:
     return f"space {trial.space}, images {trial.images} {trial.images_hash}{changed}, {measured}"
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: str | Path) -> Run:
     """Read the records of a run that belong to its experiment file.
 
     A folder may hold records of earlier versions of its experiment file: those whose label, seed or settings it no
@@ -250,11 +322,21 @@ def load_run(folder: Path) -> Run:
         folder: Folder that `opselect run` has written.
 
     Raises:
-        InvalidRecords: The folder holds no records.
+        InvalidRecords: The folder holds no records, or the runs of a study.
         InvalidExperiment: Its experiment file is absent or damaged.
         MixedRecords: The records are of several spaces, images or tables.
+
+    Example:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        opselect.bench.storage.store.InvalidRecords: nowhere/records.jsonl: no such file; expected the folder of a \
+run, as 'opselect run' prints it
     """
+    folder = Path(folder)
     path = folder / FILE_NAME
+    if not path.is_file() and (folder / STUDY_FILE).is_file():
+        runs = ", ".join(str(folder / name) for name in read_study(folder / STUDY_FILE).experiments)
+        raise InvalidRecords(f"{folder}: a study of several runs, expected one of them: {runs}")
     if not path.is_file():
         raise InvalidRecords(f"{path}: no such file; expected the folder of a run, as 'opselect run' prints it")
     experiment = read(folder / "experiment.toml")

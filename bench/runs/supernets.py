@@ -10,6 +10,7 @@ from torch import nn
 
 from opselect.bench.experiment.file import Experiment, SupernetEntry
 from opselect.bench.experiment.ingredients import images_hash, load_ingredients
+from opselect.bench.runtime.forecast import epochs_file, write_epochs
 from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.provenance import reason_of, software
 from opselect.bench.storage.torch_files import Identity, read_cached, write_cached
@@ -131,8 +132,19 @@ class CheckpointFile:
         return self.seconds
 
 
+class _CountedCheckpoints(CheckpointFile):
+    """A checkpoint after which the number of finished epochs is written, for the display of progress."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state, then the number."""
+        super().save(state)
+        write_epochs(epochs_file(self.path), state["epochs"], self.seconds)
+
+
 def train(job: SupernetJob) -> str | None:
     """Train a supernet and cache it; a killed training continues from its checkpoint.
+
+    The number of finished epochs is in a file while it is trained, `epochs_file`.
 
     Args:
         job: The training.
@@ -144,12 +156,13 @@ def train(job: SupernetJob) -> str | None:
         NotWritten: It cannot be cached, because the disk is full for example.
     """
     try:
-        checkpoint = job.checkpoint
+        checkpoint = _CountedCheckpoints(job.checkpoint.path, job.checkpoint.identity)
         supernet, learnt = _train_from(job, checkpoint)
         state = supernet.cpu().state_dict()  # waits for the device, so that the time is the whole time
         content = {"supernet": state, **learnt._asdict(), "seconds": checkpoint.measure()}
         write_cached(job.path, job.identity, content)
         checkpoint.path.unlink(missing_ok=True)
+        epochs_file(checkpoint.path).unlink(missing_ok=True)
     except NotWritten:
         raise  # no trial could be recorded either
     except Exception as error:

@@ -22,6 +22,11 @@ class Proxy(Protocol):
 
     A proxy works on a stand-alone network and on a supernet with given weights (`Weighted`) alike. It leaves
     parameters, buffers, gradients, hooks, modes and the global random state as they were.
+
+    Example:
+        >>> from opselect.selectors.proxies.params import params
+        >>> isinstance(params, Proxy)
+        True
     """
 
     def __call__(self, network: nn.Module, batch: LabelledImages) -> float:
@@ -54,6 +59,11 @@ class Combination:
         proxies: Names of registered proxies.
         combine: Maps their scores `[members, proxies]` to one score per member, larger is better; a member with a score
             that is NaN or infinite gets NaN and does not take part in the ranks of the others.
+
+    Example:
+        >>> both = Combination(("nwot", "params"), lambda scores: scores.sum(axis=1))
+        >>> both.combine(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [3.0, 7.0]
     """
 
     proxies: tuple[str, ...]

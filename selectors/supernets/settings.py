@@ -83,6 +83,12 @@ class SupernetTraining(BaseModel):
         leaves_edges_open: Whether edges are left to decide when the training is over.
 
     Source: Liu et al., DARTS, ICLR 2019, algorithm 1 with xi = 0.
+
+    Example:
+        >>> class Frozen(SupernetTraining):
+        ...     has_learnt_alpha = False
+        >>> Frozen(epochs=5).epochs, Frozen.has_learnt_alpha
+        (5, False)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -115,6 +115,25 @@ def test_the_default_experiment_with_its_report(findings: Findings, tmp_path: Pa
     )
 
 
+def test_the_first_steps_in_python(findings: Findings) -> None:
+    timed = "import time; started = time.perf_counter(); {}; print(time.perf_counter() - started)"
+    for what, before, statement in (
+        ("import opselect, in a new process", "", "import opselect"),
+        ("load_table('digits201'), libraries included", "import opselect; ", "opselect.load_table('digits201')"),
+        (
+            "load_table('digits201') where numpy, pyarrow and jaxtyping are loaded",
+            "import opselect.spaces.table, opselect.bench.interface, opselect; ",
+            "opselect.load_table('digits201')",
+        ),
+    ):
+        program = before + timed.format(statement)
+        seconds = [
+            float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout)
+            for _ in range(5)
+        ]
+        findings.add(what, f"{min(seconds):.3f} s, the least of five")
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_two_workers_against_one(turns: Turns, tmp_path: Path) -> None:
     runs = iter(range(1000))

@@ -64,7 +64,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_one(kind: str, name: str, 
         load(kind, name)
     message = str(caught.value)
     assert expected in message
-    assert all(known in message for known in names(kind))
+    assert sum(f"{known}," in f"{message}," or f"{known} and" in message for known in names(kind)) >= min(
+        len(names(kind)), 5
+    )
     assert isinstance(caught.value, UserError)
     assert "\n" not in message
 

@@ -566,3 +566,25 @@ def test_training_a_cell_again_gives_the_shipped_accuracies(shipped: Table) -> N
     }
     for split, accuracies in found.items():
         assert shipped.accuracy(poolings, "digits", split, 10, "each") == pytest.approx(accuracies, abs=0.5)
+
+
+def test_a_query_may_leave_out_what_the_table_has_one_of(small: Table) -> None:
+    assert small.accuracy(digits201.format(FULL)) == small.accuracy(FULL, "digits", "test", 10, "mean") == 82
+    assert small.accuracy(FULL.operations, epochs=10, seeds=1) == 81
+    np.testing.assert_array_equal(small.accuracies(), small.accuracies("digits", "test", 10, "mean"))
+    assert repr(small).startswith("<Table of digits201: digits test after 10 epochs; digits valid after ")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"split": "valid"}, "2 columns that fit; name epochs, there are: digits valid after 10 epochs; digits valid"),
+        ({"dataset": "digts"}, "no accuracies for digts test; there are: digits test after 10 epochs; "),
+        ({"epochs": 12}, "no accuracies for test after 12 epochs; there are: digits test after 10 epochs; "),
+    ],
+)
+def test_a_query_that_leaves_out_too_much_lists_the_columns(small: Table, query: dict[str, Any], message: str) -> None:
+    error = table.AmbiguousQuery if "name epochs" in message else NotInTable
+    with pytest.raises(error) as caught:
+        small.accuracy(FULL, **query)
+    assert message in sentence(caught)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,15 +15,16 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Bbox, Transform
 
 from opselect.bench.report.drawing.layout import LABEL_FONT, NODE_FONT, Layout, Line, lay_out, text_width
+from opselect.spaces.errors import UserError
 from opselect.spaces.space import NONE, Architecture, Edge, SearchSpace
 
-# All lengths are in points as printed, 72 per inch. The text of a two-column paper is 7 inches wide.
+# All lengths are in points as printed, 72 per inch. The text of a two-column paper is 6.75 inches wide.
 INCH = 72.0
-WIDEST = 7.0 * INCH
-TITLE_FONT, NAME_FONT, SUBTITLE_FONT = 8.0, 7.5, 6.5
+WIDEST = 6.75 * INCH
+TITLE_FONT, NAME_FONT, SUBTITLE_FONT = 8.0, 7.5, 7.0
 MARGIN = 4.0
 BETWEEN_PANELS = 14.0
-PANELS = 4
+PANEL_WIDTH = 106.0
 TITLE_WIDTH = 106.0
 LEADING = 2.5
 
@@ -53,6 +54,10 @@ STYLES: Mapping[str, Style] = {
 }
 
 
+class TooNarrow(UserError, ValueError):
+    """A figure that the cells do not fit into; the message says how wide they are."""
+
+
 def operation_styles(space: SearchSpace) -> dict[str, Style]:
     """Colour and line style of every operation that can be drawn, in the order of the space."""
     operations = dict.fromkeys(name for edge in space.edges for name in edge.operations if name != NONE)
@@ -66,14 +71,14 @@ def operation_styles(space: SearchSpace) -> dict[str, Style]:
 def cell_figure(space: SearchSpace, architecture: Architecture, title: str = "") -> Figure:
     """All cell types of an architecture, one above the other, every edge with the name of its operation.
 
-    The figure is as wide as its cells are: 7 inches at most, in all spaces that opselect registers.
+    The figure is as wide as its cells are: 6.75 inches at most, in all spaces that opselect registers.
     """
     layouts = {
         name: lay_out(edges, operations, labelled=True, widest=WIDEST - 2 * MARGIN)
         for name, (edges, operations) in _by_cell(space, architecture).items()
     }
     width = max(min(text_width(title, TITLE_FONT), WIDEST - 2 * MARGIN), *(layout.width for layout in layouts.values()))
-    page = _Page(width + 2 * MARGIN, operation_styles(space))
+    page = _Page(Figure(), width + 2 * MARGIN, operation_styles(space))
     for line in _wrapped(title, TITLE_FONT, width):
         page.down(TITLE_FONT + 1)
         page.write(line, MARGIN + width / 2, TITLE_FONT, center=True)
@@ -87,24 +92,30 @@ def cell_figure(space: SearchSpace, architecture: Architecture, title: str = "")
     return page.figure()
 
 
-def overview_figure(space: SearchSpace, rows: Sequence[Row]) -> Figure:
-    """The cells of several architectures, 7 inches wide; a legend explains the lines, as edges have no names.
+def overview_figure(space: SearchSpace, rows: Sequence[Row], inches: float, figure: Figure) -> Figure:
+    """The cells of several architectures; a legend explains the lines, as edges have no names.
 
-    In a space with one cell type, up to four architectures stand side by side. In others an architecture has a line of
-    the page for itself and its cell types stand side by side.
+    In a space with one cell type, as many architectures stand side by side as the width has room for. In others an
+    architecture has a line of the page for itself and its cell types stand side by side.
 
     Args:
         space: Search space of the architectures.
         rows: Label, subtitle and architecture of each row.
+        inches: Width of the figure.
+        figure: Empty figure, which gets this width and the height that it takes.
+
+    Raises:
+        TooNarrow: The cells do not fit into this width.
     """
-    page = _Page(WIDEST, operation_styles(space))
+    page = _Page(figure, inches * INCH, operation_styles(space))
     names = list(dict.fromkeys(edge.cell for edge in space.edges))
     if len(names) == 1:
-        lefts, width = _panels(MARGIN, PANELS)
-        for start in range(0, len(rows), PANELS):
-            _place_below_titles(page, space, rows[start : start + PANELS], lefts, width)
+        count = max(1, int((inches * INCH - 2 * MARGIN + BETWEEN_PANELS) / (PANEL_WIDTH + BETWEEN_PANELS)))
+        lefts, width = _panels(inches * INCH, MARGIN, count)
+        for start in range(0, len(rows), count):
+            _place_below_titles(page, space, rows[start : start + count], lefts, width)
     else:
-        lefts, width = _panels(MARGIN + TITLE_WIDTH, len(names))
+        lefts, width = _panels(inches * INCH, MARGIN + TITLE_WIDTH, len(names))
         page.down(NAME_FONT)
         for name, left in zip(names, lefts, strict=True):
             page.write(CELL_NAMES.get(name, name), left + width / 2, NAME_FONT, "0.35", center=True)
@@ -114,9 +125,9 @@ def overview_figure(space: SearchSpace, rows: Sequence[Row]) -> Figure:
     return page.figure()
 
 
-def _panels(start: float, count: int) -> tuple[list[float], float]:
-    """The left edges of panels side by side, the first of them here, and how wide they are."""
-    width = (WIDEST - MARGIN - start - (count - 1) * BETWEEN_PANELS) / count
+def _panels(whole: float, start: float, count: int) -> tuple[list[float], float]:
+    """The left edges of panels side by side on a page of this width, the first of them here, and how wide they are."""
+    width = (whole - MARGIN - start - (count - 1) * BETWEEN_PANELS) / count
     return [start + number * (width + BETWEEN_PANELS) for number in range(count)], width
 
 
@@ -128,7 +139,7 @@ def _place_below_titles(
     page.write_side_by_side([subtitle for _, subtitle, _ in rows], lefts, width, SUBTITLE_FONT, "0.35")
     page.down(5.0)
     cells = [cell for _, _, architecture in rows for cell in _by_cell(space, architecture).values()]
-    layouts = [lay_out(edges, operations, labelled=False, widest=width) for edges, operations in cells]
+    layouts = _laid_out(space, cells, width)
     height = max(layout.height for layout in layouts)
     for left, layout in zip(lefts, layouts, strict=False):
         page.place(layout, left + (width - layout.width) / 2, (height - layout.height) / 2)
@@ -139,7 +150,7 @@ def _place_next_to_title(page: "_Page", space: SearchSpace, row: Row, lefts: Seq
     """Draw the cells of one architecture side by side, label and subtitle on their left."""
     label, subtitle, architecture = row
     cells = _by_cell(space, architecture).values()
-    layouts = [lay_out(edges, operations, labelled=False, widest=width) for edges, operations in cells]
+    layouts = _laid_out(space, cells, width)
     room = TITLE_WIDTH - BETWEEN_PANELS
     names, details = _wrapped(label, NAME_FONT, room, bold=True), _wrapped(subtitle, SUBTITLE_FONT, room)
     text_height = len(names) * (NAME_FONT + LEADING) + len(details) * (SUBTITLE_FONT + LEADING)
@@ -153,6 +164,18 @@ def _place_next_to_title(page: "_Page", space: SearchSpace, row: Row, lefts: Seq
     for line in details:
         page.write_side_by_side([line], [MARGIN], room, SUBTITLE_FONT, "0.35")
     page.down((height - text_height) / 2)
+
+
+def _laid_out(space: SearchSpace, cells: Iterable[tuple[list[Edge], list[str]]], width: float) -> list[Layout]:
+    """The layouts of cells without names of operations in panels of this width."""
+    layouts = [lay_out(edges, operations, labelled=False, widest=width) for edges, operations in cells]
+    widest = max(layout.width for layout in layouts)
+    if widest > width + 0.5:
+        raise TooNarrow(
+            f"a cell of {space.name} is {widest:.0f} points wide, and there is room for {max(width, 0):.0f}; choose a "
+            "wider figure, such as width = 'full'"
+        )
+    return layouts
 
 
 def _by_cell(space: SearchSpace, architecture: Architecture) -> dict[str, tuple[list[Edge], list[str]]]:
@@ -250,6 +273,8 @@ def _pale(color: str) -> str:
 
 def _wrapped(text: str, size: float, width: float, bold: bool = False) -> list[str]:
     """The lines of a text that is broken at spaces, though not at hard ones; what is still too long is cut."""
+    # Hinting makes a line in a PNG file up to 4 % wider than its outlines.
+    width *= 0.96
     lines: list[str] = []
     for word in text.replace("\n", " ").replace("\t", " ").split(" "):
         if not word:
@@ -267,11 +292,12 @@ def _wrapped(text: str, size: float, width: float, bold: bool = False) -> list[s
 class _Page:
     """A figure that is filled from top to bottom; one unit of its only axes is one point."""
 
-    def __init__(self, width: float, styles: Mapping[str, Style]) -> None:
+    def __init__(self, figure: Figure, width: float, styles: Mapping[str, Style]) -> None:
         self._width = width
         self._used = MARGIN
         self._styles = styles
-        self._figure = Figure()
+        self._figure = figure
+        self._figure.set_layout_engine("none")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
 
     def down(self, length: float) -> None:

@@ -33,7 +33,7 @@ from opselect.spaces.space import NONE, Edge
 
 # All lengths are in points as printed, 72 per inch.
 NODE_HEIGHT, NODE_FONT = 15.0, 7.5
-LABEL_HEIGHT, LABEL_FONT = 11.0, 6.5
+LABEL_HEIGHT, LABEL_FONT = 11.0, 7.0
 # What a node or a label has left and right of its text.
 SIDE = 3.5
 # Between two neighbours of a column, and between two lines that pass it.

@@ -1,9 +1,11 @@
 """Every selector against random choice and random search: exactly over the table, or by the draws that a run has."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from opselect.bench.report.formatting import UNDEFINED, listing, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, listing, mean_and_deviation, means_over, number
 from opselect.bench.report.render import SELECTOR, Column, Table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.baseline import Baseline, chance_to_reach, random_choice, random_search
@@ -65,6 +67,11 @@ class BudgetSummary:
     test_accuracy: Mean
     equal_draws: int
     random_search: float | None
+
+
+_ACCURACY: Column[Any] = Column(
+    "Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy), short="Test acc."
+)
 
 
 def random_expectation(run: Run) -> Baseline | None:
@@ -141,21 +148,39 @@ def chance_table(run: Run) -> Table[ChanceSummary]:
         title="Against random choice",
         columns=(
             SELECTOR,
-            Column("Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy)),
-            Column("above random choice", "pp", "↑", show=lambda row: number(row.above_random)),
-            Column("Training noise", "pp", show=lambda row: number(row.noise), shown=noise is not None),
-            Column("Relative improvement", "%", "↑", show=lambda row: number(row.relative_improvement, 1)),
-            Column("n", show=lambda row: str(row.test_accuracy.n)),
+            _ACCURACY,
+            Column(
+                "above random choice",
+                "pp",
+                "↑",
+                show=lambda row: number(row.above_random),
+                key="above_random",
+                short="above random",
+            ),
+            noise_column(lambda row: number(row.noise), noise is not None),
+            Column(
+                "Relative improvement",
+                "%",
+                "↑",
+                show=lambda row: number(row.relative_improvement, 1),
+                short="Rel. impr.",
+                priority=2,
+                legend="relative improvement: gain in percent of random choice's accuracy",
+            ),
+            Column("n", show=lambda row: str(row.test_accuracy.n), key="test_accuracy_n", legend="n: number of seeds"),
             Column(
                 "Chance that n random draws reach it",
                 show=lambda row: _chance_text(row.chance),
                 shown=run.population is not None,
+                key="chance",
+                short="Chance of n draws",
             ),
         ),
         blocks=role_blocks(run, rows),
         notes=(*_notes(run), noise_note(run, _what_random_adds(run))) if rows else (),
         data=rows,
         optional=True,
+        legend=means_over(row.test_accuracy.n for row in rows),
     )
 
 
@@ -168,9 +193,9 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         title="Random search in the same time",
         columns=(
             SELECTOR,
-            Column("Search", "s", "↓", show=lambda row: number(row.search_seconds.value, 1)),
-            Column("Test accuracy", "%", "↑", show=lambda row: mean_and_deviation(row.test_accuracy)),
-            Column("Trainings in the same time", show=lambda row: str(row.equal_draws)),
+            Column("Search", "s", "↓", show=lambda row: number(row.search_seconds.value, 1), key="search_seconds"),
+            _ACCURACY,
+            Column("Trainings in the same time", show=lambda row: str(row.equal_draws), key="equal_draws"),
             Column("Random search", "%", "↑", show=lambda row: number(row.random_search)),
         ),
         blocks=role_blocks(run, rows),
@@ -183,6 +208,7 @@ def budget_table(run: Run) -> Table[BudgetSummary]:
         else (),
         data=rows,
         optional=True,
+        legend=means_over(row.test_accuracy.n for row in rows),
     )
 
 
@@ -190,6 +216,26 @@ def _chance_text(chance: float | None) -> str:
     if chance is None:
         return UNDEFINED
     return "< 0.0001" if chance < 1e-4 else number(chance, 4)
+
+
+def noise_column(show: Callable[[Any], str], shown: bool, key: str = "noise") -> Column[Any]:
+    """How far a gain would move if the networks were trained again.
+
+    Args:
+        show: Text of a row's cell.
+        shown: Whether the noise is known.
+        key: Name by which the column is chosen.
+    """
+    return Column(
+        "Training noise",
+        "pp",
+        show=show,
+        shown=shown,
+        key=key,
+        short="Noise",
+        priority=3,
+        legend="noise: standard error of the gain, were all networks trained again",
+    )
 
 
 def noise_note(run: Run, remark: str = "") -> str:

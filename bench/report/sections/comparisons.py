@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, number
+from opselect.bench.report.formatting import UNDEFINED_NOTE, interval, listing, means_over, number
 from opselect.bench.report.render import SELECTOR, Block, Column, Table
-from opselect.bench.report.sections.baseline import noise_note
+from opselect.bench.report.sections.baseline import noise_column, noise_note
 from opselect.bench.report.sections.selection import CommonSeeds, best_selectors, common_seeds
 from opselect.bench.runs.records import Result
 from opselect.bench.runs.run import Run
@@ -135,6 +135,9 @@ def comparisons_table(run: Run) -> Table[ComparisonRow]:
             for rival in found
             for label, each in rival.comparisons.items()
         ],
+        legend=means_over(
+            (each.difference.n for rival in found for each in rival.comparisons.values()), "common seeds"
+        ),
     )
 
 
@@ -158,16 +161,40 @@ def _columns(rival: Rival, place: int, noise: bool) -> tuple[Column[ComparisonRo
     name = rival.label if rival.family == "reference" else f"{rival.label} (best)"
     intervals = any(each.difference.low is not None for each in rival.comparisons.values())
     return (
-        Column(f"minus {name}", "pp", "↑", show=show(lambda each: number(each.difference.value))),
-        Column("Interval", "pp", show=show(lambda each: interval(each.difference)), shown=intervals),
         Column(
-            "Training noise",
+            f"minus {name}",
             "pp",
-            show=lambda row: "" if row.comparisons[place] is None else number(row.noises[place]),
-            shown=noise,
+            "↑",
+            show=show(lambda each: number(each.difference.value)),
+            key=f"difference_{rival.family}",
         ),
-        Column("n", show=show(lambda each: str(each.difference.n))),
-        Column("p", show=show(lambda each: number(each.p_value, 4))),
+        Column(
+            "Interval",
+            "pp",
+            show=show(lambda each: interval(each.difference)),
+            shown=intervals,
+            key=f"interval_{rival.family}",
+            priority=3,
+            legend="intervals of the same test, those of one rival together 95 %",
+        ),
+        noise_column(
+            lambda row: "" if row.comparisons[place] is None else number(row.noises[place]),
+            noise,
+            f"noise_{rival.family}",
+        ),
+        Column(
+            "n",
+            show=show(lambda each: str(each.difference.n)),
+            key=f"n_{rival.family}",
+            priority=2,
+            legend="n: common seeds",
+        ),
+        Column(
+            "p",
+            show=show(lambda each: number(each.p_value, 4)),
+            key=f"p_{rival.family}",
+            legend="p: two-sided sign-flip test, corrected by Holm's method",
+        ),
     )
 
 

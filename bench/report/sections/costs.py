@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, number
+from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, means_over, number
 from opselect.bench.report.render import SELECTOR, Column, Figure, Table, has_table, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.summaries.costs import TimingSummary, phases, timings
@@ -18,13 +18,27 @@ def timing_table(run: Run) -> Table[TimingSummary]:
         title="Search cost",
         columns=(
             SELECTOR,
-            Column("Trials", show=lambda row: str(row.trials)),
-            Column("Search time", "s", "↓", show=lambda row: mean_and_deviation(row.search)),
+            Column("Trials", show=lambda row: str(row.trials), priority=4),
+            Column(
+                "Search time",
+                "s",
+                "↓",
+                show=lambda row: mean_and_deviation(row.search),
+                key="search",
+            ),
             *(_phase_column(phase) for phase in phases(run)),
-            Column("Evaluations", show=lambda row: number(row.evaluations.value, 0)),
-            Column("Time per evaluation", "ms", "↓", show=_milliseconds_per_evaluation),
-            Column("Peak memory", "MB", "↓", show=lambda row: number(row.peak_memory.value, 0)),
-            Column("Device", show=lambda row: row.devices, numeric=False),
+            Column("Evaluations", show=lambda row: number(row.evaluations.value, 0), short="Eval.", priority=2),
+            Column(
+                "Time per evaluation",
+                "ms",
+                "↓",
+                show=_milliseconds_per_evaluation,
+                key="seconds_per_evaluation",
+                short="Time per eval.",
+                priority=2,
+            ),
+            Column("Peak memory", "MB", "↓", show=lambda row: number(row.peak_memory.value, 0), priority=2),
+            Column("Device", show=lambda row: row.devices, numeric=False, key="devices", priority=4),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -36,6 +50,7 @@ def timing_table(run: Run) -> Table[TimingSummary]:
             "Peak memory is the largest that the trial's process ever held, so earlier trials of that process count.",
         ),
         data=rows,
+        legend=means_over((row.search.n for row in rows), "finished trials"),
     )
 
 
@@ -105,11 +120,12 @@ def searches_table(run: Run) -> Table[SearchSummary]:
             Column(
                 "Searches",
                 show=lambda row: f"{row.searches} ({row.failed} failed)" if row.failed else str(row.searches),
+                legend="searches: one per seed",
             ),
-            Column("Candidates per search", show=_candidates_text),
+            Column("Candidates per search", show=_candidates_text, key="most_candidates", short="Candidates"),
             Column("Picked by", show=lambda row: row.picked_by, numeric=False),
-            Column("Architectures selected", show=lambda row: str(row.selected)),
-            Column("Networks trained", show=lambda row: str(row.trained)),
+            Column("Architectures selected", show=lambda row: str(row.selected), key="selected", short="Selected"),
+            Column("Networks trained", show=lambda row: str(row.trained), key="trained", short="Trained"),
             Column("Trainings", show=lambda row: str(row.trainings), shown=any(row.trainings for row in rows)),
         ),
         blocks=role_blocks(run, rows),
@@ -130,7 +146,7 @@ def _candidates_text(row: SearchSummary) -> str:
 
 
 def _training_note(run: Run) -> str:
-    if run.networks:
+    if run.training_records:
         return "Networks trained: selected architectures with a finished training from scratch; equal ones are shared."
     if has_table(run):
         return "No network was trained in the end: accuracies are those of a table."
@@ -196,12 +212,14 @@ def total_cost_table(run: Run) -> Table[TotalCost]:
         title="Total cost: k (search + validation) + final training",
         columns=(
             SELECTOR,
-            Column("k", show=lambda row: str(row.searches)),
-            Column("Search", "s", show=lambda row: number(row.search_seconds)),
-            Column("Validation", "s", show=lambda row: number(row.validation_seconds)),
-            Column("Networks trained", show=lambda row: f"{row.trained} of {row.selected}"),
-            Column("Final training", "s", show=_training_text),
-            Column("Total", "s", "↓", show=lambda row: number(row.total_seconds, 1)),
+            Column("k", show=lambda row: str(row.searches), key="searches", legend="k: finished searches"),
+            Column("Search", "s", show=lambda row: number(row.search_seconds), key="search_seconds"),
+            Column("Validation", "s", show=lambda row: number(row.validation_seconds), key="validation_seconds"),
+            Column(
+                "Networks trained", show=lambda row: f"{row.trained} of {row.selected}", key="trained", short="Trained"
+            ),
+            Column("Final training", "s", show=_training_text, key="training_seconds"),
+            Column("Total", "s", "↓", show=lambda row: number(row.total_seconds, 1), key="total_seconds"),
         ),
         blocks=role_blocks(run, rows),
         notes=tuple(_total_cost_notes(run, rows)),
@@ -240,7 +258,13 @@ def _total_cost_notes(run: Run, rows: Sequence[TotalCost]) -> Iterator[str]:
 
 
 def _phase_column(phase: str) -> Column[TimingSummary]:
-    return Column(phase.capitalize(), "s", show=lambda row: number(row.phases[phase].value))
+    return Column(
+        phase.capitalize(),
+        "s",
+        show=lambda row: number(row.phases[phase].value),
+        key=f"phases_{phase.replace(' ', '_')}",
+        priority=3,
+    )
 
 
 def _milliseconds_per_evaluation(row: TimingSummary) -> str:

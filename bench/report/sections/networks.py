@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import Number, load_packaged
-from opselect.bench.report.formatting import UNDEFINED, assignments, interval_notes, mean_and_deviation, number
+from opselect.bench.report.formatting import (
+    UNDEFINED,
+    assignments,
+    interval_notes,
+    mean_and_deviation,
+    means_over,
+    number,
+)
 from opselect.bench.report.render import SELECTOR, Column, Table, mean_columns, role_blocks
 from opselect.bench.runs.run import Run
 from opselect.bench.statistics.estimates import NOT_NEGATIVE, PERCENT, Mean, Median, mean_interval, median_interval
@@ -57,8 +64,8 @@ def _networks_of(run: Run, label: str) -> NetworkSummary:
     results = run.results(label).values()
     trainings = [run.trainings(result) for result in results]
     errors = [_error([training.last for training in results]) for results in trainings]
-    chosen = {result.architecture for result in results} & run.networks.keys()
-    attempts = [training for architecture in sorted(chosen) for training in run.networks[architecture]]
+    chosen = {result.architecture for result in results} & run.training_records.keys()
+    attempts = [training for architecture in sorted(chosen) for training in run.training_records[architecture]]
     return NetworkSummary(
         label=label,
         role=run.role(label),
@@ -90,16 +97,41 @@ def networks_table(run: Run) -> Table[NetworkSummary]:
         title="The selected networks, trained from nothing",
         columns=(
             SELECTOR,
-            Column("Networks", show=lambda row: str(row.networks)),
+            Column("Networks", show=lambda row: str(row.networks), priority=3),
             Column(
                 "Trainings",
                 show=lambda row: f"{row.trainings} ({row.failed} failed)" if row.failed else str(row.trainings),
+                priority=3,
             ),
-            *mean_columns("Test error", "%", "↓", rows, lambda row: row.error, lambda row: row.median_error),
-            Column("At the best epoch", "%", "↓", show=lambda row: mean_and_deviation(row.best_epoch_error)),
-            Column("Lowest", "%", "↓", show=lambda row: number(row.lowest_error)),
-            Column("Parameters", "M", show=lambda row: mean_and_deviation(row.parameters, 3, MILLION)),
-            Column("Multiply-adds", "M", show=lambda row: mean_and_deviation(row.multiply_adds, 1, MILLION)),
+            *mean_columns(
+                "Test error",
+                "%",
+                "↓",
+                rows,
+                lambda row: row.error,
+                lambda row: row.median_error,
+                ("error", "median_error"),
+            ),
+            Column(
+                "At the best epoch",
+                "%",
+                "↓",
+                show=lambda row: mean_and_deviation(row.best_epoch_error),
+                key="best_epoch_error",
+                short="Best epoch",
+                priority=2,
+                legend="best epoch chosen by test images",
+            ),
+            Column("Lowest", "%", "↓", show=lambda row: number(row.lowest_error), key="lowest_error", priority=2),
+            Column("Parameters", "M", show=lambda row: mean_and_deviation(row.parameters, 3, MILLION), short="Param."),
+            Column(
+                "Multiply-adds",
+                "M",
+                show=lambda row: mean_and_deviation(row.multiply_adds, 1, MILLION),
+                key="multiply_adds",
+                short="Mult.-adds",
+                priority=2,
+            ),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -112,6 +144,7 @@ def networks_table(run: Run) -> Table[NetworkSummary]:
         ),
         data=rows,
         optional=True,
+        legend=means_over((row.error.n for row in rows), "seeds of the search"),
     )
 
 
@@ -120,7 +153,7 @@ def recipe_notes(run: Run) -> list[str]:
     texts = {
         f"{network.channels} channels, {network.cells} cells, "
         f"{network.training_images or 'all'} training images, {assignments(network.training)}"
-        for trainings in run.networks.values()
+        for trainings in run.training_records.values()
         for network in (training.network for training in trainings)
     }
     return [f"Trained by: {text}." for text in sorted(texts)]
@@ -180,7 +213,12 @@ def collapse_table(run: Run) -> Table[CollapseSummary]:
             SELECTOR,
             Column("Cell", show=lambda row: row.cell, numeric=False),
             Column("Skip connections", "of 8", show=lambda row: mean_and_deviation(row.skip_connections, 1)),
-            Column("Without parameters", "%", show=lambda row: mean_and_deviation(row.parameter_free, 0)),
+            Column(
+                "Without parameters",
+                "%",
+                show=lambda row: mean_and_deviation(row.parameter_free, 0),
+                key="parameter_free",
+            ),
             Column("Depth", show=lambda row: mean_and_deviation(row.depth, 1)),
             Column("Width", show=lambda row: mean_and_deviation(row.width, 1)),
         ),
@@ -192,6 +230,7 @@ def collapse_table(run: Run) -> Table[CollapseSummary]:
         ),
         data=rows,
         optional=True,
+        legend=means_over(row.depth.n for row in rows),
     )
 
 
@@ -246,12 +285,29 @@ class PaperRow:
 
 PAPER_COLUMNS: Sequence[Column[PaperRow]] = (
     SELECTOR,
-    Column("Test error", "%", "↓", show=lambda row: mean_and_deviation(row.ours.error)),
-    Column("Parameters", "M", show=lambda row: mean_and_deviation(row.ours.parameters, 3, MILLION)),
-    Column("Search cost", "days", "↓", show=lambda row: number(row.ours.search_days.value, 4)),
-    Column("Device", show=lambda row: row.ours.devices, numeric=False),
-    Column("Published error", "%", show=lambda row: published_error(row.published)),
-    Column("Published cost", "GPU days", show=lambda row: _published_days(row.published)),
+    Column(
+        "Test error",
+        "%",
+        "↓",
+        show=lambda row: mean_and_deviation(row.ours.error),
+        key="error",
+    ),
+    Column(
+        "Parameters",
+        "M",
+        show=lambda row: mean_and_deviation(row.ours.parameters, 3, MILLION),
+        short="Param.",
+        priority=2,
+    ),
+    Column("Search cost", "days", "↓", show=lambda row: number(row.ours.search_days.value, 4), key="search_days"),
+    Column("Device", show=lambda row: row.ours.devices, numeric=False, key="devices", priority=4),
+    Column(
+        "Published error",
+        "%",
+        show=lambda row: published_error(row.published),
+        legend="published values after full training on the whole dataset",
+    ),
+    Column("Published cost", "GPU days", show=lambda row: _published_days(row.published), priority=3),
 )
 
 
@@ -275,6 +331,7 @@ def papers_table(run: Run) -> Table[PaperRow]:
         ),
         data=summaries,
         optional=True,
+        legend=means_over((row.error.n for row in summaries), "seeds of the search"),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from opselect.bench.published.compare import published_of
 from opselect.bench.published.numbers import load_packaged
-from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation
+from opselect.bench.report.formatting import UNDEFINED, mean_and_deviation, means_over
 from opselect.bench.report.render import Block, Cell, Column, Figure, Section, Table, best_marks, has_table
 from opselect.bench.report.sections.aggregates import aggregates_section, roles_of, task_name
 from opselect.bench.report.sections.networks import (
@@ -119,6 +119,7 @@ def errors_table(runs: Sequence[Run]) -> Table[ErrorLine]:
             *([PUBLISHED_NOTE] if published else []),
         ),
         data=lines,
+        legend=means_over((mean.n for line in lines for mean in line.errors.values()), "seeds of the search"),
     )
 
 
@@ -156,11 +157,23 @@ def _error_column(label: str, competing: Sequence[str]) -> Column[ErrorLine]:
         marks = dict(zip(competing, best_marks((line.errors[label].value for label in competing), "↓"), strict=True))
         return Cell(mean_and_deviation(line.errors[label]), marks.get(label, "") if line.comparable else "")
 
-    return Column(label, "%", "↓", show=show)
+    return Column(
+        label,
+        "%",
+        "↓",
+        show=show,
+        key=f"errors_{label}",
+    )
 
 
 def _published_column(label: str) -> Column[ErrorLine]:
-    return Column(f"{label}, published", "%", show=lambda line: line.published.get(label, UNDEFINED))
+    return Column(
+        f"{label}, published",
+        "%",
+        show=lambda line: line.published.get(label, UNDEFINED),
+        key=f"published_{label}",
+        priority=2,
+    )
 
 
 def costs_table(runs: Sequence[Run]) -> Table[PaperRow]:
@@ -177,6 +190,7 @@ def costs_table(runs: Sequence[Run]) -> Table[PaperRow]:
         notes=list(dict.fromkeys(note for table in tables.values() for note in table.notes)),
         data=[CostLine(images, space, row) for (space, images), table in tables.items() for row in table.data],
         optional=True,
+        legend=means_over((row.error.n for table in tables.values() for row in table.data), "seeds of the search"),
     )
 
 

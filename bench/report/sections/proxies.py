@@ -15,6 +15,7 @@ from opselect.spaces import registry
 from opselect.spaces.table import Table as AccuracyTable
 
 TOP = 0.1
+INTERVALS = "95 % percentile bootstrap intervals over architectures"
 
 
 @dataclass(frozen=True)
@@ -107,19 +108,31 @@ def _proxy_table(title: str, rows: Sequence[ProxyRow], name: str) -> Table[Proxy
         columns=(
             Column("Proxy", show=lambda row: row.proxy, numeric=False),
             number_column("Spearman", "", "↑", lambda row: row.spearman.value),
-            Column("95 %", show=lambda row: interval(row.spearman)),
+            Column(
+                "95 %", show=lambda row: interval(row.spearman), key="spearman_interval", priority=2, legend=INTERVALS
+            ),
             number_column("Kendall", "", "↑", lambda row: row.kendall.value),
-            Column("95 %", show=lambda row: interval(row.kendall)),
+            Column(
+                "95 %", show=lambda row: interval(row.kendall), key="kendall_interval", priority=3, legend=INTERVALS
+            ),
             Column(
                 "Top-tenth precision",
                 "%",
                 "↑",
                 show=lambda row: number(row.top_precision, 1),
                 rank=lambda row: row.top_precision,
+                key="top_precision",
+                priority=2,
             ),
-            Column("Best by score", "%", "↑", show=lambda row: number(row.best)),
-            Column("n", show=lambda row: str(row.spearman.n)),
-            Column("Undefined", show=lambda row: str(row.undefined)),
+            Column("Best by score", "%", "↑", show=lambda row: number(row.best), key="best", priority=3),
+            Column(
+                "n",
+                show=lambda row: str(row.spearman.n),
+                key="spearman_n",
+                priority=4,
+                legend="n: architectures with a score and an accuracy",
+            ),
+            Column("Undefined", show=lambda row: str(row.undefined), short="Undef.", priority=4),
         ),
         blocks=[Block("", rows)],
         notes=(
@@ -149,7 +162,7 @@ def cost_table(scores: Scores) -> Table[CostRow]:
         title="What a score costs",
         columns=(
             Column("Proxy", show=lambda row: row.proxy, numeric=False),
-            Column("Time per network", "ms", "↓", show=lambda row: number(row.milliseconds, 1)),
+            Column("Time per network", "ms", "↓", show=lambda row: number(row.milliseconds, 1), key="milliseconds"),
         ),
         blocks=[Block("", rows)],
         notes=("Mean wall time on one thread; networks are built outside of it.",),

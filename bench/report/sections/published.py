@@ -78,19 +78,28 @@ def published_table(run: Run) -> Table[Row]:
         name="published",
         title="Beside published values",
         columns=(
-            Column("Selector", show=lambda row: row.origin, numeric=False),
-            Column("Ours", show=lambda row: mean_and_deviation(_mean(row), row.number.definition.decimals)),
-            Column("n", show=lambda row: str(_mean(row).n)),
-            Column("Published", show=lambda row: published_value(row.number)),
-            Column("Difference", show=_distance),
-            Column("± from", show=_basis, numeric=False),
+            Column("Selector", show=lambda row: row.origin, numeric=False, key="label"),
+            Column(
+                "Ours",
+                show=lambda row: mean_and_deviation(_mean(row), row.number.definition.decimals),
+                legend="ours: mean over n seeds",
+            ),
+            Column("n", show=lambda row: str(_mean(row).n), key="ours_n"),
+            Column(
+                "Published",
+                show=lambda row: published_value(row.number),
+                legend="published: value ± its deviation (number of seeds) where they are known",
+            ),
+            Column("Difference", show=_distance, legend="difference: ± what chance explains in 95 of 100 cases"),
+            Column("± from", show=_basis, numeric=False, priority=3),
             Column(
                 "Settings that differ: ours (published)",
                 show=lambda row: _differences(row) or UNDEFINED,
                 numeric=False,
-                share=0.23,
+                key="differences",
+                priority=4,
             ),
-            Column("Source", show=lambda row: row.source.id, numeric=False),
+            Column("Source", show=lambda row: row.source.id, numeric=False, priority=2),
             Column("Verdict", show=lambda row: row.verdict, numeric=False),
         ),
         blocks=[Block(name, group) for name, group in _group(rows, lambda row: published_measure(row.number))],
@@ -319,16 +328,16 @@ WORDS = "\n".join(
     )
 )
 COMPARED_COLUMNS: Sequence[Column[Row]] = (
-    Column("Number", show=_subject_and_conditions, numeric=False, share=0.3),
+    Column("Number", show=_subject_and_conditions, numeric=False, wraps=True),
     Column("Published", show=lambda row: published_value(row.number)),
     Column("Ours", show=_ours),
     Column("Difference", show=lambda row: "\n".join(filter(None, (_distance(row), _basis(row))))),
-    Column("Verdict", show=_verdict_and_remarks, numeric=False, share=0.3),
+    Column("Verdict", show=_verdict_and_remarks, numeric=False, wraps=True),
 )
 NOT_RUN_COLUMNS: Sequence[Column[Row]] = (
     # The indentation.
     Column("", show=lambda row: " ", numeric=False),
-    Column("", show=lambda row: _subject(row.number), numeric=False, share=0.4),
+    Column("", show=lambda row: _subject(row.number), numeric=False, wraps=True),
     Column("", show=lambda row: published_value(row.number)),
-    Column("", show=lambda row: _conditions(row.number), numeric=False, share=0.5, style="dim"),
+    Column("", show=lambda row: _conditions(row.number), numeric=False, wraps=True, style="dim"),
 )

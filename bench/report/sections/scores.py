@@ -1,9 +1,17 @@
 """How operation scores agree with the table and with each other."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opselect.bench.report.formatting import UNDEFINED, UNDEFINED_NOTE, interval, mean_and_deviation, number
+from opselect.bench.report.formatting import (
+    UNDEFINED,
+    UNDEFINED_NOTE,
+    interval,
+    mean_and_deviation,
+    means_over,
+    number,
+)
 from opselect.bench.report.render import SELECTOR, Block, Column, Figure, Table, role_blocks
 from opselect.bench.report.sections.settings import supernet_size_notes
 from opselect.bench.runs.run import Run
@@ -50,14 +58,32 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
                 "95 % interval of the first",
                 show=lambda row: interval(row.first.agreement),
                 shown=any(row.agreement.low is not None for row in summaries),
+                key="agreement_interval",
+                priority=2,
+                legend="95 % bootstrap-t interval of the first measure's mean",
             ),
-            Column("n", show=lambda row: str(row.first.agreement.n), shown=bool(measures)),
+            Column(
+                "n",
+                show=lambda row: str(row.first.agreement.n),
+                shown=bool(measures),
+                key="agreement_n",
+                priority=3,
+                legend="n: number of seeds",
+            ),
             Column(
                 "Edges used, undefined",
                 show=lambda row: f"{row.first.edges}, {row.first.undefined_edges}",
                 shown=bool(measures),
+                key="edges",
+                priority=4,
             ),
-            Column("Dropped scores", show=lambda row: str(row.first.dropped_pairs), shown=bool(measures)),
+            Column(
+                "Dropped scores",
+                show=lambda row: str(row.first.dropped_pairs),
+                shown=bool(measures),
+                key="dropped_pairs",
+                priority=5,
+            ),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -72,7 +98,14 @@ def agreement_table(run: Run) -> Table[AgreementRow]:
             *_trace_notes(run),
         ),
         data=summaries,
+        legend=_correlations_over("rank correlation", (row.agreement for row in summaries)),
     )
+
+
+def _correlations_over(statistic: str, agreements: Iterable[Mean], of: str = "seeds") -> str:
+    """What the correlations of a table are, for its caption."""
+    means = means_over((mean.n for mean in agreements), of)
+    return f"{statistic} over the operations of an edge, mean over open edges, {means}" if means else ""
 
 
 def _oracle_title(oracle: str, has_runs: bool) -> str:
@@ -95,6 +128,8 @@ def _measure_column(oracle: str, statistic: str, title: str) -> Column[Agreement
         better="↑",
         show=lambda row: UNDEFINED if (mean := agreement(row)) is None else mean_and_deviation(mean),
         rank=lambda row: None if (mean := agreement(row)) is None else mean.value,
+        key=f"{oracle}_{statistic}",
+        priority=2 if statistic == "kendall" else 1,
     )
 
 
@@ -132,6 +167,7 @@ def steps_table(run: Run) -> Table[StepRow]:
             *_trace_notes(run),
         ),
         data=summaries,
+        legend=_correlations_over("Spearman", (row.agreement for row in summaries)),
     )
 
 
@@ -159,7 +195,7 @@ def correlations_table(run: Run) -> Table[CorrelationRow]:
         name="correlations",
         title="Rank correlations between first operation scores",
         columns=(
-            Column("", show=lambda row: row.label, numeric=False),
+            Column("", show=lambda row: row.label, numeric=False, key="second"),
             *(_correlation_column(source) for source in sources[:-1]),
         ),
         blocks=[Block("", rows)],
@@ -170,6 +206,7 @@ def correlations_table(run: Run) -> Table[CorrelationRow]:
             *_trace_notes(run),
         ),
         data=summaries,
+        legend=_correlations_over("Spearman", (row.agreement for row in summaries), "common seeds"),
     )
 
 

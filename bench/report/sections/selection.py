@@ -10,6 +10,7 @@ from opselect.bench.report.formatting import (
     interval_notes,
     listing,
     mean_and_deviation,
+    means_over,
     number,
     seed_listing,
 )
@@ -209,7 +210,11 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
         title="Selected architectures",
         columns=(
             SELECTOR,
-            Column("Trials", show=lambda row: f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials)),
+            Column(
+                "Trials",
+                show=lambda row: f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials),
+                priority=4,
+            ),
             *mean_columns(
                 "Test accuracy",
                 "%",
@@ -217,6 +222,7 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
                 rows,
                 lambda row: row.test_accuracy,
                 lambda row: row.median_accuracy,
+                ("test_accuracy", "median_accuracy"),
                 ranked,
             ),
             number_column(
@@ -226,15 +232,45 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
                 lambda row: row.common_accuracy.value,
                 shown=not common.are_all,
                 ranked=common.are_enough,
+                key="common_accuracy",
+                short="Common seeds",
+                priority=2,
             ),
             number_column(
-                "Validation accuracy", "%", "↑", lambda row: row.valid_accuracy.value, shown=with_table, ranked=ranked
+                "Validation accuracy",
+                "%",
+                "↑",
+                lambda row: row.valid_accuracy.value,
+                shown=with_table,
+                ranked=ranked,
+                key="valid_accuracy",
+                short="Val. acc.",
+                priority=3,
             ),
-            number_column("Regret", "pp", "↓", lambda row: row.regret.value, shown=with_table, ranked=ranked),
-            number_column("Percentile", "%", "↑", lambda row: row.percentile.value, 1, with_table, ranked),
-            Column("Distinct choices", show=lambda row: str(row.architectures)),
-            Column("Tied decisions", show=lambda row: f"{row.tied_decisions} of {row.decisions}"),
-            Column("Non-finite scores", "", "↓", show=lambda row: f"{row.nonfinite_scores} of {row.scores}"),
+            number_column(
+                "Regret", "pp", "↓", lambda row: row.regret.value, shown=with_table, ranked=ranked, priority=2
+            ),
+            number_column(
+                "Percentile",
+                "%",
+                "↑",
+                lambda row: row.percentile.value,
+                1,
+                with_table,
+                ranked,
+                short="Pct.",
+                priority=3,
+            ),
+            Column("Distinct choices", show=lambda row: str(row.architectures), key="architectures", priority=5),
+            Column("Tied decisions", show=lambda row: f"{row.tied_decisions} of {row.decisions}", priority=6),
+            Column(
+                "Non-finite scores",
+                "",
+                "↓",
+                show=lambda row: f"{row.nonfinite_scores} of {row.scores}",
+                key="nonfinite_scores",
+                priority=7,
+            ),
         ),
         blocks=role_blocks(run, rows),
         notes=(
@@ -249,6 +285,7 @@ def selection_table(run: Run) -> Table[SelectionSummary]:
             *_validation_notes(run),
         ),
         data=rows,
+        legend=means_over(row.test_accuracy.n for row in rows),
     )
 
 
@@ -286,7 +323,7 @@ def _source_note(run: Run) -> str:
     """Number of trials, and the source of their accuracies."""
     trials = f"{len(run.all)} trials over {counted(run.seeds)} ({seed_listing(run.seeds)})"
     table = next((record.trial.table for record in run.all), None)
-    if table is None and not run.networks:
+    if table is None and not run.training_records:
         return f"{trials}; no table of accuracies, so nothing is said about accuracy."
     if table is None:
         return f"{trials}. Accuracies are those of the selected networks after training from nothing, last epoch."
@@ -430,7 +467,7 @@ def transfer_table(run: Run) -> Table[TransferSummary]:
         title="The selected architectures on other datasets",
         columns=(
             SELECTOR,
-            Column("Trials", show=lambda row: str(row.trials)),
+            Column("Trials", show=lambda row: str(row.trials), priority=4),
             *(column for name in datasets for column in _transfer_columns(name, rows, common)),
         ),
         blocks=role_blocks(run, rows),
@@ -439,6 +476,7 @@ def transfer_table(run: Run) -> Table[TransferSummary]:
             "The architectures are those of the main table; nothing was selected on these datasets.",
         ),
         data=rows,
+        legend=means_over(mean.n for row in rows for mean in row.test_accuracy.values()),
     )
 
 
@@ -452,6 +490,7 @@ def _transfer_columns(
         rows,
         lambda row: row.test_accuracy[dataset],
         lambda row: row.median_accuracy[dataset],
+        (f"test_accuracy_{dataset}", f"median_accuracy_{dataset}"),
         common.are_enough and common.are_all,
     )
 

@@ -38,10 +38,16 @@ def settings_table(run: Run) -> Table[SettingsRow]:
         title="Settings",
         columns=(
             SELECTOR,
-            Column("Registered name", show=lambda row: row.selector, numeric=False),
+            Column("Registered name", show=lambda row: row.selector, numeric=False, key="selector", priority=3),
             Column("Settings", show=lambda row: row.settings, numeric=False),
             Column("Supernet training", show=lambda row: row.supernet_training, numeric=False),
-            Column("Code", show=lambda row: row.code, numeric=False, shown=any(row.code != UNDEFINED for row in rows)),
+            Column(
+                "Code",
+                show=lambda row: row.code,
+                numeric=False,
+                shown=any(row.code != UNDEFINED for row in rows),
+                priority=2,
+            ),
         ),
         notes=(_hyperparameters_note(run), *_code_notes(rows)) if rows else (),
         blocks=[Block("", rows)],

@@ -69,7 +69,14 @@ def test_a_query_answers_for_the_seeds_that_it_names(
     assert opselect("table", "query", parquet, EMPTY_CELL, *QUERY, seeds) == (0, f"{printed}\n", "")
     status, output, _ = opselect("table", "query", "additive", EMPTY_CELL, *QUERY, seeds, "--json")
     assert status == 0
-    assert json.loads(output) == {"architecture": EMPTY_CELL, "accuracy": value}
+    assert json.loads(output) == {
+        "architecture": EMPTY_CELL,
+        "dataset": "digits",
+        "split": "test",
+        "epochs": 10,
+        "seeds": int(seeds) if seeds.isdecimal() else seeds,
+        "accuracy": value,
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,13 +97,13 @@ def test_a_query_for_what_is_not_there_is_one_line(
     assert expected in refused(opselect("table", "query", "additive", architecture, *options))
 
 
-def test_a_query_must_name_dataset_split_epochs_and_seeds(opselect: CommandLine) -> None:
-    for missing in range(0, 8, 2):
-        options = [*QUERY, "mean"]
-        del options[missing : missing + 2]
-        status, output, error = opselect("table", "query", "additive", EMPTY_CELL, *options)
-        assert (status, output) == (2, "")
-        assert f"Missing option '{QUERY[missing]}'" in error
+def test_a_query_must_name_what_the_table_has_several_of_and_nothing_else(opselect: CommandLine) -> None:
+    def query(*options: str) -> tuple[int, str, str]:
+        return opselect("table", "query", "additive", EMPTY_CELL, *options)
+
+    assert query("--split", "test", "--seeds", "mean") == (0, "31.0000\n", "")
+    assert refused(query("--seeds", "mean")) == "'additive' has several: add --split and one of test, valid"
+    assert refused(query("--split", "test")) == "'additive' has several: add --seeds and one of mean, each, 0, 1"
     status, output, error = opselect("table", "query", "additive", EMPTY_CELL, *QUERY, "median")
     assert (status, output) == (2, "")
     assert "'median', expected mean, each, or the number of a seed" in error
@@ -140,4 +147,4 @@ def test_a_bad_table_is_one_line(opselect: CommandLine, parquet: Path, command: 
 
 def test_only_digits201_can_be_built(opselect: CommandLine) -> None:
     message = refused(opselect("table", "build", "digits21"))
-    assert message == "no table that can be built is named 'digits21'; did you mean 'digits201'? known are digits201"
+    assert message == "no buildable table named 'digits21'; did you mean 'digits201'? known are digits201"

@@ -70,13 +70,13 @@ def test_a_genotype_is_named_written_or_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("DARTS_V3",), "no genotype named 'DARTS_V3'; did you mean 'DARTS_V2'?"),
+        (("DARTS_V3",), "no genotype named 'DARTS_V3'; did you mean 'DARTS_V1'?"),
         (("DARTS_V2", "--space", "digits201"), "the space 'digits201' has no genotypes, expected one of darts, darts-"),
         (("DARTS_V2", "--space", "darts-s2"), "is no operation of this edge in darts-s2"),
         (("DARTS_V2", "--set", "epoch=3"), "unknown setting 'epoch'; did you mean 'epochs'?"),
         (("DARTS_V2", "--set", "epochs"), "--set 'epochs': expected KEY=VALUE, for example epochs=60"),
         (("DARTS_V2", "--set", "auxiliary_weight=1"), "images of 8 pixels are too small for the auxiliary classifier"),
-        (("DARTS_V2", "--stem", "mnist"), "'mnist' is neither cifar nor imagenet"),
+        (("DARTS_V2", "--stem", "mnist"), "no stem named 'mnist'; known are cifar, imagenet"),
         (("Genotype(normal=[",), "genotype text, line 1"),
     ],
 )

@@ -73,7 +73,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_world: Any) -> Path:
 
 
 def trainings_of(run: Run) -> list[TrainingRecord]:
-    return [training for trainings in run.networks.values() for training in trainings]
+    return [training for trainings in run.training_records.values() for training in trainings]
 
 
 def test_every_selected_network_is_trained_with_every_training_seed(chain: Path) -> None:

@@ -224,10 +224,16 @@ def test_only_the_selectors_that_are_named_are_compared(committed: Run) -> None:
         check(chosen, committed, selectors=["mine"])
 
 
-def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect: CommandLine, tmp_path: Path) -> None:
+def test_the_command_prints_text_markdown_or_json_and_exits_by_what_it_found(
+    opselect: CommandLine, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(GATE, run, ignore=shutil.ignore_patterns("figures", "tables"))
     status, out, _ = opselect("check", run, "--against", GATE)
+    assert status == 0
+    assert out.startswith(f"No change for the worse: {run} against")
+    assert "\\" not in out, "escapes are for Markdown"
+    status, out, _ = opselect("check", run, "--against", GATE, "--markdown")
     assert status == 0
     assert out.startswith(
         f"No change for the worse: {escape_markdown(str(run))} against {escape_markdown(str(GATE))}.\n"
@@ -241,7 +247,7 @@ def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect
             line["result"] = other
     path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     assert len(read_records(path)) == 35
-    status, out, _ = opselect("check", run, "--against", GATE)
+    status, out, _ = opselect("check", run, "--against", GATE, "--markdown")
     assert status == 1
     assert "| darts-pt | **changed** | 4 of 5 |" in out
     status, out, _ = opselect("check", run, "--against", GATE, "--json")
@@ -249,7 +255,7 @@ def test_the_command_prints_markdown_or_json_and_exits_by_what_it_found(opselect
     said = json.loads(out)
     assert said["status"] == 1
     assert {each["verdict"] for each in said["findings"]} == {"same", "changed"}
-    status, out, _ = opselect("check", run, "--against", GATE, "--selector", "magnitude", "--selector", "random")
+    status, out, _ = opselect("check", run, "--against", GATE, "-s", "magnitude", "-s", "random", "--markdown")
     assert status == 0
     assert "| magnitude | same |" in out and "darts-pt" not in out
     status, _, error = opselect("check", run, "--against", RESULTS.parent / "nasbench201" / "selection")

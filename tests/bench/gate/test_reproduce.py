@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from opselect.bench.experiment.file import InvalidExperiment, read
-from opselect.bench.gate.reproduce import Reproduction, compare_runs, reproduce
+from opselect.bench.gate.reproduce import Reproduction, compare_runs, repetition_of
 from opselect.bench.runs.records import Record, TrialDescription
 from opselect.bench.runs.run import load_run
 from opselect.bench.runs.runner import Summary
@@ -146,15 +146,12 @@ def test_trials_without_a_record_are_not_counted_as_equal(original: Path) -> Non
 def test_what_cannot_be_repeated_is_said_before_anything_runs(
     original: Path, opselect: CommandLine, tmp_path: Path
 ) -> None:
-    def nothing(*_: object) -> None:
-        raise AssertionError("it began to run")
-
     with pytest.raises(InvalidExperiment, match="is the run itself"):
-        reproduce(original, original / ".." / "original", 1, nothing)
-    with pytest.raises(InvalidExperiment, match="has no selector 'rnd'; expected one of magnitude, "):
-        reproduce(original, tmp_path / "again", 1, nothing, labels=["rnd"])
+        repetition_of(original, original / ".." / "original")
+    with pytest.raises(InvalidExperiment, match="has no selector 'rnd'; did you mean 'random'"):
+        repetition_of(original, tmp_path / "again", labels=["rnd"])
     with pytest.raises(InvalidExperiment, match="has no seed 7; expected one of 0"):
-        reproduce(original, tmp_path / "again", 1, nothing, seeds=[7])
+        repetition_of(original, tmp_path / "again", seeds=[7])
     status, _, error = opselect("reproduce", tmp_path / "nothing")
     assert status == 2
     assert "no such file" in error

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from opselect.bench.report.drawing.cells import cell_figure, operation_styles, overview_figure
-from opselect.bench.report.figures import STYLE
+from opselect.bench.report.plot import STYLE
 from opselect.spaces.darts.genotypes import library
 from opselect.spaces.darts.space import darts, darts_original, darts_s1, darts_s2, darts_s3, darts_s4
 from opselect.spaces.nasbench201.space import nasbench201
@@ -132,7 +132,7 @@ def check(figure: Figure) -> Drawing:
 
 def check_labelled(space: SearchSpace, architecture: Architecture) -> Drawing:
     figure = cell_figure(space, architecture, title=f"{space.name} {NASTY}")
-    assert figure.get_figwidth() <= 7.0 + 1e-9
+    assert figure.get_figwidth() <= 6.75 + 1e-9
     drawing = check(figure)
     for name, cell in zip(dict.fromkeys(edge.cell for edge in space.edges), drawing.cells, strict=True):
         pairs = zip(space.edges, architecture.operations, strict=True)
@@ -227,7 +227,7 @@ def test_no_crossing_is_needless() -> None:
     assert crossings(check_labelled(*published("DARTS_V2")).cells[0]) == 3
     assert crossings(check_labelled(*published("PC_DARTS_cifar")).cells[0]) == 6
     for number in range(0, 15_625, 601):
-        figure = overview_figure(nasbench201, [("", "", nasbench201.at(number))])
+        figure = overview_figure(nasbench201, [("", "", nasbench201.at(number))], 6.75, Figure())
         assert crossings(check(figure).cells[0]) == 0
 
 
@@ -242,8 +242,8 @@ def test_an_overview(space: SearchSpace) -> None:
         "darts-pt, and a label of many words that must be broken",
     ]
     rows = [(label, f"3 of 5 seeds, test 97.31 % {label}", space.sample(generator)) for label in labels]
-    figure = overview_figure(space, rows)
-    assert figure.get_figwidth() == pytest.approx(7.0)
+    figure = overview_figure(space, rows, 6.75, Figure())
+    assert figure.get_figwidth() == pytest.approx(6.75)
     drawing = check(figure)
     cells = len({edge.cell for edge in space.edges})
     assert len(drawing.cells) == cells * len(rows)
@@ -271,4 +271,6 @@ def test_the_same_cells_give_the_same_bytes() -> None:
     space, architecture = published("PC_DARTS_cifar")
     assert saved(cell_figure(space, architecture), "pdf") == saved(cell_figure(space, architecture), "pdf")
     rows = [("magnitude", "1 of 1 seed", architecture)]
-    assert saved(overview_figure(space, rows), "png") == saved(overview_figure(space, rows), "png")
+    assert saved(overview_figure(space, rows, 6.75, Figure()), "png") == saved(
+        overview_figure(space, rows, 6.75, Figure()), "png"
+    )

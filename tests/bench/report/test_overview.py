@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from opselect.bench.report.figures import critical_differences
 from opselect.bench.report.page import to_markdown, write_overview
+from opselect.bench.report.plot import draw_ranks
 from opselect.bench.report.sections.aggregates import aggregates, comparable, compared_ranks
 from opselect.bench.report.sections.overview import overview_sections
 from opselect.bench.runs.records import Record
@@ -233,7 +233,7 @@ def test_the_diagram_has_every_label_with_its_rank_and_a_bar_per_group() -> None
     ranks = average_ranks(values)
     assert ranks.cliques == (("a", "b"), ("b", "c"))
     ax = Figure().subplots()
-    critical_differences(ranks, dict.fromkeys("abc", "0.2"), ax)
+    draw_ranks(ranks, dict.fromkeys("abc", "0.2"), ax)
     assert sorted(text.get_text() for text in ax.texts) == ["3.00  c", "CD = 1.91", "a  1.00", "b  2.00"]
     bars = [line for line in ax.lines if line.get_linewidth() == 3]
     assert [list(bar.get_xdata()) for bar in bars] == [pytest.approx([0.97, 2.03]), pytest.approx([1.97, 3.03])]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from opselect.bench.report.render import Block, Cell, Column, Section, Table, best_marks, csv_text, latex, markdown
+from opselect.bench.report.latex import latex
+from opselect.bench.report.render import Block, Cell, Column, Section, Table, best_marks, csv_text, markdown
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from opselect.bench.report.formatting import number
-from opselect.bench.report.page import render_markdown, render_tables, write_report
-from opselect.bench.report.render import escape_latex, escape_markdown
+from opselect.bench.report.latex import escape_latex
+from opselect.bench.report.page import render_markdown, render_tables, reproducible_sections, write_report
+from opselect.bench.report.render import csv_text, escape_markdown
 from opselect.bench.report.sections import selection
 from opselect.bench.report.sections.trials import every_trial
 from opselect.bench.runs.records import Record, Result, StepRecord
@@ -188,7 +189,7 @@ def test_selection_by_hand() -> None:
     assert (first["regret_value"], first["valid_accuracy_value"], first["test_accuracy_n"]) == ("10", "81", "3")
     assert second["regret_value"] == "29.5"
     row = next(line for line in files["tables/selection.tex"].splitlines() if line.startswith("magnitude"))
-    assert r"80.00 $\pm$ 10.00 & 80.00 & {[70.00, 90.00]} & \textbf{75.00} & 81.00 & 10.00" in row
+    assert r"80.00 $\pm$ 10.00 & 80.00 & [70.00, 90.00] & \textbf{75.00} & 81.00 & 10.00" in row
     report = render_markdown(Run.of(records, ["magnitude", "darts-pt"], title="t"))
     assert (
         "| magnitude | 3 | 80.00 ± 10.00 | 80.00 | \\[70.00, 90.00\\] | **75.00** | 81.00 | 10.00 | 80.0 | 1 |"
@@ -385,8 +386,26 @@ def test_names_are_escaped_in_latex() -> None:
     table = render_tables(Run.of(accuracies(NASTY, "magnitude", [50.0, 51.0]), [NASTY]))["tables/selection.tex"]
     row = next(line for line in table.splitlines() if line.startswith(r"a\_b"))
     assert row.startswith(escape_latex(NASTY))
-    # Nine column separators beside the escaped ampersand of the name.
-    assert len(re.findall(r"(?<!\\)&", row)) == 9
+    # Eight column separators beside the escaped ampersand of the name; one column more does not fit.
+    assert len(re.findall(r"(?<!\\)&", row)) == 8
+    assert "% Left out, too wide: Non-finite scores ↓ (nonfinite_scores)." in table
+
+
+def test_columns_are_chosen_by_their_names_in_the_csv_file() -> None:
+    run = Run.of(example(seeds=2), FEW)
+    tables = [table for section in reproducible_sections(run) for table in section.shown_tables]
+    checked = 0
+    for table in tables:
+        header = csv_text(table).split("\n")[0].split(",")
+        names = [column.name for column in table.shown_columns]
+        assert len(set(names)) == len(names), table.name
+        # The CSV files of the other tables have a line for every cell.
+        if table.name in ("selection", "trials", "settings", "reproducibility"):
+            checked += 1
+            for column in table.shown_columns:
+                parts = {*column.names, column.name.removesuffix("_interval") + "_low"}
+                assert parts & set(header), (table.name, column.name)
+    assert checked == 4
 
 
 def test_names_are_escaped_in_markdown() -> None:
@@ -449,7 +468,7 @@ def test_a_written_report_is_complete_self_contained_and_the_same_again(tmp_path
 
 
 def test_names_close_together_are_moved_apart_and_no_further() -> None:
-    from opselect.bench.report.figures import spread
+    from opselect.bench.report.plot import spread
 
     assert spread([1.0, 5.0, 9.0], 1.0) == [1.0, 5.0, 9.0]
     assert spread([2.0, 2.0, 2.0], 1.0) == pytest.approx([1.0, 2.0, 3.0])

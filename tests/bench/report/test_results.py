@@ -26,4 +26,4 @@ def test_committed_tables_are_remade_byte_for_byte(name: str, monkeypatch: pytes
         assert (RESULTS / name / file).read_bytes() == text.encode(), file
     assert (RESULTS / name / "report.md").read_bytes() == page.render_markdown(run).encode()
     assert all(record.status == "done" for record in run.all)
-    assert all(training.result for trainings in run.networks.values() for training in trainings)
+    assert all(training.result for trainings in run.training_records.values() for training in trainings)

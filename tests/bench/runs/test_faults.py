@@ -16,7 +16,7 @@ import pytest
 from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import FILE_NAME, Record, read_records
-from opselect.bench.runs.select import select_once
+from opselect.bench.runs.select import run_alone, trial_named
 from opselect.bench.storage.code_digest import code_digest
 from opselect.bench.storage.store import InvalidRecords, open_for_append
 from opselect.bench.tables import digits201 as table_building
@@ -130,7 +130,7 @@ def test_a_folder_that_is_a_file_is_told_before_anything_is_computed(
     with pytest.raises(NotWritten, match=r"supernets: .*expected a place that can be written; choose another one"):
         runner.run(faulty(), tmp_path, 1, quietly)
     with pytest.raises(NotWritten, match="expected a place that can be written"):
-        select_once(faulty(), "magnitude", 0, [], tmp_path / "file")
+        run_alone(trial_named(faulty(), "magnitude", 0, {}, tmp_path / "file"))
     assert (tmp_path / "file").read_text() == (tmp_path / "supernets").read_text() == "mine"
 
 

@@ -16,6 +16,7 @@ from opselect.bench.experiment.file import Experiment, InvalidExperiment, Select
 from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import Record, Result, read_records
 from opselect.bench.runs.runner import Summary, trials_of
+from opselect.bench.runtime.forecast import Kind, read_epochs
 from opselect.bench.storage.checksums import checksummed_line, verified_line
 from opselect.bench.storage.store import InvalidRecords, open_for_append
 from opselect.selectors.methods import Random, Settings
@@ -293,7 +294,8 @@ def test_a_run_killed_while_supernets_are_trained_keeps_those_that_are_finished(
     tmp_path: Path, watched: type[Watched]
 ) -> None:
     def kill(what: str, done: int, total: int) -> None:
-        raise Killed
+        if done:
+            raise Killed
 
     experiment = small("hungry")
     with pytest.raises(Killed):
@@ -302,8 +304,58 @@ def test_a_run_killed_while_supernets_are_trained_keeps_those_that_are_finished(
     content = kept.read_bytes()
     seen: list[tuple[str, int, int]] = []
     runner.run(experiment, tmp_path, 1, lambda *progress: seen.append(progress))
-    assert [each for each in seen if each[0] == "supernets"] == [("supernets", 1, 1)]
+    assert [each for each in seen if each[0] == "supernets"] == [("supernets", 0, 1), ("supernets", 1, 1)]
     assert kept.read_bytes() == content
+
+
+def test_a_killed_training_says_how_far_it_has_come_and_goes_on_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = small("magnitude", seeds="[0]")
+    (entry,) = experiment.selectors
+    assert entry.supernet is not None
+    longer = entry.supernet.model_copy(update={"training": entry.supernet.training.model_copy(update={"epochs": 4})})
+    experiment = experiment.model_copy(
+        update={"selectors": (entry.model_copy(update={"supernet": longer}),), "supernets": (longer,)}
+    )
+    (whole,) = runner.run(experiment, tmp_path / "whole", 1, quietly).records
+    really_write = supernets.write_epochs
+
+    def kill(path: Path, done: int, seconds: float) -> None:
+        really_write(path, done, seconds)
+        if done == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(supernets, "write_epochs", kill)
+        with pytest.raises(Killed):
+            runner.run(experiment, tmp_path / "killed", 1, quietly)
+    (file,) = (tmp_path / "killed" / "supernets").glob("*.epochs")
+    epochs = read_epochs(file)
+    assert epochs is not None
+    assert epochs.done == 2
+    (again,) = runner.run(experiment, tmp_path / "killed", 1, quietly).records
+    assert outcome(again) == outcome(whole)
+    assert {path.suffix for path in (tmp_path / "killed" / "supernets").iterdir()} == {".pt"}
+
+
+def test_steps_are_reported_with_their_kind_and_their_seconds(tmp_path: Path, watched: type[Watched]) -> None:
+    watched.failing.update({1})
+    steps: list[tuple[Kind, bool]] = []
+    runner.run(
+        small("magnitude", "watched"),
+        tmp_path,
+        1,
+        quietly,
+        lambda kind, seconds: steps.append((kind, seconds is not None and seconds >= 0)),
+    )
+    counts = {step: steps.count(step) for step in steps}
+    assert counts == {
+        (Kind("supernets", "darts"), True): 2,
+        (Kind("trials", "magnitude"), True): 2,
+        (Kind("trials", "watched"), True): 1,
+        (Kind("trials", "watched"), False): 1,
+    }
 
 
 def test_two_runs_in_two_folders_differ_in_nothing_but_costs(
@@ -417,7 +469,7 @@ def test_supernets_are_trained_once_for_each_seed_and_state(
     assert summary.failed == ()
     assert sorted(trained) == ["DARTS", "DARTS", "FixedAlpha", "FixedAlpha"]
     assert len(list((tmp_path / "supernets").iterdir())) == 4
-    assert [each for each in seen if each[0] == "supernets"] == [("supernets", count, 4) for count in (1, 2, 3, 4)]
+    assert [each for each in seen if each[0] == "supernets"] == [("supernets", count, 4) for count in range(5)]
     assert [each for each in seen if each[0] == "trials"] == [("trials", count, 8) for count in range(9)]
     # Who shares a supernet is told the same training time.
     times: dict[int, set[float]] = {}

@@ -13,7 +13,7 @@ import torch
 from opselect.bench.experiment.file import Experiment, parse
 from opselect.bench.runs import runner, supernets
 from opselect.bench.runs.records import FILE_NAME, Record
-from opselect.bench.runs.select import select_once
+from opselect.bench.runs.select import run_alone, trial_named
 from opselect.bench.runs.supernets import SupernetJob
 from opselect.bench.storage.checksums import read_checksummed, write_checksummed
 
@@ -87,9 +87,9 @@ def test_an_older_supernet_that_does_not_say_what_it_is_of_is_trained_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job, _ = jobs(tmp_path)
-    record = select_once(cached(), "magnitude", 0, [], job.folder)
+    record = run_alone(trial_named(cached(), "magnitude", 0, {}, job.folder))
     without_identity(job.path)
-    assert select_once(cached(), "magnitude", 0, [], job.folder).result == record.result
+    assert run_alone(trial_named(cached(), "magnitude", 0, {}, job.folder)).result == record.result
     (message,) = caplog.messages
     assert message.startswith(f"{job.path}: it does not say what it is of, expected the trained supernet 'darts', ")
     assert message.endswith("; this supernet is trained again")

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -460,6 +460,9 @@ class Linear(NASBench201Space):
         return nn.Linear(2, 2)
 
 
+LINEAR = Linear(**{field.name: getattr(digits201, field.name) for field in fields(digits201)})
+
+
 @pytest.mark.parametrize(
     ("training", "space", "reason"),
     [
@@ -469,8 +472,8 @@ class Linear(NASBench201Space):
         (PCDARTS(), darts_original.resized(2, 3), r"has 2 channel\(s\), which cannot be divided by 4"),
         (MSGDAS(sub_graph_count=3), darts_s1, "3 operations per edge .sub_graph_count., and an edge has 2"),
         (MSGDAS(sub_graph_count=6), digits201, "6 operations per edge .sub_graph_count., and an edge has 5"),
-        (OLES(), Linear(**vars(digits201)), "its supernet has no EdgeOperations"),
-        (RDARTS(drop_path=0.2), Linear(**vars(digits201)), "its supernet has no EdgeOperations"),
+        (OLES(), LINEAR, "its supernet has no EdgeOperations"),
+        (RDARTS(drop_path=0.2), LINEAR, "its supernet has no EdgeOperations"),
     ],
 )
 def test_a_space_that_a_training_cannot_have_is_refused_with_the_reason(
@@ -483,7 +486,7 @@ def test_a_space_that_a_training_cannot_have_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("training", [DARTS, BetaDARTS, FairDARTS, GDAS, SNAS, DrNAS, SDARTSRS, SDARTSADV, RDARTS])
 def test_other_trainings_take_every_space(training: Callable[[], SupernetTraining]) -> None:
-    assert [training().why_not(space) for space in (digits201, darts_s1, Linear(**vars(digits201)))] == [""] * 3
+    assert [training().why_not(space) for space in (digits201, darts_s1, LINEAR)] == [""] * 3
 
 
 @pytest.mark.parametrize(

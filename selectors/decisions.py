@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from opselect.spaces.space import NONE, Architecture, Edge, Weights
@@ -42,6 +42,11 @@ class Decisions:
     def open_edges(self) -> tuple[int, ...]:
         """Numbers of the undecided edges, ascending."""
         return tuple(number for number, operation in enumerate(self.chosen) if operation is None)
+
+    @property
+    def mixed_edges(self) -> tuple[int, ...]:
+        """Numbers of the edges that still mix several operations, neither decided nor dropped, ascending."""
+        return tuple(number for number in self.open_edges if number not in self.dropped)
 
     def decide(self, edge: int, operation: int) -> "Decisions":
         """The decisions with one more edge decided.
@@ -89,9 +94,19 @@ class Decisions:
         Returns:
             The weight of every operation, `[edges, operations]`; the rows of edges that are not dropped sum to 1.
         """
+        return self.applied_to(torch.softmax(alpha.masked_fill(~self.candidates(alpha), -torch.inf), dim=1))
+
+    def candidates(self, matrix: Float[Tensor, "edges operations"]) -> Bool[Tensor, "edges operations"]:
+        """Which entries of a matrix stand for an operation; edges with fewer operations than columns have others."""
         sizes = torch.tensor([len(edge.operations) for edge in self.edges])
-        real = torch.arange(alpha.shape[1]) < sizes[:, None]
-        weights = torch.softmax(alpha.masked_fill(~real, -torch.inf), dim=1)
+        return torch.arange(matrix.shape[1]) < sizes[:, None]
+
+    def applied_to(self, weights: Weights) -> Weights:
+        """The weights with one-hot rows for the decided edges and zeros for the dropped ones.
+
+        Args:
+            weights: Weights of all edges, `[edges, operations]`; gradients reach the rows of the other edges only.
+        """
         for edge, operation in enumerate(self.chosen):
             if operation is not None:
                 weights = only(weights, edge, operation)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from opselect.selectors.decisions import Decisions, without_edge
 from opselect.selectors.edgewise import Tune, UndecidableEdge, leave_as_it_is
@@ -40,11 +39,12 @@ def strongest_operation(state: SearchState, edges: tuple[int, ...]) -> dict[int,
         edges: Numbers of the edges into one node.
 
     Returns:
-        By edge number, the largest entry of its row of softmax(alpha).
+        By edge number, the largest entry of its row of the weights as which the training reads alpha.
 
     Source: Liu et al., DARTS, ICLR 2019, section 2.4.
     """
-    weights = torch.softmax(state.alpha.detach(), dim=1)
+    undecided = Decisions.none_yet(state.decisions.edges)
+    weights = state.task.training.weights(state.alpha.detach(), undecided)
     return {
         edge: max(
             float(weights[edge, number])

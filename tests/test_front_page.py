@@ -44,9 +44,9 @@ def own(kind: str) -> int:
 
 
 def test_the_front_page_counts_what_is_registered() -> None:
-    assert (own("selectors"), own("supernets")) == (10, 3)
+    assert (own("selectors"), own("supernets")) == (10, 14)
     text = README.read_text(encoding="utf-8")
-    assert f"Ten selectors, three supernet trainings, {own('proxies')} proxies" in text
+    assert f"Ten selectors, fourteen supernet trainings, {own('proxies')} proxies" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -8,7 +8,7 @@ import torch
 
 from opselect.bench.experiment.file import Experiment, InvalidExperiment
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import uniform_alpha
+from opselect.selectors.supernets.settings import SupernetTraining, uniform_alpha
 from opselect.spaces import registry
 from opselect.spaces.errors import in_one_line
 from opselect.spaces.image_sources import load_images
@@ -76,7 +76,7 @@ def check_ingredients(experiment: Experiment) -> None:
     """Check that all that an experiment names is there and fits together, before anything slow starts.
 
     Raises:
-        InvalidExperiment: There is no such device, or a selector, the images or the table do not fit.
+        InvalidExperiment: There is no such device, or a selector, a training, the images or the table do not fit.
         MissingData, InvalidImages, InvalidTable: Data are absent or damaged.
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():
@@ -93,6 +93,7 @@ def check_ingredients(experiment: Experiment) -> None:
             f"{experiment.space}; leave it out"
         )
     _check_images(experiment)
+    _check_trainings(experiment)
     _check_table(experiment)
 
 
@@ -143,6 +144,25 @@ def _why_images_do_not_fit(space_name: str, shape: tuple[int, ...], classes: int
     except Exception as error:  # a space of a plug-in raises whatever it likes
         return in_one_line(error)
     return ""
+
+
+def _check_trainings(experiment: Experiment) -> None:
+    for supernet in dict.fromkeys(entry.supernet for entry in experiment.selectors if entry.supernet):
+        if reason := _why_not(experiment.space, supernet.training):
+            raise InvalidExperiment(
+                f"{experiment.name}, [supernet] {supernet.label!r}: it cannot train supernets of {experiment.space}: "
+                f"{reason}; change its settings or choose another training"
+            )
+
+
+# The supernets of a study's experiments are of few spaces, and some trainings build one to see whether they fit.
+@lru_cache(maxsize=256)
+def _why_not(space_name: str, training: SupernetTraining) -> str:
+    """Why a training cannot have the supernets of a space in the size that it trains; empty where it can."""
+    space: SearchSpace = registry.load("spaces", space_name)
+    if (training.channels, training.cells) != (None, None):
+        space = space.resized(training.channels, training.cells)
+    return training.why_not(space)
 
 
 def _check_table(experiment: Experiment) -> None:

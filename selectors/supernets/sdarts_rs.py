@@ -25,10 +25,14 @@ class SDARTSRS(SupernetTraining):
         weights = self.weights(alpha, decisions)
         if moment.step == "alpha":
             return weights
-        noise = self.smoothing
-        if moment.epoch < moment.epochs:
-            noise = FIRST_SMOOTHING + (self.smoothing - FIRST_SMOOTHING) * moment.epoch / moment.epochs
-        return smoothed(weights.detach(), decisions, noise, moment.generator)
+        return smoothed(weights.detach(), decisions, noise_radius(self.smoothing, moment), moment.generator)
+
+
+def noise_radius(smoothing: float, moment: Moment) -> float:
+    """Largest change of a weight: it grows linearly from 0.03 to `smoothing`, and stays there in tuning."""
+    if moment.epoch == moment.epochs:
+        return smoothing
+    return FIRST_SMOOTHING + (smoothing - FIRST_SMOOTHING) * moment.epoch / moment.epochs
 
 
 def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: torch.Generator) -> Weights:
@@ -45,7 +49,7 @@ def smoothed(weights: Weights, decisions: Decisions, noise: float, generator: to
     """
     noises = torch.empty(weights.shape).uniform_(-noise, noise, generator=generator)
     noisy = weights.clone()
-    for edge in set(decisions.open_edges) - decisions.dropped:
+    for edge in decisions.mixed_edges:
         operations = len(decisions.edges[edge].operations)
         noisy[edge, :operations] = (weights[edge, :operations] + noises[edge, :operations]).clamp(0, 1)
     return noisy

@@ -4,17 +4,23 @@ Wang et al. (arXiv 2108.04392) ask whether the selection or the training of the 
 no part of a selector: experiments cross their trainings with all selectors that can use them.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from opselect.selectors.decisions import Decisions
-from opselect.spaces.space import Weights
+from opselect.spaces.images import LabelledImages
+from opselect.spaces.space import SearchSpace, Weights
 
 ALPHA_SPREAD = 1e-3
 """Standard deviation of alpha before the first step."""
+
+LOWEST_TEMPERATURE = 1e-3
+"""Of samplers: at lower ones gradients are no numbers in single precision, and draws do not depend on it."""
 
 
 class Moment(NamedTuple):
@@ -32,6 +38,29 @@ class Moment(NamedTuple):
     step: Literal["alpha", "weights"]
     generator: torch.Generator
 
+    @property
+    def progress(self) -> float:
+        """Share of the training that lies behind: 0 in the first epoch, 1 in tuning. Schedules follow it."""
+        return self.epoch / self.epochs
+
+
+class TrainingStep(NamedTuple):
+    """All that the losses of one step depend on, apart from the supernet.
+
+    Attributes:
+        batch: Images of the step.
+        sub_graphs: Weight matrices `[edges, operations]` of the step.
+        alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+        decisions: Decisions made so far.
+        moment: Epoch and step of the training, and its random stream.
+    """
+
+    batch: LabelledImages
+    sub_graphs: Sequence[Weights]
+    alpha: Tensor
+    decisions: Decisions
+    moment: Moment
+
 
 class SupernetTraining(BaseModel):
     """Settings and plugs of first-order DARTS; other trainings are small subclasses.
@@ -40,10 +69,16 @@ class SupernetTraining(BaseModel):
     over the train split, in full batches; the published code draws every batch independently instead, and counts as
     many batches as one epoch.
 
-    A subclass overrides the plugs that its method changes: `initial_alpha`, `relax`, `penalty`, `prepare`,
-    `learns_alpha`, and `weights`, which defines how its alpha is read. It may add settings of its own as fields.
+    A subclass overrides the plugs that its method changes, and may add settings of its own as fields:
+
+    * `weights`, as which alpha is read in the end, and `initial_alpha`, with which it starts;
+    * `relax`, the weight matrix of one step, or `sub_graphs`, several of them;
+    * `penalty`, a term on alpha, or `losses`, all that a step minimises;
+    * `prepare`, a change of the supernet, and `why_not`, which spaces the training cannot have;
+    * `learns_alpha`, the schedule.
 
     Attributes:
+        alpha_betas: Decay rates of Adam for alpha.
         has_learnt_alpha: Whether alpha has been learnt when the training is over, so that it can be selected by.
         leaves_edges_open: Whether edges are left to decide when the training is over.
 
@@ -58,6 +93,7 @@ class SupernetTraining(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    alpha_betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
     has_learnt_alpha: ClassVar[bool] = True
     leaves_edges_open: ClassVar[bool] = True
 
@@ -112,8 +148,33 @@ class SupernetTraining(BaseModel):
         """
         return self.weights(alpha, decisions)
 
+    def sub_graphs(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Sequence[Weights]:
+        """The weight matrices of one step, one per sub-graph that it trains: that of `relax` alone.
+
+        Each has a graph of gradients of its own, since they are back-propagated one after the other.
+
+        Args:
+            alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
+            decisions: Decisions made so far.
+            moment: Epoch and step of the training, and its random stream.
+        """
+        return (self.relax(alpha, decisions, moment),)
+
+    def losses(self, supernet: nn.Module, step: TrainingStep) -> Iterator[Tensor]:
+        """Scalars whose sum a step minimises: the mean cross entropy over the sub-graphs, without `penalty`.
+
+        Each is back-propagated before the next one is computed, so memory holds the activations of one sub-graph.
+
+        Args:
+            supernet: The supernet that `prepare` returned, in train mode.
+            step: Images, weight matrices, alpha, decisions and moment of the step.
+        """
+        for weights in step.sub_graphs:
+            logits = supernet(step.batch.images, weights)
+            yield functional.cross_entropy(logits, step.batch.labels) / len(step.sub_graphs)
+
     def penalty(self, alpha: Tensor, decisions: Decisions, moment: Moment) -> Tensor | None:
-        """A scalar that is added to the cross entropy of a step, or None.
+        """A scalar that is added to the losses of a step, or None.
 
         Args:
             alpha: Architecture parameters, `[edges, operations]`; detached in steps of the network's weights.
@@ -125,6 +186,10 @@ class SupernetTraining(BaseModel):
     def prepare(self, supernet: nn.Module) -> nn.Module:
         """The supernet that is trained and selected from: the given one, or a module around it that changes it."""
         return supernet
+
+    def why_not(self, space: SearchSpace) -> str:
+        """Why this training cannot have the supernets of a space, as part of a sentence; empty where it can."""
+        return ""
 
     def learns_alpha(self, moment: Moment) -> bool:
         """Whether alpha takes steps in this epoch; otherwise the trainer leaves them out and saves their time."""

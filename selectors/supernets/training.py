@@ -1,21 +1,21 @@
 """The one trainer of supernets: steps of alpha and of the weights in turn, and the tuning between decisions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from opselect.selectors.decisions import Decisions
-from opselect.selectors.supernets.settings import Moment, SupernetTraining
+from opselect.selectors.supernets.history import EpochTrace, measure_epoch, plain_history, read_history
+from opselect.selectors.supernets.settings import Moment, SupernetTraining, TrainingStep
 from opselect.selectors.task import SearchImages, SearchState, ShuffledBatches
-
-ALPHA_BETAS = (0.5, 0.999)
 
 
 @runtime_checkable
@@ -75,7 +75,10 @@ class SupernetTrainer:
             supernet.parameters(), learning_rate, momentum=training.momentum, weight_decay=training.weight_decay
         )
         self.adam = Adam(
-            [self.alpha], training.alpha_learning_rate, betas=ALPHA_BETAS, weight_decay=training.alpha_weight_decay
+            [self.alpha],
+            training.alpha_learning_rate,
+            betas=training.alpha_betas,
+            weight_decay=training.alpha_weight_decay,
         )
 
     def train_epoch(self, decisions: Decisions, epoch: int) -> None:
@@ -86,28 +89,38 @@ class SupernetTrainer:
             epoch: Number of the epoch, as in `Moment`.
         """
         self.supernet.train()
+        # `OLES` reads the gradients of the step before, which a checkpoint does not have: an epoch starts without.
+        self.sgd.zero_grad()
         for_alpha, for_weights = (
             Moment(epoch, self.training.epochs, "alpha", self.generator),
             Moment(epoch, self.training.epochs, "weights", self.generator),
         )
         for _ in range(len(self.images.train_split) // self.training.batch_size):
             if self.training.learns_alpha(for_alpha):
-                loss = self._loss(self.alpha_batches, decisions, for_alpha)
-                # This gradient alone: the published code also computes those of the weights, and discards them.
-                (self.alpha.grad,) = torch.autograd.grad(loss, [self.alpha])
+                # These gradients alone: the published code also computes those of the weights, and discards them.
+                self.alpha.grad = reduce(
+                    add, map(self._gradient, self._losses(self.alpha_batches, decisions, for_alpha))
+                )
                 self.adam.step()
             self.sgd.zero_grad()
-            self._loss(self.weight_batches, decisions, for_weights).backward()  # type: ignore[no-untyped-call]
+            for loss in self._losses(self.weight_batches, decisions, for_weights):
+                loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.supernet.parameters(), self.training.gradient_clip)
             self.sgd.step()
 
-    def _loss(self, batches: ShuffledBatches, decisions: Decisions, moment: Moment) -> Tensor:
+    def _losses(self, batches: ShuffledBatches, decisions: Decisions, moment: Moment) -> Iterator[Tensor]:
         alpha = self.alpha if moment.step == "alpha" else self.alpha.detach()
-        weights = self.training.relax(alpha, decisions, moment)
+        sub_graphs = self.training.sub_graphs(alpha, decisions, moment)
         batch = self.images.augment(next(batches), self.generator)
-        loss = functional.cross_entropy(self.supernet(batch.images, weights), batch.labels)
-        penalty = self.training.penalty(alpha, decisions, moment)
-        return loss if penalty is None else loss + penalty
+        step = TrainingStep(batch, sub_graphs, alpha, decisions, moment)
+        for number, loss in enumerate(self.training.losses(self.supernet, step)):
+            penalty = self.training.penalty(alpha, decisions, moment) if number == 0 else None
+            yield loss if penalty is None else loss + penalty
+
+    def _gradient(self, loss: Tensor) -> Tensor:
+        """The gradient of alpha, zero where a drawn sub-graph leaves nothing to learn by: `none` on every edge."""
+        (gradient,) = torch.autograd.grad(loss, [self.alpha], materialize_grads=True)
+        return gradient
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -117,6 +130,7 @@ class SupernetTrainer:
             "sgd": self.sgd.state_dict(),
             "adam": self.adam.state_dict(),
             "generator": self.generator.get_state(),
+            "streams": [stream.get_state() for stream in self._streams()],
             "weight batches": self.weight_batches.waiting,
             "alpha batches": self.alpha_batches.waiting,
         }
@@ -129,8 +143,15 @@ class SupernetTrainer:
         self.sgd.load_state_dict(state["sgd"])
         self.adam.load_state_dict(state["adam"])
         self.generator.set_state(state["generator"])
+        for stream, saved in zip(self._streams(), state["streams"], strict=True):
+            stream.set_state(saved)
         self.weight_batches.waiting = state["weight batches"]
         self.alpha_batches.waiting = state["alpha batches"]
+
+    def _streams(self) -> list[torch.Generator]:
+        """Random streams that modules of the supernet have of their own, as the noise operation does."""
+        streams = (getattr(module, "generator", None) for module in self.supernet.modules())
+        return [stream for stream in streams if isinstance(stream, torch.Generator)]
 
 
 def train_supernet(
@@ -142,6 +163,7 @@ def train_supernet(
     batch_generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
     alpha: Tensor | None = None,
+    history: list[EpochTrace] | None = None,
 ) -> LearntAlpha:
     """Train an initialised supernet in place, and return its alpha.
 
@@ -155,6 +177,8 @@ def train_supernet(
         checkpoint: Saved state, replaced after every epoch except the last. A training that finds one continues from
             it, and ends with the same numbers to the last bit.
         alpha: Initial alpha, `[edges, operations]`; None for that of the training, `initial_alpha`.
+        history: List that gets the state of the training after every epoch, or None; it is part of the saved state and
+            changes no number.
 
     Returns:
         Alpha, and the state of its optimizer.
@@ -168,13 +192,18 @@ def train_supernet(
         trainer.load_state_dict(saved["trainer"])
         schedule.load_state_dict(saved["schedule"])
         first = saved["epochs"]
+        if history is not None:
+            history[:] = read_history(saved["history"])
     for epoch in range(first, training.epochs):
         trainer.train_epoch(decisions, epoch)
         schedule.step()
+        if history is not None:
+            weights = training.weights(trainer.alpha.detach(), decisions)
+            history.append(measure_epoch(supernet, weights, images, training.batch_size))
         # After the last epoch the caller stores the supernet itself.
         if checkpoint is not None and epoch + 1 < training.epochs:
             state = {"trainer": trainer.state_dict(), "schedule": schedule.state_dict(), "epochs": epoch + 1}
-            checkpoint.save(state)
+            checkpoint.save(state | {"history": plain_history(history or ())})
     return LearntAlpha(trainer.alpha.detach(), trainer.adam.state_dict())
 
 

@@ -16,7 +16,7 @@ from opselect.spaces.registry import expected_failure
 
 QUICK = {"magnitude", "sdarts-rs", "by-score", "random", "best-acc", "avg-acc"}
 QUICK |= {"alpha", "best-accuracy", "avg-accuracy", "nwot", "params", "fisher", "te_nas", "az_nas"}
-QUICK |= {"darts", "fixed-alpha", "sdarts-rs"}
+QUICK |= {"darts", "fixed-alpha", "sdarts-rs", "msg-das"}
 REQUIRED = {"by-score": {"score": "alpha"}}
 
 

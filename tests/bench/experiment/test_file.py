@@ -560,7 +560,10 @@ def test_a_file_with_one_supernet_section_means_what_it_meant() -> None:
             f'[[supernet]]\nname = "dartz"\n{MAGNITUDE}',
             "supernet 1: no supernet training named 'dartz'; did you mean 'darts'?",
         ),
-        (f"[[supernet]]\nname = 3\n{MAGNITUDE}", "supernet 1: name 3, expected one of darts, fixed-alpha, sdarts-rs"),
+        (
+            f"[[supernet]]\nname = 3\n{MAGNITUDE}",
+            "supernet 1: name 3, expected one of beta-darts, darts, darts-minus, ",
+        ),
         (f"[[supernet]]\nepoch = 3\n{MAGNITUDE}", "supernet 1: unknown setting 'epoch'; did you mean 'epochs'?"),
         (f"{GRID}[[supernet]]\n{MAGNITUDE}", "mine.toml: 2 supernet trainings are called 'darts'; keep one"),
         (f'{GRID}{DARTS_PT}supernets = ["sdarts-rs"]', "the file has no supernet training named 'sdarts-rs'"),

@@ -152,3 +152,54 @@ def test_seeds_without_end_are_refused() -> None:
     text = experiment_on("digits201").text.replace("[0]", str(list(range(10_001))))
     with pytest.raises(InvalidExperiment, match="seeds: 10,001 seeds, expected at most 10,000"):
         parse(text, "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("space", "training", "message"),
+    [
+        (
+            "digits201",
+            'name = "msg-das"\nsub_graph_count = 6',
+            "mine, [supernet] 'msg-das': it cannot train supernets of digits201: it draws 6 operations per edge "
+            "(sub_graph_count), and an edge has 5; change its settings or choose another training",
+        ),
+        (
+            "digits201",
+            'name = "pc-darts"\nchannels = 6',
+            "mine, [supernet] 'pc-darts': it cannot train supernets of digits201: a layer of its supernet has 6 "
+            "channel(s), which cannot be divided by 4; change its settings or choose another training",
+        ),
+        (
+            "darts-s4",
+            'name = "darts-minus"',
+            "mine, [supernet] 'darts-minus': it cannot train supernets of darts-s4: an edge with the operations noise, "
+            "sep_conv_3x3 has no skip_connect, which this training needs; change its settings or choose another "
+            "training",
+        ),
+    ],
+)
+def test_a_training_that_the_space_cannot_have_is_refused(
+    planted: Planting, space: str, training: str, message: str
+) -> None:
+    with planted(images={"given": lambda: images_of(1, 12, 12)}):
+        text = f"[supernet]\n{training}\nbatch_size = 4"
+        with pytest.raises(InvalidExperiment) as refused:
+            check_ingredients(experiment_on(space, text, "magnitude"))
+        assert str(refused.value) == message
+        # Without a selector that needs a trained supernet nothing is trained.
+        check_ingredients(experiment_on(space, text, "random"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('name = "gdas"\nfirst_temperature = 0.0', "first_temperature = 0.0: input should be greater than or equal to"),
+        ('name = "msg-das"\nsub_graph_count = 0', "sub_graph_count = 0: input should be greater than or equal to 1"),
+        ('name = "msgdas"', "no supernet training named 'msgdas'; did you mean 'msg-das'"),
+        ('name = "oles"\ntreshold = 0.5', "unknown setting 'treshold'; did you mean 'threshold'"),
+    ],
+)
+def test_settings_of_a_training_are_checked_in_the_file(lines: str, message: str) -> None:
+    with pytest.raises(InvalidExperiment) as refused:
+        experiment_on("digits201", f"[supernet]\n{lines}", "magnitude")
+    assert message in str(refused.value)

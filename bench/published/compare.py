@@ -510,9 +510,7 @@ def _first_step_spearman(number: Number, trials: Run, best_acc: BestAcc) -> Mean
     edges = {(len(result.steps[0].scores), len(result.steps)) for result in trials.all_results if result.steps}
     for scored, open_edges in edges:
         if scored < open_edges:
-            return (
-                f"{scored} of {open_edges} edges scored at first, published all; set observe = true in the experiment"
-            )
+            return f"{scored} of {open_edges} edges scored at first, published all; set observe = true"
     oracle = "best-acc-runs" if _best_acc_of(trials, best_acc) == "runs" else "best-acc"
     agreement = [row.agreement for row in agreements(trials) if (row.oracle, row.statistic) == (oracle, "spearman")]
     if not agreement or agreement[0].value is None:

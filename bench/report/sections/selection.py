@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from opselect.bench.report.formatting import (
     interval,
     interval_notes,
-    listing,
     mean_and_deviation,
     means_over,
     number,

@@ -178,7 +178,7 @@ def test_every_label_and_run_that_fits_has_a_row(numbers: Callable[..., Publishe
         (
             SPEARMAN,
             [record(94.0, steps=step(1, of=6))],
-            "1 of 6 edges scored at first, published all; set observe = true",
+            "1 of 6 edges scored at first, published all",
         ),
         (SPEARMAN, [record(94.0, dataset="cifar100", steps=step(6, of=6))], "best-acc is that of cifar100, published"),
         (LOGGED + ', space = "darts-s9"', [], "the space darts-s9 is not registered"),

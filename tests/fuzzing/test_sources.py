@@ -15,6 +15,10 @@ ALLOWED = {
     ): "what the task's own sender has pickled, on a worker of the user's cluster, which runs pickles by its nature",
     ("bench/runtime/processes.py", "pickle.loads"): "what the process that has started this one, or was started by it, "
     "sends through a pipe that no other process has",
+    (
+        "bench/plug_ins/new.py",
+        "Environment without autoescape",
+    ): "what it writes is Python and TOML, which no browser reads",
 }
 """File and call, and why it is harmless."""
 

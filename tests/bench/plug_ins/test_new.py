@@ -37,7 +37,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_example_is_what_the_command_writes_with_every_part(tmp_path: Path) -> None:
+def test_the_example_is_what_the_command_writes_with_every_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests import the example, which would make its name one that is taken.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     # Where this fails, remove the folder of the example and run
     # opselect new opselect_template --output examples --parts proxy,score,selector,space,table
     written = write_plug_in("opselect_template", PARTS, tmp_path)

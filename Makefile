@@ -6,6 +6,7 @@
 # make gate     what selectors select, against the committed baseline
 # make docs     the pictures of docs/architecture.md, from the imports in the code, and of README.md, from results/digits201
 # make statistics  the figures of docs/statistics.md: TABLES is a folder with NAS-Bench-201 and NAS-Bench-Macro, or empty
+# make first-use  what the front page says, word for word, in a fresh environment: half an hour
 # make check    formatting, lint, types, tests and the gate, as CI runs them
 PYTHON ?= python3
 VENV   ?= .venv
@@ -16,7 +17,7 @@ FINDINGS ?= findings.txt
 TABLE   := spaces/digits201.parquet
 TRAINED := results/digits201/trained-cells.jsonl
 
-.PHONY: install report test test-slow fuzz mutants bench gate docs statistics lint types check table clean
+.PHONY: install report test test-slow first-use fuzz mutants bench gate docs statistics lint types check table clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +41,9 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+first-use:
+	$(PYTHON) -m tests.first_use
 
 # How many inputs each reader was given, and what was found; tests/fuzzing/README.md says more.
 INPUTS ?= 100000

@@ -231,6 +231,7 @@ def cells_of(notebook: dict[str, object]) -> list[dict[str, object]]:
     return cells
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_is_kept_without_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib import pyplot
 

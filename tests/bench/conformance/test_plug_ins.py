@@ -135,6 +135,7 @@ name = "best-acc"
 """
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_on_the_template_s_parts_and_reports_them(site: Path, tmp_path: Path) -> None:
     (tmp_path / "plugged.toml").write_text(EXPERIMENT)
     done = in_a_process(site, "run", "plugged.toml", "--output", "out", "--workers", "1", "--json", cwd=tmp_path)

@@ -82,6 +82,7 @@ batch_size = [8, 16]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_tiny_world")
 def test_an_experiment_with_lists_as_settings_runs_and_is_reproduced_by_its_copy(
     opselect: CommandLine, tmp_path: Path

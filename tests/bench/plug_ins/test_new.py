@@ -155,6 +155,7 @@ def run(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_proxy_installs_and_passes_its_tests(tmp_path: Path) -> None:
     package = write_plug_in("my_idea", ["proxy"], tmp_path)
     environment = installed(package, tmp_path / "site")

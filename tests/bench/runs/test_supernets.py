@@ -154,6 +154,7 @@ def test_the_command_line_says_once_and_in_one_sentence_what_is_made_again(
     assert "WARNING" not in error
 
 
+@pytest.mark.slow
 def test_worker_processes_print_warnings_in_the_same_form(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     experiment = parse(EXPERIMENT.replace('"tiny"', '"digits"'), "e.toml")
     found = [trial.supernet_job for trial in runner.trials_of(experiment, tmp_path / "supernets")]

@@ -189,6 +189,7 @@ def in_file(folder: Path) -> list[str]:
     return [json.loads(line)["key"] for line in (folder / "records.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_records_and_tables_of_this_machine(
     dask: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

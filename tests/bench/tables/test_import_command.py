@@ -179,6 +179,7 @@ def test_accuracies_are_printed_with_the_digits_that_their_source_has(opselect: 
     assert (described["lowest"], described["highest"]) == (61.23, 93.76)
 
 
+@pytest.mark.slow
 def test_records_of_a_table_that_was_imported_in_single_precision_stay_valid(
     opselect: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_tiny_world: None
 ) -> None:

@@ -134,7 +134,7 @@ def test_a_supernet_and_its_own_checkpoint_are_not_taken_for_each_other(
     assert "it is of the " in caplog.text
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_command_line_says_once_and_in_one_sentence_what_is_made_again(
     opselect: CommandLine, tmp_path: Path, workers: int
 ) -> None:

@@ -64,16 +64,21 @@ def test_an_exception_of_a_task_comes_out() -> None:
 
 
 def test_two_workers_answer_in_finishing_order_with_one_thread_each(tmp_path: Path) -> None:
-    # The first task waits for the second one, which another process must therefore run at the same time.
+    # The first task waits until the answer of the second one is here, which another process must therefore run at the
+    # same time; if that never came, it would give up, and answer first.
     sign = tmp_path / "sign"
     tasks = [
-        shell(f"while [ ! -e {sign} ]; do sleep 0.05; done; echo waited"),
-        shell(f"touch {sign}; echo went ahead"),
+        shell(f"for i in $(seq 600); do [ -e {sign} ] && break; sleep 0.05; done; echo waited"),
+        shell("echo went ahead"),
         torch.get_num_threads,
         torch.get_num_threads,
         os.getpid,
     ]
-    results = list(in_parallel(operator.call, tasks, workers=2))
+    results = []
+    for result in in_parallel(operator.call, tasks, workers=2):
+        results.append(result)
+        if result == "went ahead\n":
+            sign.touch()
     assert results.index("went ahead\n") < results.index("waited\n")
     numbers = [result for result in results if isinstance(result, int)]
     assert numbers.count(1) == 2

@@ -239,7 +239,7 @@ def _read(path: Path, identity: Identity) -> dict[str, Any] | None:
     if saved is not None and saved["code"] != _code():
         raise InvalidCheckpoint(
             f"{path}: a checkpoint of {str(saved['code'])[:100]}, expected {_code()}; go on with what wrote it, choose "
-            "another folder, or remove it to start anew"
+            "another folder, or remove it to start again"
         )
     return saved
 

@@ -6,6 +6,9 @@ from itertools import groupby
 
 from opselect.bench.statistics.estimates import FEWEST_FOR_MEAN, Estimate, Mean, Median
 
+WIDTHS: Mapping[str, float] = {"column": 3.25, "text": 5.5, "full": 6.75}
+"""Inches of a column, of a text and of a page of two columns, for the tables and figures of papers."""
+
 UNDEFINED = "–"
 UNDEFINED_NOTE = f"{UNDEFINED}: undefined, the CSV file says why."
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from opselect.bench.report.formatting import UNDEFINED, listing
+from opselect.bench.report.formatting import UNDEFINED, WIDTHS, listing
 from opselect.bench.report.render import Block, Cell, Column, Mark, Table, file_name, one_line
 from opselect.bench.report.type_widths import text_width
 from opselect.spaces.errors import UserError
@@ -142,8 +142,7 @@ class Layout:
 
 
 LAYOUTS: Mapping[str, Layout] = {
-    layout.name: layout
-    for layout in (Layout("column", 3.25, "table"), Layout("text", 5.5, "table*"), Layout("full", 6.75, "table*"))
+    name: Layout(name, inches, "table" if name == "column" else "table*") for name, inches in WIDTHS.items()
 }
 PRESETS: Mapping[str, Mapping[str, Layout]] = {
     "neurips": {"text": Layout("text", 5.5, "table", 9)},

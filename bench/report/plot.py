@@ -33,7 +33,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox, BboxBase, IdentityTransform
 
 from opselect.bench.report.drawing.cells import overview_figure
-from opselect.bench.report.formatting import UNDEFINED, number
+from opselect.bench.report.formatting import UNDEFINED, WIDTHS, number
 from opselect.bench.report.sections.aggregates import compared_ranks
 from opselect.bench.report.sections.selection import SelectionSummary, selection, typical_architectures
 from opselect.bench.runs.run import Run
@@ -46,8 +46,7 @@ from opselect.spaces.space import SearchSpace
 
 __all__ = ["accuracy", "accuracy_against_time", "cells", "correlations", "critical_differences", "errors", "steps"]
 
-# Inches. Font sizes are in points, as printed at that width.
-WIDTHS: Mapping[str, float] = {"column": 3.25, "text": 5.5, "full": 6.75}
+# Font sizes are in points, as printed at the width of the figure.
 # matplotlib types its keys one by one, which a plain dictionary does not.
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -207,9 +206,7 @@ def accuracy(run: Run, ax: Axes | None = None, width: str = "column", figure: Fi
     with style():
         axes = ax or _sized(figure, inches, 0.7 + 0.3 * len(labels)).subplots()
         for height, label in enumerate(labels):
-            values = [
-                value for value in run.values(label, lambda result: result.test_accuracy).values() if value is not None
-            ]
+            values = list(run.test_accuracies(label).values())
             # The dots lie below the mean, so that neither hides the other.
             axes.plot(values, [height + 0.2] * len(values), "o", ms=4, mew=0, alpha=0.55, color=colors[label])
             _draw_mean(axes, rows[label], height - 0.12, colors[label])
@@ -652,8 +649,8 @@ def errors(runs: Sequence[Run], width: str = "full", figure: Figure | None = Non
 def _draw_errors(axes: Axes, run: Run, place: int, labels: Sequence[str], look: Mapping[str, Look]) -> None:
     """Draw the errors of one run around a place of the axis, a column of dots and a mean per label."""
     for column, label in enumerate(labels):
-        results = run.results(label).values() if label in run.labels else ()
-        values = [100 - result.test_accuracy for result in results if result.test_accuracy is not None]
+        accuracies = run.test_accuracies(label) if label in run.labels else {}
+        values = [100 - accuracy for accuracy in accuracies.values()]
         if not values:
             continue
         across = place + 0.8 * ((column + 0.5) / len(labels) - 0.5)

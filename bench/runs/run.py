@@ -186,6 +186,11 @@ class Run:
         """
         return {seed: value(result) for seed, result in self.results(label).items()}
 
+    def test_accuracies(self, label: str) -> dict[int, float]:
+        """Test accuracy in percent of every finished trial of a label that has one, by seed."""
+        accuracies = self.values(label, lambda result: result.test_accuracy)
+        return {seed: accuracy for seed, accuracy in accuracies.items() if accuracy is not None}
+
     def trainings(self, result: Result) -> list[TrainingResult]:
         """Results of the finished trainings of the network that a trial selected, one per training seed."""
         return _finished(self.training_records.get(result.architecture, ()))

@@ -33,7 +33,7 @@ class DARTSMinus(SupernetTraining):
     """DARTS whose edges add an auxiliary skip connection, so that the candidate one need not stabilise the training.
 
     Its factor falls linearly to 0 in tuning; selectors do not see it. Where an edge halves the size, the copy has
-    weights of its own, which start as those of the candidate operation; in the published code they start anew.
+    weights of its own, which start as those of the candidate operation; in the published code they are drawn again.
 
     Source: Chu et al., DARTS-: Robustly Stepping out of Performance Collapse Without Indicators, ICLR 2021, section
     3.2, and its published code (linear decay from 1, 50 epochs).

@@ -66,7 +66,7 @@ def roles_of(runs: Sequence[Run]) -> dict[str, Role]:
 
 def comparable(runs: Sequence[Run]) -> Comparable:
     """The tasks and seeds that all selectors with accuracies share."""
-    known = {task_name(run): _accuracies(run) for run in runs}
+    known = {task_name(run): {label: run.test_accuracies(label) for label in run.labels} for run in runs}
     every = [label for label, role in roles_of(runs).items() if role != "oracle"]
     labels = tuple(label for label in every if any(by_label.get(label) for by_label in known.values()))
     shared: dict[str, dict[str, list[float]]] = {}
@@ -81,17 +81,6 @@ def comparable(runs: Sequence[Run]) -> Comparable:
             left_out[task] = "no seed for which all have an accuracy"
     absent = tuple(label for label in every if label not in labels)
     return Comparable(labels, shared, {task_name(run): run for run in runs}, left_out, absent)
-
-
-def _accuracies(run: Run) -> dict[str, dict[int, float]]:
-    return {
-        label: {
-            seed: value
-            for seed, value in run.values(label, lambda result: result.test_accuracy).items()
-            if value is not None
-        }
-        for label in run.labels
-    }
 
 
 @dataclass(frozen=True)

@@ -124,11 +124,7 @@ class CommonSeeds:
 
 def common_seeds(run: Run) -> CommonSeeds:
     """The common seeds of all competing labels."""
-    known = [
-        seeds
-        for label in run.in_role("selector")
-        if (seeds := {seed for seed, result in run.results(label).items() if result.test_accuracy is not None})
-    ]
+    known = [seeds for label in run.in_role("selector") if (seeds := set(run.test_accuracies(label)))]
     shared = set.intersection(*known) if known else set[int]()
     return CommonSeeds(
         tuple(sorted(shared)),

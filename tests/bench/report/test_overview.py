@@ -76,7 +76,7 @@ def test_with_tables_the_scale_is_the_gap_between_random_choice_and_the_best() -
         task({"magnitude": [40.0] * 3, "b": [10.0] * 3}, "b", "photographs", tables[1]),
     ]
     found = {row.label: row.interquartile_mean for row in aggregates(comparable(runs))}
-    # Of 50, 50, 50, 100, 100, 100 the smallest and the largest are left out; of 0 and -50 likewise.
+    # Of 50, 50, 50, 100, 100, 100 the smallest and the largest are left out; the same of 0 and -50.
     assert (found["magnitude"].value, found["b"].value) == pytest.approx((75, -25))
     text = text_of(runs)
     assert "0 for the expectation of random choice on the table of each task and 100 for the table's best" in text
